@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Every limit a client or a peer can meet, in one place (design.md section 10).
+ * Those of the client protocol are defaults of configuration keys.
+ */
+#ifndef RATMAN_BASE_LIMITS_H
+#define RATMAN_BASE_LIMITS_H
+
+/* Client protocol (api/). */
+#define LIMIT_CLIENTS 1024
+#define LIMIT_HEADER 64			/* bytes after the length field */
+#define LIMIT_CONTROL_PAYLOAD (64u << 10)	/* bytes; payload of a request */
+#define LIMIT_FIRST_FRAME_MS 5000	/* from connect to a whole handshake */
+#define LIMIT_FRAME_MS 10000		/* from a frame's first byte to its last */
+#define LIMIT_IDLE_MS 120000		/* then a Timeout reply and close */
+#define LIMIT_AUTH_FAILURES 8		/* per minute and connection, then close */
+#define LIMIT_HELPER_ACCEPT_MS 30000	/* a helper socket nobody connects to */
+#define LIMIT_WRITE_STALL_MS 30000	/* a client that takes nothing off its socket */
+#define LIMIT_WRITE_QUEUE (1u << 20)	/* bytes; above it we stop reading from the client */
+#define LIMIT_RECIPIENTS 64		/* of one Send/Many */
+#define LIMIT_SEND_GRACE_MS 2000	/* Send/One: wait for inline bytes */
+
+/* Addresses and streams. */
+#define LIMIT_LOCAL_ADDRESSES 256
+#define LIMIT_STREAM_BYTES (1ull << 40)
+#define LIMIT_OUTBOX 65536		/* streams that wait for their recipient */
+#define LIMIT_INBOX 65536		/* streams that wait for a client */
+#define LIMIT_OUTBOX_AGE_S (30 * 86400)	/* then expired */
+
+#endif

@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Every exchange of the client protocol in one table, compiled into the
+ * library and the daemon (microframe.md section 3).
+ */
+#ifndef RATMAN_PROTO_OPS_H
+#define RATMAN_PROTO_OPS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* What must hold before a handler sees the request. */
+enum op_auth {
+	OP_AUTH_NONE,		/* anybody */
+	OP_AUTH_PRESENT,	/* a token is in the header; the handler proves it */
+	OP_AUTH_TOKEN,		/* the token is in the table, for whatever address */
+	OP_AUTH_ADDRESS,	/* "check": the token is in the table for the payload's first 32 bytes */
+	OP_AUTH_OWNER,		/* as ADDRESS, or the token opens the stored key of that address */
+	OP_AUTH_FROM,		/* as ADDRESS, for the `from` of the (first) letterhead */
+};
+
+enum op_reply {
+	OP_REPLY_NONE,
+	OP_REPLY_PING,
+	OP_REPLY_RAW,		/* a bare value: Addr/Create, Addr/List */
+};
+
+enum op_id {
+	OP_INTRINSIC_UP,
+	OP_INTRINSIC_DOWN,
+	OP_INTRINSIC_STATUS,
+	OP_ADDR_CREATE,
+	OP_ADDR_DESTROY,
+	OP_ADDR_UP,
+	OP_ADDR_DOWN,
+	OP_ADDR_LIST,
+	OP_PEER_LIST,
+	OP_RECV_ONE,
+	OP_RECV_MANY,
+	OP_SEND_ONE,
+	OP_SEND_MANY,
+	OP_STREAM_SUB,
+	OP_STREAM_RESUB,
+	OP_STREAM_UNSUB,
+	OP_STREAM_LIST,
+	OP_SPACE_CREATE,
+	OP_SPACE_UP,
+	OP_SPACE_DOWN,
+	OP_SPACE_ANYCAST,
+	OP_COUNT,
+};
+
+struct op {
+	enum op_id id;
+	uint16_t mode;		/* namespace << 8 | method */
+	uint32_t min_len;	/* bytes of payload, both ends included */
+	uint32_t max_len;
+	enum op_auth auth;
+	enum op_reply reply;
+	bool echo;		/* the reply carries the token of the request */
+	const char *name;	/* "Addr/Up" */
+};
+
+/* The entry of @mode, or NULL. Borrowed, static. */
+const struct op *op_find(uint16_t mode);
+
+/* The entry of @id; never NULL. */
+const struct op *op_get(enum op_id id);
+
+/* Modes of frames that are no requests. */
+#define MODE_REPLY 0x0000
+#define MODE_LETTERHEAD_ONE 0x0532
+#define MODE_LETTERHEAD_MANY 0x0533
+#define MODE_LETTERHEAD_SUB 0x0332
+
+#endif

@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Pings: the replies of the daemon (microframe.md sections 3.0 and 3.2). One
+ * byte of kind, then the body.
+ */
+#ifndef RATMAN_PROTO_PING_H
+#define RATMAN_PROTO_PING_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/address.h"
+#include "base/wire.h"
+#include "proto/field.h"
+#include "proto/payload.h"
+
+enum ping_kind {
+	PING_OK = 1,
+	PING_UPDATE = 2,
+	PING_ERROR = 3,
+	PING_TIMEOUT = 4,
+	PING_VERSION = 5,
+	PING_SUBSCRIPTION = 6,
+	PING_ADDR_LIST = 7,
+	PING_PEER_LIST = 8,
+	PING_SEND_SOCKET = 9,
+	PING_STATUS = 10,
+	PING_ANYCAST = 11,
+};
+
+/* Variants of the error blob; a Rust client dies of any other. */
+enum ping_error_code {
+	PING_E_VERSION = 0,	/* text, text2 */
+	PING_E_AUTH = 1,
+	PING_E_CONNECTION_LOST = 2,
+	PING_E_NOT_SUPPORTED = 3,
+	PING_E_NO_ADDRESS = 4,
+	PING_E_DUPLICATE = 5,
+	PING_E_INTERNAL = 6,	/* text */
+	PING_E_NO_SUBSCRIPTION = 7,	/* id */
+	PING_E_USER = 8,	/* user, then its fields */
+};
+
+enum ping_user_code {
+	PING_USER_INPUT = 0,	/* text, has_text2 and text2 (what was expected) */
+	PING_USER_MISSING = 1,	/* text */
+	PING_USER_LIMIT = 2,
+};
+
+#define PING_TEXT_MAX 256
+
+struct ping_error {
+	enum ping_error_code code;
+	enum ping_user_code user;
+	char text[PING_TEXT_MAX];	/* cut when longer on the wire */
+	char text2[PING_TEXT_MAX];
+	bool has_text2;
+	struct ident id;
+};
+
+/* Longest Error ping we write. */
+#define PING_ERROR_MAX (1 + 4 + 8 + 2 * (8 + PING_TEXT_MAX) + 1)
+
+struct ping_status {
+	uint64_t peers, locals, tokens, workers;
+};
+
+#define PING_PEER_LEN (32 + 2 * FIELD_DATETIME_LEN + 1)
+
+struct ping_peer {
+	struct address address;
+	int64_t first_seen_ns;	/* since 1970, UTC */
+	int64_t last_seen_ns;
+	bool active;
+};
+
+/* A decoded ping; everything borrowed points into the payload. */
+struct ping {
+	enum ping_kind kind;
+	union {
+		struct {
+			bool has_capabilities;
+			uint8_t capabilities;
+		} ok;
+		struct payload_ids ids;		/* UPDATE, ADDR_LIST */
+		struct ping_error error;
+		struct {
+			char router[16], client[16];
+		} version;
+		struct {
+			struct ident id;
+			char bind[64];
+		} subscription;
+		struct {
+			size_t n;
+			struct wire_reader at;	/* for ping_next_peer() */
+		} peers;
+		char send_socket[64];
+		struct ping_status status;
+		struct {
+			size_t n;
+			struct wire_reader at;	/* for ping_next_anycast() */
+		} anycast;
+	};
+};
+
+void ping_write_ok(struct wire_writer *w);
+void ping_write_ids(struct wire_writer *w, enum ping_kind kind, const struct payload_ids *ids);
+void ping_write_error(struct wire_writer *w, const struct ping_error *e);
+void ping_write_timeout(struct wire_writer *w);
+void ping_write_version(struct wire_writer *w, const char *router, const char *client);
+void ping_write_subscription(struct wire_writer *w, const struct ident *id, const char *bind);
+/* Head of a peer list; exactly @n calls of ping_write_peer() follow. */
+void ping_write_peers(struct wire_writer *w, uint16_t n);
+void ping_write_peer(struct wire_writer *w, const struct ping_peer *peer);
+void ping_write_send_socket(struct wire_writer *w, const char *bind);
+void ping_write_status(struct wire_writer *w, const struct ping_status *s);
+/* Head of an anycast list; @n calls of ping_write_anycast_entry() follow. */
+void ping_write_anycast(struct wire_writer *w, uint16_t n);
+void ping_write_anycast_entry(struct wire_writer *w, const struct address *a, uint64_t ms);
+
+/*
+ * Decodes a reply payload (borrowed by *@out). Leftover bytes are ignored.
+ * Returns 0, -EPROTO for a body that does not parse, -ENOTSUP for an unknown
+ * kind. Peer and anycast lists are checked for their size only, entries when read.
+ */
+int ping_read(const uint8_t *data, size_t len, struct ping *out);
+
+/* The next of out->peers.n entries; -EPROTO when it does not parse. */
+int ping_next_peer(struct ping *p, struct ping_peer *out);
+int ping_next_anycast(struct ping *p, struct address *address, uint64_t *ms);
+
+/* One line for people; returns @out. */
+const char *ping_error_describe(const struct ping_error *e, char *out, size_t size);
+
+#endif

@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What the client protocol needs from the rest of the daemon. api/ knows
+ * nothing else of it; tests put a fake behind the same table.
+ *
+ * All calls and callbacks happen on the loop thread. A callback may run before
+ * the call that took it returns. Errors are negative errno; those a client can
+ * cause have a fixed meaning:
+ *   -EACCES  wrong token             -ENOENT   no such address here
+ *   -EEXIST  exists already          -EINVAL   bad input
+ *   -EHOSTUNREACH never: unknown recipients are queued
+ *   -ENOSPC, -EROFS, -EDQUOT  storage refuses writes   -ENODATA  empty stream
+ */
+#ifndef RATMAND_API_BACKEND_H
+#define RATMAND_API_BACKEND_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/address.h"
+#include "proto/letterhead.h"
+
+/* One remote address, as in Peer/List. Times are wall clock, ns since 1970. */
+struct backend_peer {
+	struct address address;
+	int64_t first_seen_ns;
+	int64_t last_seen_ns;
+	bool active;
+};
+
+struct backend_status {
+	uint64_t peers;		/* remote addresses known */
+	uint64_t locals;	/* local addresses, namespaces included */
+	uint64_t workers;	/* transfers under way */
+};
+
+/* A stream being sent; made by send_open, ended by exactly one of send_finish and send_abort. */
+struct backend_send;
+
+/* A received stream being read; ended by recv_close. */
+struct backend_recv;
+
+/* A standing wish for streams; ended by listen_stop. */
+struct backend_listener;
+
+/* Called for each address or peer of a list; the pointer is borrowed for the call. */
+typedef void (*backend_addr_cb)(void *ctx, const struct address *address);
+typedef void (*backend_peer_cb)(void *ctx, const struct backend_peer *peer);
+
+/* End of an asynchronous call: 0 or a negative errno. */
+typedef void (*backend_done_cb)(void *ctx, int err);
+
+/* End of addr_create; @address and @token are borrowed for the call, NULL on error. */
+typedef void (*backend_created_cb)(void *ctx, int err, const struct address *address,
+				   const struct ident *token);
+
+/* A stream has fully arrived and waits; the listener may now call recv_open. */
+typedef void (*backend_ready_cb)(void *ctx);
+
+struct backend_ops {
+	/*
+	 * Makes an address, answered after it is on disk. @name is a private
+	 * label (borrowed, may be NULL). @ns_key is a 32-byte ed25519 seed
+	 * (borrowed) for a namespace, or NULL for a fresh key.
+	 */
+	void (*addr_create)(void *be, const char *name, const uint8_t *ns_key,
+			    backend_created_cb cb, void *ctx);
+	/* Opens the key with the token and announces the address. Idempotent. */
+	void (*addr_up)(void *be, const struct address *address, const struct ident *token,
+			backend_done_cb cb, void *ctx);
+	/* Stops announcing. 0 also when it was not up. */
+	void (*addr_down)(void *be, const struct address *address, backend_done_cb cb, void *ctx);
+	/* 0 when @token opens @address, without any effect. Takes the same time whatever the answer. */
+	int (*addr_check)(void *be, const struct address *address, const struct ident *token);
+	/* Removes the address and its key; with @force also its stored streams. */
+	void (*addr_destroy)(void *be, const struct address *address, bool force,
+			     backend_done_cb cb, void *ctx);
+	/* Every local address in byte order. */
+	void (*addr_list)(void *be, backend_addr_cb cb, void *ctx);
+	/* Every remote address known, in byte order. */
+	void (*peer_list)(void *be, backend_peer_cb cb, void *ctx);
+	void (*status)(void *be, struct backend_status *out);
+
+	/*
+	 * Starts a stream to the recipients of @heads (n of them, borrowed; all
+	 * with the same from, which is up). @drain is called when send_write may
+	 * go on after it returned -EAGAIN.
+	 */
+	int (*send_open)(void *be, const struct letterhead *heads, size_t n,
+			 backend_ready_cb drain, void *ctx, struct backend_send **out);
+	/*
+	 * Takes @len bytes (copied). Returns 0, -EAGAIN when nothing was taken
+	 * and drain will be called, or an error after which only send_abort is
+	 * allowed.
+	 */
+	int (*send_write)(struct backend_send *send, const void *data, size_t len);
+	/* Ends the stream; @cb after everything is on disk and queued. Consumes @send. */
+	void (*send_finish)(struct backend_send *send, backend_done_cb cb, void *ctx);
+	void (*send_abort)(struct backend_send *send);
+
+	/*
+	 * Wants streams that were sent to @to and arrive at @local (which is up).
+	 * @ready is called whenever there may be one, first at once if one waits
+	 * already. Several listeners share what arrives: each stream goes to the
+	 * first that opens it.
+	 */
+	int (*listen)(void *be, const struct address *local, const struct recipient *to,
+		      backend_ready_cb ready, void *ctx, struct backend_listener **out);
+	void (*listen_stop)(struct backend_listener *l);
+	/*
+	 * Takes the oldest stream that waits. Returns -EAGAIN when there is none.
+	 * @head (filled) has the true stream size. The stream is wholly decodable.
+	 */
+	int (*recv_open)(struct backend_listener *l, struct letterhead *head,
+			 struct backend_recv **out);
+	/* Up to @size bytes in order; 0 at the end; negative errno. */
+	ssize_t (*recv_read)(struct backend_recv *r, void *buf, size_t size);
+	/*
+	 * Ends reading. With @delivered the client has it all and it is not
+	 * offered again; otherwise it waits for the next listener.
+	 */
+	void (*recv_close)(struct backend_recv *r, bool delivered);
+};
+
+#endif

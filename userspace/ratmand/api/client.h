@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * One client connection, as the server and the handlers see it. Private to api/.
+ *
+ * A client owns its handles, buffers and job. It lives until all its handles
+ * are closed and every backend call made for it was answered, so that no
+ * callback ever meets freed memory.
+ */
+#ifndef RATMAND_API_CLIENT_H
+#define RATMAND_API_CLIENT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <uv.h>
+
+#include "proto/header.h"
+#include "proto/ops.h"
+#include "proto/payload.h"
+#include "proto/ping.h"
+#include "ratmand/api/server.h"
+#include "ratmand/api/token.h"
+
+#define CLIENT_INPUT_SIZE 8192
+
+struct client;
+
+/* A request that lasts: one Send or Recv. At most one per client. */
+struct client_job {
+	/* Takes raw bytes from client_input(); NULL when the job wants none. */
+	void (*input)(struct client *c, struct client_job *job);
+	/* Something was written, or the client's kick timer fired. */
+	void (*progress)(struct client *c, struct client_job *job);
+	/* The client is going away: let go of everything; @c is not valid afterwards. */
+	void (*gone)(struct client *c, struct client_job *job);
+	/* The address went down or was destroyed. May be NULL. */
+	void (*address_gone)(struct client *c, struct client_job *job,
+			     const struct address *address);
+};
+
+enum client_phase {
+	CLIENT_HELLO,		/* before the handshake */
+	CLIENT_READY,
+	CLIENT_LINGER,		/* said our last word; throwing away what still comes */
+	CLIENT_DEAD,		/* handles closing */
+};
+
+struct client {
+	struct api_server *server;
+	struct client *prev, *next;
+	enum client_phase phase;
+	uv_tcp_t tcp;
+	uv_timer_t timer;	/* the nearest deadline */
+	uv_timer_t kick;	/* 0 ms: job->progress outside of any other callback */
+	uv_shutdown_t shutdown;
+	unsigned int handles;	/* not closed yet */
+	unsigned int calls;	/* backend calls not answered yet */
+	uint8_t capabilities;
+
+	struct header_parser parser;
+	struct frame_header header;	/* of the request being read or worked on */
+	bool in_payload;
+	uint8_t *payload;	/* owned; header.payload_len bytes */
+	size_t payload_have;
+	struct client_job *job;	/* owned by itself, let go through job->gone */
+
+	uint8_t in[CLIENT_INPUT_SIZE];
+	size_t in_pos, in_len;
+	bool reading;
+	bool eof;
+	bool processing;
+	bool held;		/* its write queue is too long */
+
+	uint8_t *out;		/* owned; written at the end of each turn */
+	size_t out_len, out_cap;
+
+	uint64_t deadline_base;	/* ms: connect, start of idleness or of the frame */
+	uint64_t write_base;	/* ms: last progress of writing */
+	size_t write_seen;	/* queue length then */
+	uint64_t auth_window;	/* ms: start of the minute counted */
+	uint32_t auth_failures;
+};
+
+struct api_server {
+	uv_loop_t *loop;
+	struct api_limits limits;
+	struct api_counters counters;
+	const struct backend_ops *ops;
+	void *be;
+	struct token_table *tokens;
+	struct client *clients;
+	uv_tcp_t listener;
+	unsigned int handles;	/* listener, and jobs that outlive their client */
+	int fd_reserve_from;	/* accepting pauses at this descriptor number */
+	bool accept_waits;	/* a connection waits for uv_accept */
+	bool closing;
+	uint16_t port;
+	void (*closed)(void *ctx);
+	void *closed_ctx;
+};
+
+/* server.c */
+void server_client_gone(struct api_server *server);
+void server_release(struct api_server *server);
+bool server_same_host(const struct sockaddr_storage *a, const struct sockaddr_storage *b);
+void server_format_bind(const struct sockaddr_storage *a, char *out, size_t size);
+
+/* client.c */
+struct client *client_new(struct api_server *server);
+/* Starts reading; the tcp handle is connected. */
+void client_start(struct client *c);
+/* Closes at once. The client is freed later; do not touch it again in this turn's handlers. */
+void client_kill(struct client *c);
+/* Sends what is queued, then closes; input is thrown away. */
+void client_finish(struct client *c);
+/* One backend call begins; pairs with client_answered() in its callback. */
+void client_ask(struct client *c);
+/* False when the client died meanwhile: do nothing more. */
+bool client_answered(struct client *c);
+/* Goes on with the next request, when nothing is under way. */
+void client_process(struct client *c);
+/* Starts @job; input waits until client_end_job(). */
+void client_start_job(struct client *c, struct client_job *job);
+void client_end_job(struct client *c);
+/* Calls job->progress soon, from a callback of its own. */
+void client_kick(struct client *c);
+/* Unread raw bytes (borrowed) and their number; client_take() removes some. */
+const uint8_t *client_input(struct client *c, size_t *len);
+void client_take(struct client *c, size_t len);
+/* Queues bytes; client_flush() hands them to the kernel. */
+bool client_write(struct client *c, const void *data, size_t len);
+void client_flush(struct client *c);
+/* Bytes queued here and in libuv. */
+size_t client_queued(const struct client *c);
+/* True when the peer sent FIN, even behind bytes we did not read yet. */
+bool client_hung_up(struct client *c);
+
+/* Replies. With @echo the request's token goes into the header. */
+void client_frame(struct client *c, uint16_t mode, bool echo, const void *payload, size_t len);
+void client_reply_ok(struct client *c);
+void client_reply_error(struct client *c, bool echo, const struct ping_error *e);
+void client_reply_code(struct client *c, enum ping_error_code code);
+void client_reply_input(struct client *c, const char *got, const char *expected);
+void client_reply_internal(struct client *c, bool echo, const char *text);
+/* The reply to a backend error; counts -EACCES as a failed authentication. */
+void client_reply_errno(struct client *c, bool echo, int err);
+/* InvalidAuth; closes the connection after too many. */
+void client_reply_denied(struct client *c);
+
+/* dispatch.c: the request in c->header and c->payload is complete. */
+void dispatch_request(struct client *c);
+bool dispatch_check(struct client *c, const struct address *address);
+
+/* Handlers, one file per namespace. */
+void intrinsic_up(struct client *c);
+void intrinsic_down(struct client *c);
+void intrinsic_status(struct client *c);
+void addr_create(struct client *c);
+void addr_up(struct client *c);
+void addr_down(struct client *c);
+void addr_destroy(struct client *c);
+void addr_list(struct client *c);
+void peer_list(struct client *c);
+void send_many(struct client *c);
+void send_one(struct client *c);
+/* Send/One that may not go on: its stream still has to be swallowed. */
+void send_one_refused(struct client *c, const struct ping_error *e);
+void recv_one(struct client *c);
+void recv_many(struct client *c);
+
+#endif

@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * From a complete request to its handler: the only place that checks length
+ * and authentication, both out of the op table.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "ratmand/api/client.h"
+
+/* Where the `from` of the first letterhead stands in each Send. */
+#define SEND_ONE_FROM 1
+#define SEND_MANY_FROM 3
+
+static void (*const handlers[OP_COUNT])(struct client *c) = {
+	[OP_INTRINSIC_UP] = intrinsic_up,
+	[OP_INTRINSIC_DOWN] = intrinsic_down,
+	[OP_INTRINSIC_STATUS] = intrinsic_status,
+	[OP_ADDR_CREATE] = addr_create,
+	[OP_ADDR_DESTROY] = addr_destroy,
+	[OP_ADDR_UP] = addr_up,
+	[OP_ADDR_DOWN] = addr_down,
+	[OP_ADDR_LIST] = addr_list,
+	[OP_PEER_LIST] = peer_list,
+	[OP_RECV_ONE] = recv_one,
+	[OP_RECV_MANY] = recv_many,
+	[OP_SEND_ONE] = send_one,
+	[OP_SEND_MANY] = send_many,
+};
+
+/* The "check" of section 3.0. */
+bool dispatch_check(struct client *c, const struct address *address)
+{
+	return c->header.has_token &&
+	       token_table_check(c->server->tokens, address, &c->header.token);
+}
+
+static bool check_at(struct client *c, size_t offset)
+{
+	struct address address;
+
+	if (c->header.payload_len < offset + ADDRESS_LEN)
+		return false;
+	memcpy(address.b, c->payload + offset, ADDRESS_LEN);
+	return dispatch_check(c, &address);
+}
+
+/* Returns 0, -1 for a wrong token, -2 for an address that is not ours. */
+static int check_owner(struct client *c)
+{
+	struct api_server *s = c->server;
+	struct address address;
+	int err;
+
+	if (!c->header.has_token)
+		return -1;
+	if (check_at(c, 0))
+		return 0;
+	memcpy(address.b, c->payload, ADDRESS_LEN);
+	err = s->ops->addr_check(s->be, &address, &c->header.token);
+	return !err ? 0 : err == -ENOENT ? -2 : -1;
+}
+
+static void refuse(struct client *c, const struct op *op, enum ping_error_code code)
+{
+	const struct ping_error e = { .code = code };
+
+	if (op->id == OP_SEND_ONE && !(c->capabilities & CAPABILITY_SEND_SOCKET)) {
+		if (code == PING_E_AUTH)
+			c->server->counters.auth_failures++;
+		send_one_refused(c, &e);
+	} else if (code == PING_E_AUTH) {
+		client_reply_denied(c);
+	} else {
+		client_reply_code(c, code);
+	}
+}
+
+static bool authorised(struct client *c, const struct op *op)
+{
+	bool ok = false;
+
+	switch (op->auth) {
+	case OP_AUTH_NONE:
+		return true;
+	case OP_AUTH_PRESENT:
+		ok = c->header.has_token;
+		break;
+	case OP_AUTH_TOKEN:
+		ok = c->header.has_token &&
+		     token_table_knows(c->server->tokens, &c->header.token);
+		break;
+	case OP_AUTH_ADDRESS:
+		ok = check_at(c, 0);
+		break;
+	case OP_AUTH_OWNER:
+		switch (check_owner(c)) {
+		case 0:
+			return true;
+		case -2:
+			refuse(c, op, PING_E_NO_ADDRESS);
+			return false;
+		}
+		break;
+	case OP_AUTH_FROM:
+		/* An empty list says nothing about an address: the handler refuses it. */
+		if (op->id == OP_SEND_MANY && c->payload[0] == 0 && c->payload[1] == 0)
+			return true;
+		ok = check_at(c, op->id == OP_SEND_ONE ? SEND_ONE_FROM : SEND_MANY_FROM);
+		break;
+	}
+	if (!ok)
+		refuse(c, op, PING_E_AUTH);
+	return ok;
+}
+
+/* Section 3.1: the first frame; its mode is 0010, or 0000 as one upstream test sends. */
+static void dispatch_hello(struct client *c)
+{
+	if (c->header.mode == MODE_REPLY)
+		c->header.mode = op_get(OP_INTRINSIC_UP)->mode;
+	if (c->header.mode != op_get(OP_INTRINSIC_UP)->mode)
+		c->header.payload_len = 0;	/* no hello: refused as malformed */
+	intrinsic_up(c);
+}
+
+void dispatch_request(struct client *c)
+{
+	const struct op *op;
+
+	if (c->phase == CLIENT_HELLO) {
+		dispatch_hello(c);
+		return;
+	}
+	op = op_find(c->header.mode);
+	if (!op || !handlers[op->id]) {
+		c->server->counters.unsupported++;
+		client_reply_code(c, PING_E_NOT_SUPPORTED);
+		return;
+	}
+	if (c->header.payload_len < op->min_len || c->header.payload_len > op->max_len) {
+		client_reply_input(c, "payload size", op->name);
+		/* What follows a Send/One nobody could read is stream or request: who knows. */
+		if (op->id == OP_SEND_ONE)
+			client_finish(c);
+		return;
+	}
+	if (authorised(c, op))
+		handlers[op->id](c);
+}

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * ratmand.conf: parsed wholly and checked before the daemon does anything.
+ */
+#ifndef RATMAND_CONFIG_H
+#define RATMAND_CONFIG_H
+
+#include <linux/ratman.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/address.h"
+#include "base/log.h"
+
+struct config {
+	char *state_dir;
+	char *runtime_dir;
+	char *device;
+	char *api_bind;
+	enum log_level verbosity;
+	char **links;			/* interfaces to make links, n_links */
+	size_t n_links;
+	bool closed;			/* membership */
+	struct address *members;
+	size_t n_members;
+	bool has_group_secret;
+	uint8_t group_secret[32];
+	enum ratman_policy inbound;
+	struct address *contacts;
+	size_t n_contacts;
+	uint32_t max_clients;
+	uint32_t idle_timeout_s;
+	bool ephemeral;
+};
+
+#define CONFIG_DEFAULT_PATH "/etc/ratmand/ratmand.conf"
+
+/*
+ * Reads @path, or with NULL the default file if there is one and the defaults
+ * otherwise. On failure returns -EINVAL or the errno of reading, and @why
+ * (borrowed, size bytes) says file, line and what to write instead.
+ */
+int config_load(struct config *out, const char *path, char *why, size_t size);
+
+/* Frees what config_load() allocated and wipes the group secret. */
+void config_free(struct config *config);
+
+#endif

@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Streams: outbox, inbox and block exchange between daemons (design.md section 11).
+ *
+ * A payload is encoded with ERIS into the journal; its manifest (letterhead and
+ * read capability, signed by the sender, sealed to the recipient) is offered over
+ * TCP on ratman0 until the recipient's signed receipt comes back.
+ */
+#ifndef RATMAND_FLOW_FLOW_H
+#define RATMAND_FLOW_FLOW_H
+
+#include <netinet/in.h>
+#include <uv.h>
+
+#include "base/address.h"
+#include "proto/letterhead.h"
+#include "ratmand/store/store.h"
+
+#define FLOW_PORT 5853
+
+struct flow;
+struct flow_send;
+struct flow_recv;
+struct flow_listener;
+
+typedef void (*flow_cb)(void *ctx);
+typedef void (*flow_done_cb)(void *ctx, int err);
+
+struct flow_ops {
+	/*
+	 * The secret key (64 bytes, borrowed until the next call) of a local
+	 * address that is up, or NULL.
+	 */
+	const uint8_t *(*secret)(void *ctx, const struct address *local);
+	/* True when there is a route to @peer just now. */
+	bool (*reachable)(void *ctx, const struct address *peer);
+	/*
+	 * Where the daemon of @address listens or is bound: normally its IPv6
+	 * address with port FLOW_PORT (0 for the sending side's source).
+	 * Returns false when it cannot be reached at all.
+	 */
+	bool (*endpoint)(void *ctx, const struct address *address, bool source,
+			 struct sockaddr_in6 *out);
+	/*
+	 * True when the connection's source may speak for @claimed: normally its
+	 * IPv6 address is that address's.
+	 */
+	bool (*speaks_for)(void *ctx, const struct sockaddr_in6 *source,
+			   const struct address *claimed);
+};
+
+/* @store and @ops are borrowed and outlive the flow. -ENOMEM, storage errors. */
+int flow_new(struct flow **out, uv_loop_t *loop, struct store *store, const struct flow_ops *ops,
+	     void *ctx);
+
+/* Closes every connection; free happens when the loop has run the closes; then @closed. */
+void flow_free(struct flow *flow, flow_cb closed, void *ctx);
+
+/* @local came up: listen on its endpoint, go on with its outbox and unread streams. */
+int flow_local_up(struct flow *flow, const struct address *local);
+void flow_local_down(struct flow *flow, const struct address *local);
+/* Drops everything stored for and from @local. */
+int flow_local_purge(struct flow *flow, const struct address *local);
+
+/* A route to @peer appeared: offer what waits for it, now. */
+void flow_peer_reachable(struct flow *flow, const struct address *peer);
+
+/* Transfers under way, both directions. */
+size_t flow_active(const struct flow *flow);
+
+/* The same calls as in api/backend.h, with the same meaning. */
+int flow_send_open(struct flow *flow, const struct letterhead *heads, size_t n, flow_cb drain,
+		   void *ctx, struct flow_send **out);
+int flow_send_write(struct flow_send *send, const void *data, size_t len);
+void flow_send_finish(struct flow_send *send, flow_done_cb cb, void *ctx);
+void flow_send_abort(struct flow_send *send);
+
+int flow_listen(struct flow *flow, const struct address *local, const struct recipient *to,
+		flow_cb ready, void *ctx, struct flow_listener **out);
+void flow_listen_stop(struct flow_listener *l);
+int flow_recv_open(struct flow_listener *l, struct letterhead *head, struct flow_recv **out);
+ssize_t flow_recv_read(struct flow_recv *r, void *buf, size_t size);
+void flow_recv_close(struct flow_recv *r, bool delivered);
+
+/* One outgoing stream, for display. */
+enum flow_state {
+	FLOW_QUEUED,
+	FLOW_OFFERED,
+	FLOW_TRANSFERRING,
+	FLOW_DELIVERED,
+	FLOW_EXPIRED,
+	FLOW_REFUSED,
+};
+
+struct flow_stats {
+	uint64_t blocks_sent;
+	uint64_t blocks_received;
+	uint64_t blocks_rejected;	/* hash or order wrong */
+	uint64_t offers_sent, offers_received;
+	uint64_t receipts_sent, receipts_received;
+	uint64_t connects, connects_failed;
+	uint64_t protocol_errors;
+};
+
+const struct flow_stats *flow_stats(const struct flow *flow);
+
+#endif

@@ -1,0 +1,261 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "ratmand/flow/inbox.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <utlist.h>
+
+#include "base/clock.h"
+#include "base/limits.h"
+#include "base/log.h"
+#include "base/wire.h"
+#include "ratmand/flow/manifest.h"
+
+#define RECORD_VERSION 1
+#define RECORD_HEAD (1 + 1 + JOURNAL_TAG_LEN + 1 + ADDRESS_LEN + 8 + 8)
+/* No sender offers a stream longer than LIMIT_OUTBOX_AGE_S; twice that leaves room for clocks. */
+#define DONE_AGE_S (2ull * LIMIT_OUTBOX_AGE_S)
+
+static uint64_t now_s(void)
+{
+	return (uint64_t)(clock_wall_ns() / 1000000000);
+}
+
+static size_t record_write(const struct inbox_entry *e, const uint8_t *sealed, size_t len,
+			   uint8_t out[static RECORD_HEAD + MANIFEST_MAX])
+{
+	struct wire_writer w;
+
+	wire_write_init(&w, out, RECORD_HEAD + MANIFEST_MAX);
+	wire_put_u8(&w, RECORD_VERSION);
+	wire_put_u8(&w, e->complete);
+	wire_put(&w, e->tag.b, sizeof(e->tag.b));
+	wire_put_u8(&w, (uint8_t)e->to.kind);
+	wire_put(&w, e->to.address.b, ADDRESS_LEN);
+	wire_put_be64(&w, e->order);
+	wire_put_be64(&w, e->since_s);
+	wire_put(&w, sealed, len);
+	return wire_len(&w);
+}
+
+static bool record_read(const uint8_t *data, size_t len, struct inbox_entry *e)
+{
+	struct wire_reader r;
+	uint8_t version;
+
+	wire_read_init(&r, data, len);
+	version = wire_get_u8(&r);
+	e->complete = wire_get_u8(&r) == 1;
+	wire_get(&r, e->tag.b, sizeof(e->tag.b));
+	e->to.kind = wire_get_u8(&r) == RECIPIENT_NAMESPACE ? RECIPIENT_NAMESPACE :
+							      RECIPIENT_ADDRESS;
+	wire_get(&r, e->to.address.b, ADDRESS_LEN);
+	e->order = wire_get_be64(&r);
+	e->since_s = wire_get_be64(&r);
+	return version == RECORD_VERSION && !r.failed && wire_left(&r) >= MANIFEST_MIN &&
+	       wire_left(&r) <= MANIFEST_MAX;
+}
+
+static int by_order(const struct inbox_entry *a, const struct inbox_entry *b)
+{
+	return (a->order > b->order) - (a->order < b->order);
+}
+
+static int insert(struct inbox *b, const struct inbox_entry *like, struct inbox_entry **out)
+{
+	struct inbox_entry *e = malloc(sizeof(*e));
+
+	if (!e)
+		return -ENOMEM;
+	*e = *like;
+	if (journal_hold(b->journal, &e->tag))
+		goto fail;
+	HASH_ADD_KEYPTR(hh, b->all, e->id.b, sizeof(e->id.b), e);
+	if (!e->hh.tbl) {
+		journal_release(b->journal, &e->tag);
+		goto fail;
+	}
+	*out = e;
+	return 0;
+fail:
+	free(e);
+	return -ENOMEM;
+}
+
+static int load_one(void *ctx, const void *key, size_t key_len, const void *value, size_t value_len)
+{
+	struct inbox_entry like = { 0 };
+	struct inbox_entry *e;
+	struct inbox *b = ctx;
+	int err;
+
+	if (key_len != sizeof(like.id.b) || !record_read(value, value_len, &like)) {
+		log_warn("inbox: an entry cannot be read and is left alone");
+		return 0;
+	}
+	memcpy(like.id.b, key, key_len);
+	if (b->next_order <= like.order)
+		b->next_order = like.order + 1;
+	err = insert(b, &like, &e);
+	if (!err && e->complete) {
+		e->announced = true;
+		DL_APPEND(b->ready, e);
+	}
+	return err;
+}
+
+struct old {
+	struct ident ids[256];
+	size_t n;
+};
+
+static int collect_old(void *ctx, const void *key, size_t key_len, const void *value,
+		       size_t value_len)
+{
+	struct old *old = ctx;
+	struct wire_reader r;
+
+	wire_read_init(&r, value, value_len);
+	if (key_len == sizeof(old->ids[0].b) && wire_get_be64(&r) + DONE_AGE_S < now_s())
+		memcpy(old->ids[old->n++].b, key, key_len);
+	return old->n == sizeof(old->ids) / sizeof(old->ids[0]);
+}
+
+int inbox_load(struct inbox *b, struct store *store, struct journal *journal)
+{
+	struct old old = { .n = 0 };
+	int err;
+
+	memset(b, 0, sizeof(*b));
+	b->store = store;
+	b->journal = journal;
+	err = store_each(store, STORE_INBOX, load_one, b);
+	DL_SORT(b->ready, by_order);
+	if (err)
+		return err;
+	/* A few hundred at each start keep the table from growing for ever. */
+	err = store_each(store, STORE_DONE, collect_old, &old);
+	for (size_t i = 0; i < old.n; i++)
+		(void)store_del(store, STORE_DONE, old.ids[i].b, sizeof(old.ids[i].b));
+	return err < 0 ? err : 0;
+}
+
+void inbox_free(struct inbox *b)
+{
+	struct inbox_entry *e = b->all, *next;
+
+	HASH_CLEAR(hh, b->all);
+	for (; e; e = next) {
+		next = e->hh.next;
+		free(e);
+	}
+}
+
+static int save(struct inbox *b, const struct inbox_entry *e, const uint8_t *sealed, size_t len)
+{
+	uint8_t record[RECORD_HEAD + MANIFEST_MAX];
+
+	return store_put(b->store, STORE_INBOX, e->id.b, sizeof(e->id.b), record,
+			 record_write(e, sealed, len, record));
+}
+
+int inbox_add(struct inbox *b, const struct ident *id, const struct journal_tag *tag,
+	      const struct recipient *to, const uint8_t *sealed, size_t len,
+	      struct inbox_entry **out)
+{
+	struct inbox_entry like = { .id = *id, .tag = *tag, .to = *to };
+	struct inbox_entry *e;
+	int err;
+
+	if (HASH_COUNT(b->all) >= LIMIT_INBOX)
+		return -EDQUOT;
+	if (inbox_find(b, id))
+		return -EEXIST;
+	like.order = b->next_order;
+	like.since_s = now_s();
+	err = insert(b, &like, &e);
+	if (err)
+		return err;
+	err = save(b, e, sealed, len);
+	if (err) {
+		inbox_remove(b, e, false);
+		return err;
+	}
+	b->next_order++;
+	*out = e;
+	return 0;
+}
+
+int inbox_complete(struct inbox *b, struct inbox_entry *e)
+{
+	uint8_t sealed[MANIFEST_MAX];
+	ssize_t len = inbox_sealed(b, e, sealed);
+	int err;
+
+	if (len < 0)
+		return (int)len;
+	e->complete = true;
+	err = save(b, e, sealed, (size_t)len);
+	if (err)
+		e->complete = false;
+	return err;
+}
+
+void inbox_announce(struct inbox *b, struct inbox_entry *e)
+{
+	if (e->announced)
+		return;
+	e->announced = true;
+	DL_INSERT_INORDER(b->ready, e, by_order);
+}
+
+struct inbox_entry *inbox_find(struct inbox *b, const struct ident *id)
+{
+	struct inbox_entry *e;
+
+	HASH_FIND(hh, b->all, id->b, sizeof(id->b), e);
+	return e;
+}
+
+bool inbox_was_delivered(struct inbox *b, const struct ident *id)
+{
+	return store_has(b->store, STORE_DONE, id->b, sizeof(id->b));
+}
+
+ssize_t inbox_sealed(struct inbox *b, const struct inbox_entry *e, uint8_t *out)
+{
+	uint8_t record[RECORD_HEAD + MANIFEST_MAX];
+	ssize_t len;
+
+	len = store_get(b->store, STORE_INBOX, e->id.b, sizeof(e->id.b), record, sizeof(record));
+	if (len < 0)
+		return len;
+	if (len < RECORD_HEAD + MANIFEST_MIN)
+		return -EBADMSG;
+	memcpy(out, record + RECORD_HEAD, (size_t)len - RECORD_HEAD);
+	return len - RECORD_HEAD;
+}
+
+int inbox_delivered(struct inbox *b, struct inbox_entry *e)
+{
+	struct wire_writer w;
+	uint8_t value[8];
+	int err;
+
+	wire_write_init(&w, value, sizeof(value));
+	wire_put_be64(&w, now_s());
+	err = store_put(b->store, STORE_DONE, e->id.b, sizeof(e->id.b), value, sizeof(value));
+	return err ? err : store_del(b->store, STORE_INBOX, e->id.b, sizeof(e->id.b));
+}
+
+void inbox_remove(struct inbox *b, struct inbox_entry *e, bool stored)
+{
+	if (stored)
+		(void)store_del(b->store, STORE_INBOX, e->id.b, sizeof(e->id.b));
+	if (e->announced)
+		DL_DELETE(b->ready, e);
+	HASH_DEL(b->all, e);
+	journal_release(b->journal, &e->tag);
+	free(e);
+}

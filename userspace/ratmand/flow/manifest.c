@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "ratmand/flow/manifest.h"
+
+#include <errno.h>
+#include <sodium.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/limits.h"
+
+#define MANIFEST_VERSION 1
+
+/* What is signed starts with one of these, NUL included, so that no signature serves twice. */
+static const char manifest_domain[] = "ratman manifest v1";
+static const char receipt_domain[] = "ratman receipt v1";
+
+void manifest_id(const uint8_t *sealed, size_t len, struct ident *out)
+{
+	crypto_generichash(out->b, sizeof(out->b), sealed, len, NULL, 0);
+}
+
+int manifest_check_recipient(const struct address *address)
+{
+	uint8_t box_key[crypto_box_PUBLICKEYBYTES];
+
+	return crypto_sign_ed25519_pk_to_curve25519(box_key, address->b) ? -EINVAL : 0;
+}
+
+ssize_t manifest_seal(struct manifest *m, const uint8_t *from_secret, uint8_t *out)
+{
+	uint8_t text[sizeof(manifest_domain) + MANIFEST_MAX - crypto_box_SEALBYTES];
+	uint8_t *plain = text + sizeof(manifest_domain);
+	uint8_t box_key[crypto_box_PUBLICKEYBYTES];
+	struct wire_writer w;
+	ssize_t len = -EINVAL;
+
+	if (crypto_sign_ed25519_pk_to_curve25519(box_key, m->head.to.address.b))
+		return -EINVAL;
+	memcpy(text, manifest_domain, sizeof(manifest_domain));
+	wire_write_init(&w, plain, sizeof(text) - sizeof(manifest_domain));
+	randombytes_buf(m->random.b, sizeof(m->random.b));
+	wire_put_u8(&w, MANIFEST_VERSION);
+	wire_put_be64(&w, m->created_s);
+	wire_put(&w, m->random.b, sizeof(m->random.b));
+	eris_capability_encode(&m->cap, plain + wire_len(&w));
+	wire_put_ref(&w, ERIS_CAPABILITY_LEN);
+	letterhead_write(&w, &m->head, false);
+	if (!w.failed)
+		crypto_sign_detached(plain + wire_len(&w), NULL, text,
+				     sizeof(manifest_domain) + wire_len(&w), from_secret);
+	wire_put_ref(&w, MANIFEST_SIG_LEN);
+	if (w.failed)
+		len = -EMSGSIZE;
+	else if (!crypto_box_seal(out, plain, wire_len(&w), box_key))
+		len = (ssize_t)(wire_len(&w) + crypto_box_SEALBYTES);
+	sodium_memzero(text, sizeof(text));
+	return len;
+}
+
+/* Opens the seal into @plain (MANIFEST_MAX bytes); the plain length or -EBADMSG. */
+static ssize_t unseal(const uint8_t *sealed, size_t len, const struct address *local,
+		      const uint8_t *local_secret, uint8_t *plain)
+{
+	uint8_t box_key[crypto_box_PUBLICKEYBYTES], box_secret[crypto_box_SECRETKEYBYTES];
+	int err;
+
+	if (len < MANIFEST_MIN || len > MANIFEST_MAX)
+		return -EBADMSG;
+	if (crypto_sign_ed25519_pk_to_curve25519(box_key, local->b) ||
+	    crypto_sign_ed25519_sk_to_curve25519(box_secret, local_secret))
+		return -EBADMSG;
+	err = crypto_box_seal_open(plain, sealed, len, box_key, box_secret);
+	sodium_memzero(box_secret, sizeof(box_secret));
+	return err ? -EBADMSG : (ssize_t)(len - crypto_box_SEALBYTES);
+}
+
+/* Reads and checks @plain, which follows the domain at @text. */
+static int parse(const uint8_t *text, const uint8_t *plain, size_t len,
+		 const struct address *local, struct manifest *m)
+{
+	struct wire_reader r;
+	const uint8_t *cap, *sig;
+	uint8_t version;
+
+	wire_read_init(&r, plain, len);
+	version = wire_get_u8(&r);
+	m->created_s = wire_get_be64(&r);
+	wire_get(&r, m->random.b, sizeof(m->random.b));
+	cap = wire_get_ref(&r, ERIS_CAPABILITY_LEN);
+	letterhead_read(&r, &m->head);
+	sig = wire_get_ref(&r, MANIFEST_SIG_LEN);
+	if (!wire_done(&r) || version != MANIFEST_VERSION ||
+	    (m->head.to.kind != RECIPIENT_ADDRESS && m->head.to.kind != RECIPIENT_NAMESPACE) ||
+	    !address_equal(&m->head.to.address, local))
+		return -EBADMSG;
+	if (crypto_sign_verify_detached(sig, text, (size_t)(sig - text), m->head.from.b))
+		return -EBADMSG;
+	if (eris_capability_decode(cap, ERIS_CAPABILITY_LEN, &m->cap) || !m->head.stream_size)
+		return -EBADMSG;
+	return m->head.stream_size > LIMIT_STREAM_BYTES ? -EFBIG : 0;
+}
+
+int manifest_open(const uint8_t *sealed, size_t len, const struct address *local,
+		  const uint8_t *local_secret, struct manifest *out)
+{
+	uint8_t text[sizeof(manifest_domain) + MANIFEST_MAX];
+	uint8_t *plain = text + sizeof(manifest_domain);
+	struct manifest *m = calloc(1, sizeof(*m));
+	ssize_t n;
+	int err;
+
+	if (!m)
+		return -ENOMEM;
+	memcpy(text, manifest_domain, sizeof(manifest_domain));
+	n = unseal(sealed, len, local, local_secret, plain);
+	err = n < 0 ? (int)n : parse(text, plain, (size_t)n, local, m);
+	if (!err)
+		*out = *m;
+	sodium_memzero(text, sizeof(text));
+	sodium_memzero(m, sizeof(*m));
+	free(m);
+	return err;
+}
+
+static size_t receipt_text(const struct ident *id,
+			   uint8_t text[static sizeof(receipt_domain) + sizeof(id->b)])
+{
+	memcpy(text, receipt_domain, sizeof(receipt_domain));
+	memcpy(text + sizeof(receipt_domain), id->b, sizeof(id->b));
+	return sizeof(receipt_domain) + sizeof(id->b);
+}
+
+void manifest_sign_receipt(const struct ident *id, const uint8_t *local_secret,
+			   uint8_t sig[static MANIFEST_SIG_LEN])
+{
+	uint8_t text[sizeof(receipt_domain) + sizeof(id->b)];
+
+	crypto_sign_detached(sig, NULL, text, receipt_text(id, text), local_secret);
+}
+
+bool manifest_check_receipt(const struct ident *id, const struct address *recipient,
+			    const uint8_t sig[static MANIFEST_SIG_LEN])
+{
+	uint8_t text[sizeof(receipt_domain) + sizeof(id->b)];
+
+	return !crypto_sign_verify_detached(sig, text, receipt_text(id, text), recipient->b);
+}

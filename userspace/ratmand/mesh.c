@@ -1,0 +1,466 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "ratmand/mesh_priv.h"
+
+#include <errno.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/limits.h"
+#include "base/log.h"
+
+#define HOUSEKEEPING_MS 2000
+#define REFRESH_MS 200000	/* the kernel forgets a route after 3 times as long */
+#define MEASURE_MS 10000
+#define RECORD_LIFETIME_S 3600
+#define TOMBSTONE_S 600		/* a withdrawn address is remembered so long elsewhere */
+
+struct mesh_local *mesh_local_find(const struct mesh *mesh, const struct address *address)
+{
+	for (size_t i = 0; i < mesh->n_locals; i++)
+		if (address_equal(&mesh->locals[i].address, address))
+			return &mesh->locals[i];
+	return NULL;
+}
+
+const uint8_t *mesh_local_secret(const struct mesh *mesh, const struct address *address)
+{
+	const struct mesh_local *local = mesh_local_find(mesh, address);
+
+	return local ? local->secret : NULL;
+}
+
+/* Signs a record with a sequence of at least @at_least and gives it to the routing core. */
+int mesh_announce(struct mesh *mesh, const struct mesh_local *local, uint64_t at_least,
+		  uint8_t flags)
+{
+	uint64_t sequence = mesh->ops->next_stamp(mesh->ctx, &local->address);
+	uint64_t known = route_sequence(mesh->routes, &local->address);
+	uint8_t record[RECORD_LEN];
+	int err;
+
+	if (!sequence)
+		return -EIO;
+	/* A copy of us elsewhere, or a store restored from a backup: stay above it. */
+	if (sequence <= known)
+		sequence = known + 1;
+	if (sequence < at_least)
+		sequence = at_least;
+	err = record_build(record, local->secret, sequence,
+			   flags & RECORD_WITHDRAWN ? TOMBSTONE_S : RECORD_LIFETIME_S, flags);
+	if (!err)
+		err = route_local_add(mesh->routes, clock_ms(), record);
+	if (err)
+		log_warn("mesh: cannot announce an address: %s", strerror(-err));
+	return err;
+}
+
+static void on_deadline(uv_timer_t *timer);
+
+static void tell_reached(void *ctx, const struct address *peer)
+{
+	struct mesh *mesh = ctx;
+
+	mesh->ops->reachable(mesh->ctx, peer);
+}
+
+/* Tells who got a route since the last time; the cores are not running now. */
+static void flush_reached(struct mesh *mesh)
+{
+	bool many = mesh->reached_many;
+	size_t n = mesh->n_reached;
+
+	mesh->reached_many = false;
+	mesh->n_reached = 0;
+	if (many)
+		mesh_peers(mesh, tell_reached, mesh);
+	else
+		for (size_t i = 0; i < n; i++)
+			mesh->ops->reachable(mesh->ctx, &mesh->reached[i]);
+}
+
+/*
+ * To be called after every call into the cores: passes on what they found and
+ * arms the deadline timer for the earliest of them.
+ */
+void mesh_arm(struct mesh *mesh)
+{
+	uint64_t now = clock_ms(), due, other;
+
+	if (!mesh->kern)
+		return;
+	flush_reached(mesh);
+	due = route_deadline(mesh->routes);
+	other = linkauth_deadline(mesh->linkauth);
+	due = other < due ? other : due;
+	other = session_deadline(mesh->sessions);
+	due = other < due ? other : due;
+	if (due == UINT64_MAX) {
+		uv_timer_stop(&mesh->deadline);
+		return;
+	}
+	uv_update_time(mesh->loop);
+	uv_timer_start(&mesh->deadline, on_deadline, due > now ? due - now : 0, 0);
+}
+
+static void on_deadline(uv_timer_t *timer)
+{
+	struct mesh *mesh = timer->data;
+	uint64_t now = clock_ms();
+
+	if (!mesh->kern)
+		return;
+	linkauth_tick(mesh->linkauth, now);
+	session_tick(mesh->sessions, now);
+	route_tick(mesh->routes, now);
+	mesh_arm(mesh);
+}
+
+/* One handle less; the last one of mesh_free() takes the rest with it. */
+static void on_closed(uv_handle_t *handle)
+{
+	struct mesh *mesh = handle->data;
+
+	if (!mesh->open_handles || --mesh->open_handles)
+		return;
+	for (size_t i = 0; i < mesh->n_locals; i++)
+		sodium_free(mesh->locals[i].secret);
+	free(mesh->locals);
+	sodium_free(mesh->router_secret);
+	free(mesh);
+}
+
+static void on_poll_closed(uv_handle_t *handle)
+{
+	struct mesh *mesh = handle->data;
+
+	mesh->poll_open = false;
+	on_closed(handle);
+}
+
+/* Drops everything that hangs on the kernel's door; the kernel keeps its state. */
+static void leave_kernel(struct mesh *mesh)
+{
+	if (!mesh->kern)
+		return;
+	uv_close((uv_handle_t *)&mesh->poll, on_poll_closed);
+	uv_timer_stop(&mesh->deadline);
+	linkauth_free(mesh->linkauth);
+	session_mgr_free(mesh->sessions);
+	route_free(mesh->routes);
+	mesh->linkauth = NULL;
+	mesh->sessions = NULL;
+	mesh->routes = NULL;
+	kern_close(mesh->kern);
+	mesh->kern = NULL;
+	memset(mesh->neighs, 0, sizeof(mesh->neighs));
+	mesh->n_reached = 0;
+	mesh->reached_many = false;
+}
+
+/* The device or the module is gone, or never was there. */
+static void detach(struct mesh *mesh, const char *why)
+{
+	if (strcmp(mesh->off, why))
+		log_warn("mesh: off: %s", why);
+	if (why != mesh->off)
+		snprintf(mesh->off, sizeof(mesh->off), "%s", why);
+	leave_kernel(mesh);
+}
+
+static void on_readable(uv_poll_t *poll, int status, int events)
+{
+	struct mesh *mesh = poll->data;
+	int err;
+
+	(void)events;
+	if (status < 0) {
+		detach(mesh, "the netlink socket failed");
+		return;
+	}
+	err = kern_dispatch(mesh->kern, mesh_on_event, mesh);
+	if (err == -ENOBUFS)
+		log_warn("mesh: the kernel had more events than we could take; some are lost");
+	else if (err == -EBADMSG)
+		log_debug("mesh: an event that is not understood; module and daemon differ");
+	mesh_arm(mesh);
+}
+
+/* Makes the configured interfaces links of the device, creating the device if need be. */
+static void take_links(struct mesh *mesh)
+{
+	const struct config *c = mesh->config;
+
+	for (size_t i = 0; i < c->n_links; i++) {
+		uint32_t link = if_nametoindex(c->links[i]);
+		static struct log_gate gate;
+		int err;
+
+		if (!link)
+			continue;
+		err = kern_link_master(mesh->kern, link, mesh->dev.ifindex);
+		if (err && log_gate_open(&gate, clock_ms(), 4, 60000))
+			log_warn("mesh: cannot make %s a link: %s", c->links[i],
+				 kern_why(mesh->kern));
+	}
+}
+
+static bool make_cores(struct mesh *mesh, uint64_t boot_id)
+{
+	struct linkauth_config lc = {
+		.router = mesh->router,
+		.router_sk = mesh->router_secret,
+		.boot_id = boot_id,
+		.policy = mesh->config->closed && mesh->config->n_members ? LINKAUTH_CLOSED :
+									    LINKAUTH_OPEN,
+		.members = mesh->config->members,
+		.n_members = mesh->config->n_members,
+		.group_secret = mesh->config->has_group_secret ? mesh->config->group_secret : NULL,
+	};
+
+	mesh->linkauth = linkauth_new(&lc, &mesh_linkauth_ops, mesh);
+	mesh->sessions = session_mgr_new(&mesh_session_ops, mesh);
+	mesh->routes = route_new(NULL, &mesh_route_ops, mesh, clock_ms());
+	return mesh->linkauth && mesh->sessions && mesh->routes;
+}
+
+/*
+ * The boot id is kept over restarts of the daemon for as long as the kernel keeps
+ * its state: neighbours then go on with their keys instead of making new ones.
+ */
+static void choose_boot_id(const struct mesh *mesh, uint8_t boot_id[8])
+{
+	if (address_equal(&mesh->dev.router, &mesh->router) && !sodium_is_zero(mesh->dev.boot_id, 8))
+		memcpy(boot_id, mesh->dev.boot_id, 8);
+	else
+		randombytes_buf(boot_id, 8);
+}
+
+static uint64_t boot_id_number(const uint8_t boot_id[8])
+{
+	uint64_t n = 0;
+
+	for (int i = 0; i < 8; i++)
+		n = n << 8 | boot_id[i];
+	return n;
+}
+
+/* Joins; on failure the reason is in mesh->off and the next housekeeping tries again. */
+static void attach(struct mesh *mesh)
+{
+	char why[256] = "";
+	uint8_t boot_id[8];
+	struct kern *kern;
+	int err;
+
+	err = kern_open(&kern, why, sizeof(why));
+	if (err) {
+		detach(mesh, why);
+		return;
+	}
+	err = kern_dev_find(kern, mesh->config->device, &mesh->dev);
+	if (err == -ENODEV && mesh->config->n_links &&
+	    !kern_dev_create(kern, mesh->config->device))
+		err = kern_dev_find(kern, mesh->config->device, &mesh->dev);
+	choose_boot_id(mesh, boot_id);
+	if (!err)
+		err = kern_claim(kern, mesh->dev.ifindex, &mesh->router, boot_id);
+	if (!err)
+		err = kern_dev_up(kern, mesh->dev.ifindex);
+	if (!err)
+		err = kern_prefix_route(kern, mesh->dev.ifindex);
+	if (err) {
+		snprintf(why, sizeof(why), "%s", kern_why(kern));
+		kern_close(kern);
+		detach(mesh, why);
+		return;
+	}
+	mesh->kern = kern;
+	uv_poll_init(mesh->loop, &mesh->poll, kern_fd(kern));
+	mesh->poll.data = mesh;
+	mesh->poll_open = true;
+	if (!make_cores(mesh, boot_id_number(boot_id))) {
+		detach(mesh, "out of memory");
+		return;
+	}
+	mesh_restore(mesh);
+	for (size_t i = 0; i < mesh->n_locals; i++)
+		mesh_local_install(mesh, &mesh->locals[i]);
+	uv_poll_start(&mesh->poll, UV_READABLE, on_readable);
+	take_links(mesh);
+	mesh->refreshed_ms = mesh->measured_ms = clock_ms();
+	mesh->off[0] = 0;
+	log_info("mesh: on, device %s", mesh->dev.name);
+	mesh->ops->joined(mesh->ctx);
+	mesh_arm(mesh);
+}
+
+static void check_dev(struct mesh *mesh)
+{
+	struct kern_dev dev;
+	int err = kern_dev_find(mesh->kern, mesh->config->device, &dev);
+
+	if (err)
+		detach(mesh, kern_why(mesh->kern));
+	else if (dev.ifindex != mesh->dev.ifindex || !dev.claimed)
+		detach(mesh, "the device was made anew");
+}
+
+static void on_housekeeping(uv_timer_t *timer)
+{
+	struct mesh *mesh = timer->data;
+	uint64_t now = clock_ms();
+
+	if (mesh->kern)
+		check_dev(mesh);
+	if (!mesh->kern) {
+		/* The old poll handle must be closed before it can be used again. */
+		if (!mesh->poll_open)
+			attach(mesh);
+		return;
+	}
+	take_links(mesh);
+	if (now - mesh->measured_ms >= MEASURE_MS) {
+		mesh->measured_ms = now;
+		mesh_measure(mesh, now);
+	}
+	if (now - mesh->refreshed_ms >= REFRESH_MS) {
+		mesh->refreshed_ms = now;
+		mesh_refresh_routes(mesh, now);
+	}
+	mesh_arm(mesh);
+}
+
+struct mesh *mesh_new(uv_loop_t *loop, const struct config *config, const uint8_t *router_secret,
+		      const struct mesh_ops *ops, void *ctx)
+{
+	struct mesh *mesh = calloc(1, sizeof(*mesh));
+
+	if (!mesh)
+		return NULL;
+	mesh->locals = calloc(LIMIT_LOCAL_ADDRESSES, sizeof(*mesh->locals));
+	mesh->router_secret = sodium_malloc(crypto_sign_SECRETKEYBYTES);
+	if (!mesh->locals || !mesh->router_secret) {
+		free(mesh->locals);
+		sodium_free(mesh->router_secret);
+		free(mesh);
+		return NULL;
+	}
+	memcpy(mesh->router_secret, router_secret, crypto_sign_SECRETKEYBYTES);
+	crypto_sign_ed25519_sk_to_pk(mesh->router.b, router_secret);
+	mesh->loop = loop;
+	mesh->config = config;
+	mesh->ops = ops;
+	mesh->ctx = ctx;
+	snprintf(mesh->off, sizeof(mesh->off), "not started yet");
+	uv_timer_init(loop, &mesh->deadline);
+	uv_timer_init(loop, &mesh->housekeeping);
+	mesh->deadline.data = mesh;
+	mesh->housekeeping.data = mesh;
+	return mesh;
+}
+
+void mesh_start(struct mesh *mesh)
+{
+	attach(mesh);
+	uv_timer_start(&mesh->housekeeping, on_housekeeping, HOUSEKEEPING_MS, HOUSEKEEPING_MS);
+}
+
+void mesh_free(struct mesh *mesh)
+{
+	if (!mesh)
+		return;
+	leave_kernel(mesh);
+	mesh->open_handles = 2 + mesh->poll_open;
+	uv_close((uv_handle_t *)&mesh->deadline, on_closed);
+	uv_close((uv_handle_t *)&mesh->housekeeping, on_closed);
+}
+
+int mesh_local_up(struct mesh *mesh, const struct address *address, const uint8_t *secret)
+{
+	struct mesh_local *local = mesh_local_find(mesh, address);
+
+	if (local)
+		return 0;
+	if (mesh->n_locals == LIMIT_LOCAL_ADDRESSES)
+		return -ENOSPC;
+	if (memcmp(secret + crypto_sign_SEEDBYTES, address->b, ADDRESS_LEN))
+		return -EINVAL;
+	local = &mesh->locals[mesh->n_locals];
+	local->secret = sodium_malloc(crypto_sign_SECRETKEYBYTES);
+	if (!local->secret)
+		return -ENOMEM;
+	memcpy(local->secret, secret, crypto_sign_SECRETKEYBYTES);
+	local->address = *address;
+	mesh->n_locals++;
+	if (mesh->kern) {
+		mesh_local_install(mesh, local);
+		mesh_arm(mesh);
+	}
+	return 0;
+}
+
+void mesh_local_down(struct mesh *mesh, const struct address *address)
+{
+	struct mesh_local *local = mesh_local_find(mesh, address);
+	struct in6_addr ip;
+
+	if (!local)
+		return;
+	if (mesh->kern) {
+		mesh_announce(mesh, local, 0, RECORD_WITHDRAWN);
+		session_local_remove(mesh->sessions, address);
+		address_to_ipv6(address, &ip);
+		kern_ip_del(mesh->kern, mesh->dev.ifindex, &ip);
+		kern_addr_del(mesh->kern, mesh->dev.ifindex, address);
+		mesh_arm(mesh);
+	}
+	sodium_free(local->secret);
+	*local = mesh->locals[--mesh->n_locals];
+}
+
+bool mesh_reachable(const struct mesh *mesh, const struct address *peer)
+{
+	struct route_info info;
+
+	return mesh->kern && !route_get(mesh->routes, clock_ms(), peer, &info) && !info.local &&
+	       info.metric != ROUTE_INFINITY;
+}
+
+struct peers {
+	mesh_peer_cb cb;
+	void *ctx;
+};
+
+static bool each_route(void *ctx, const struct route_info *info)
+{
+	struct peers *p = ctx;
+
+	if (!info->local && info->metric != ROUTE_INFINITY)
+		p->cb(p->ctx, &info->address);
+	return true;
+}
+
+void mesh_peers(const struct mesh *mesh, mesh_peer_cb cb, void *ctx)
+{
+	struct peers p = { .cb = cb, .ctx = ctx };
+
+	if (mesh->kern)
+		route_foreach(mesh->routes, clock_ms(), each_route, &p);
+}
+
+const char *mesh_off_reason(const struct mesh *mesh)
+{
+	return mesh->off[0] ? mesh->off : NULL;
+}
+
+size_t mesh_neighbours(const struct mesh *mesh)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < ROUTE_NEIGH_MAX; i++)
+		n += mesh->neighs[i].used && mesh->neighs[i].alive;
+	return n;
+}

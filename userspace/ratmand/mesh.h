@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The mesh side of the daemon: ties the kernel's door (kern/) to neighbour
+ * authentication, sessions (session/) and routing (route/).
+ *
+ * The mesh is off while the module or the device is missing; it joins by itself
+ * when they appear, and takes over what the kernel still has from a daemon before.
+ */
+#ifndef RATMAND_MESH_H
+#define RATMAND_MESH_H
+
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <uv.h>
+
+#include "base/address.h"
+#include "ratmand/config.h"
+
+struct mesh;
+
+struct mesh_ops {
+	/* A stamp greater than any this address ever gave; 0 when none can be had. */
+	uint64_t (*next_stamp)(void *ctx, const struct address *address);
+	/* A record of @address with a higher sequence than ever was seen: persist it. */
+	void (*seen)(void *ctx, const struct address *address, uint64_t sequence);
+	/* The persisted sequence, 0 if none. */
+	uint64_t (*last_seen)(void *ctx, const struct address *address);
+	/* @peer has a route now and had none before. */
+	void (*reachable)(void *ctx, const struct address *peer);
+	/* The mesh went on (or came back): local addresses are usable on the device. */
+	void (*joined)(void *ctx);
+};
+
+/* @config, @ops borrowed for the life of the mesh; @router_secret (64 bytes) is copied. NULL: no memory. */
+struct mesh *mesh_new(uv_loop_t *loop, const struct config *config, const uint8_t *router_secret,
+		      const struct mesh_ops *ops, void *ctx);
+
+/* Joins if it can. Call once, after the addresses that are up have been given. */
+void mesh_start(struct mesh *mesh);
+
+/* Closes its handles; the kernel keeps forwarding. Frees when the loop has run the closes. */
+void mesh_free(struct mesh *mesh);
+
+/*
+ * Announces @address, whose secret key (64 bytes, copied to guarded memory) is
+ * @secret. 0 also when it was up; -ENOSPC beyond LIMIT_LOCAL_ADDRESSES, -ENOMEM,
+ * -EINVAL when key and address do not belong together.
+ */
+int mesh_local_up(struct mesh *mesh, const struct address *address, const uint8_t *secret);
+
+/* Withdraws it everywhere and wipes the key. */
+void mesh_local_down(struct mesh *mesh, const struct address *address);
+
+/* The secret key of an address that is up (borrowed until it goes down), or NULL. */
+const uint8_t *mesh_local_secret(const struct mesh *mesh, const struct address *address);
+
+/* True when @peer has a route now. */
+bool mesh_reachable(const struct mesh *mesh, const struct address *peer);
+
+/* Every remote address with a route, in byte order. */
+typedef void (*mesh_peer_cb)(void *ctx, const struct address *peer);
+void mesh_peers(const struct mesh *mesh, mesh_peer_cb cb, void *ctx);
+
+/* NULL when the mesh is on, otherwise a sentence: why it is off and what to do. */
+const char *mesh_off_reason(const struct mesh *mesh);
+
+/* Name of the device, neighbours alive. */
+size_t mesh_neighbours(const struct mesh *mesh);
+
+#endif

@@ -1,0 +1,579 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Between the kernel and the cores: events in, ops out, and the restoring of
+ * what the kernel still has when a daemon starts.
+ */
+#include <errno.h>
+#include <sodium.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "ratmand/mesh_priv.h"
+
+#define ROUTE_EXPIRES_MS 600000
+#define DEAD_REMOVE_MS 60000	/* a silent neighbour keeps its keys so long */
+
+/*
+ * Cost of a link from what was measured: a base for the hop itself, the round
+ * trip, and both divided by the share of frames that arrive.
+ */
+#define COST_BASE 32
+#define COST_PER_MS 4
+#define COST_RTT_MAX 2000
+
+static uint16_t link_cost(uint32_t rtt_us, uint32_t loss)
+{
+	uint32_t rtt_cost = rtt_us / (1000 / COST_PER_MS);
+	uint32_t arriving = 65536 - (loss > 65000 ? 65000 : loss);
+	uint32_t cost;
+
+	if (rtt_cost > COST_RTT_MAX)
+		rtt_cost = COST_RTT_MAX;
+	cost = (uint32_t)((uint64_t)(COST_BASE + rtt_cost) * 65536 / arriving);
+	return (uint16_t)(cost > 16384 ? 16384 : cost);
+}
+
+static uint32_t neigh_handle(const struct mesh *mesh, const struct mesh_neigh *n)
+{
+	return (uint32_t)(n - mesh->neighs);
+}
+
+struct mesh_neigh *mesh_neigh_by_index(struct mesh *mesh, uint32_t index)
+{
+	for (size_t i = 0; i < ROUTE_NEIGH_MAX; i++)
+		if (mesh->neighs[i].used && mesh->neighs[i].index == index)
+			return &mesh->neighs[i];
+	return NULL;
+}
+
+static struct mesh_neigh *neigh_find(struct mesh *mesh, uint32_t link, const struct address *router)
+{
+	for (size_t i = 0; i < ROUTE_NEIGH_MAX; i++)
+		if (mesh->neighs[i].used && mesh->neighs[i].link == link &&
+		    address_equal(&mesh->neighs[i].router, router))
+			return &mesh->neighs[i];
+	return NULL;
+}
+
+static struct mesh_neigh *neigh_new(struct mesh *mesh, uint32_t link, const struct address *router)
+{
+	for (size_t i = 0; i < ROUTE_NEIGH_MAX; i++) {
+		struct mesh_neigh *n = &mesh->neighs[i];
+
+		if (n->used)
+			continue;
+		*n = (struct mesh_neigh){ .used = true, .link = link, .router = *router,
+					  .cost = COST_BASE };
+		return n;
+	}
+	return NULL;
+}
+
+static void neigh_alive(struct mesh *mesh, struct mesh_neigh *n)
+{
+	if (n->alive)
+		return;
+	n->alive = true;
+	route_neigh_up(mesh->routes, clock_ms(), neigh_handle(mesh, n), n->cost, 0);
+}
+
+static void neigh_dead(struct mesh *mesh, struct mesh_neigh *n)
+{
+	if (!n->alive)
+		return;
+	n->alive = false;
+	n->dead_since_ms = clock_ms();
+	route_neigh_down(mesh->routes, clock_ms(), neigh_handle(mesh, n));
+}
+
+static void neigh_forget(struct mesh *mesh, struct mesh_neigh *n)
+{
+	neigh_dead(mesh, n);
+	linkauth_gone(mesh->linkauth, clock_ms(), n->link, &n->router);
+	n->used = false;
+}
+
+/* Linkauth: frames and keys. */
+
+static void send_link(void *ctx, uint32_t ifindex, const uint8_t mac[6], const uint8_t *bytes,
+		      size_t len)
+{
+	struct mesh *mesh = ctx;
+	struct kern_frame f = { .type = RATMAN_LINK, .link = ifindex, .body = bytes, .len = len };
+
+	memcpy(f.lladdr, mac, sizeof(f.lladdr));
+	if (kern_frame_tx(mesh->kern, mesh->dev.ifindex, &f))
+		log_debug("mesh: LINK frame not sent: %s", kern_why(mesh->kern));
+}
+
+static void put_boot_id(uint64_t number, uint8_t out[8])
+{
+	for (int i = 7; i >= 0; i--) {
+		out[i] = (uint8_t)number;
+		number >>= 8;
+	}
+}
+
+static uint64_t get_boot_id(const uint8_t in[8])
+{
+	uint64_t number = 0;
+
+	for (int i = 0; i < 8; i++)
+		number = number << 8 | in[i];
+	return number;
+}
+
+static void neigh_established(void *ctx, const struct linkauth_neigh *ln)
+{
+	struct mesh *mesh = ctx;
+	struct mesh_neigh *n = neigh_find(mesh, ln->ifindex, &ln->router);
+	struct kern_neigh kn = {
+		.link = ln->ifindex,
+		.router = ln->router,
+		.index = ln->local_index,
+		.peer_index = ln->peer_index,
+		.initiator = ln->initiator,
+	};
+	char text[ADDRESS_TEXT_LEN];
+	int err;
+
+	if (!n)
+		n = neigh_new(mesh, ln->ifindex, &ln->router);
+	if (!n) {
+		log_warn("mesh: more than %d neighbours; one is left out", ROUTE_NEIGH_MAX);
+		return;
+	}
+	memcpy(kn.lladdr, ln->mac, sizeof(kn.lladdr));
+	memcpy(kn.rx_key, ln->rx_key, sizeof(kn.rx_key));
+	memcpy(kn.tx_key, ln->tx_key, sizeof(kn.tx_key));
+	put_boot_id(ln->boot_id, kn.boot_id);
+	err = kern_neigh_set(mesh->kern, mesh->dev.ifindex, &kn);
+	sodium_memzero(&kn, sizeof(kn));
+	if (err) {
+		log_warn("mesh: the kernel refuses a neighbour: %s", kern_why(mesh->kern));
+		if (!n->alive)
+			n->used = false;
+		return;
+	}
+	n->index = ln->local_index;
+	log_info("mesh: neighbour %.9s… on link %u", address_format(&ln->router, text), ln->ifindex);
+	neigh_alive(mesh, n);
+}
+
+static uint64_t router_stamp(void *ctx)
+{
+	struct mesh *mesh = ctx;
+
+	return mesh->ops->next_stamp(mesh->ctx, &mesh->router);
+}
+
+const struct linkauth_ops mesh_linkauth_ops = {
+	.send = send_link,
+	.established = neigh_established,
+	.next_stamp = router_stamp,
+};
+
+/* Sessions. */
+
+static void send_handshake(void *ctx, const struct address *dest, const uint8_t *bytes, size_t len)
+{
+	struct mesh *mesh = ctx;
+	struct kern_frame f = {
+		.type = RATMAN_HANDSHAKE, .dest = *dest, .body = bytes, .len = len,
+	};
+
+	if (kern_frame_tx(mesh->kern, mesh->dev.ifindex, &f))
+		log_debug("mesh: HANDSHAKE frame not sent: %s", kern_why(mesh->kern));
+}
+
+static bool is_contact(const struct mesh *mesh, const struct address *peer)
+{
+	for (size_t i = 0; i < mesh->config->n_contacts; i++)
+		if (address_equal(&mesh->config->contacts[i], peer))
+			return true;
+	return false;
+}
+
+static void session_installed(void *ctx, const struct session_keys *keys)
+{
+	struct mesh *mesh = ctx;
+	struct kern_session s = {
+		.local = keys->local,
+		.peer = keys->peer,
+		.index = keys->local_index,
+		.peer_index = keys->peer_index,
+		.initiator = keys->initiator,
+		.contact = is_contact(mesh, &keys->peer),
+	};
+
+	address_to_ipv6(&s.local, &s.local_ipv6);
+	address_to_ipv6(&s.peer, &s.peer_ipv6);
+	memcpy(s.rx_key, keys->rx_key, sizeof(s.rx_key));
+	memcpy(s.tx_key, keys->tx_key, sizeof(s.tx_key));
+	if (kern_session_set(mesh->kern, mesh->dev.ifindex, &s))
+		log_warn("mesh: the kernel refuses a session: %s", kern_why(mesh->kern));
+	sodium_memzero(&s, sizeof(s));
+}
+
+static void session_failed(void *ctx, const struct address *local, const struct address *peer)
+{
+	char text[ADDRESS_TEXT_LEN];
+
+	(void)ctx;
+	(void)local;
+	log_debug("mesh: no answer from %.9s…", address_format(peer, text));
+}
+
+static uint64_t local_stamp(void *ctx, const struct address *local)
+{
+	struct mesh *mesh = ctx;
+
+	return mesh->ops->next_stamp(mesh->ctx, local);
+}
+
+const struct session_ops mesh_session_ops = {
+	.send = send_handshake,
+	.install = session_installed,
+	.failed = session_failed,
+	.next_stamp = local_stamp,
+};
+
+/* Routing. */
+
+static void send_control(void *ctx, uint32_t handle, const uint8_t *bytes, size_t len)
+{
+	struct mesh *mesh = ctx;
+	const struct mesh_neigh *n = &mesh->neighs[handle];
+	struct kern_frame f = {
+		.type = RATMAN_CONTROL, .neigh = n->index, .body = bytes, .len = len,
+	};
+
+	if (kern_frame_tx(mesh->kern, mesh->dev.ifindex, &f))
+		log_debug("mesh: CONTROL frame not sent: %s", kern_why(mesh->kern));
+}
+
+static void fill_route(const struct mesh *mesh, const struct address *dest,
+		       const struct route_hop *hops, size_t n, struct kern_route *out)
+{
+	out->dest = *dest;
+	address_to_ipv6(dest, &out->ipv6);
+	for (size_t i = 0; i < n && i < RATMAN_ROUTE_HOPS_MAX; i++) {
+		out->hops[i].neigh = mesh->neighs[hops[i].neigh].index;
+		out->hops[i].metric = hops[i].metric;
+		out->n_hops = i + 1;
+	}
+	out->expires_ms = ROUTE_EXPIRES_MS;
+}
+
+static void route_install(void *ctx, const struct address *dest, const struct route_hop *hops,
+			  size_t n, const uint8_t *cookie, size_t cookie_len)
+{
+	struct mesh *mesh = ctx;
+	struct kern_route r = { 0 };
+
+	fill_route(mesh, dest, hops, n, &r);
+	memcpy(r.cookie, cookie, cookie_len);
+	r.cookie_len = cookie_len;
+	if (kern_route_set(mesh->kern, mesh->dev.ifindex, &r))
+		log_warn("mesh: the kernel refuses a route: %s", kern_why(mesh->kern));
+	if (mesh->n_reached < sizeof(mesh->reached) / sizeof(mesh->reached[0]))
+		mesh->reached[mesh->n_reached++] = *dest;
+	else
+		mesh->reached_many = true;
+}
+
+static void route_uninstall(void *ctx, const struct address *dest)
+{
+	struct mesh *mesh = ctx;
+	int err = kern_route_del(mesh->kern, mesh->dev.ifindex, dest);
+
+	if (err && err != -ENOENT)
+		log_warn("mesh: cannot remove a route: %s", kern_why(mesh->kern));
+}
+
+static void route_seen_sequence(void *ctx, const struct address *address, uint64_t sequence)
+{
+	struct mesh *mesh = ctx;
+
+	mesh->ops->seen(mesh->ctx, address, sequence);
+}
+
+static uint64_t route_last_seen(void *ctx, const struct address *address)
+{
+	struct mesh *mesh = ctx;
+
+	return mesh->ops->last_seen(mesh->ctx, address);
+}
+
+static void route_want(void *ctx, const struct address *address, uint64_t sequence)
+{
+	struct mesh *mesh = ctx;
+	const struct mesh_local *local = mesh_local_find(mesh, address);
+
+	if (local)
+		mesh_announce(mesh, local, sequence, 0);
+}
+
+const struct route_ops mesh_route_ops = {
+	.send = send_control,
+	.install = route_install,
+	.uninstall = route_uninstall,
+	.seen = route_seen_sequence,
+	.want_sequence = route_want,
+	.last_seen = route_last_seen,
+};
+
+/* Events. */
+
+static void on_frame(struct mesh *mesh, const struct kern_frame *f, uint64_t now)
+{
+	const struct mesh_neigh *n;
+
+	switch (f->type) {
+	case RATMAN_LINK:
+		linkauth_input(mesh->linkauth, now, f->link, f->lladdr, f->body, f->len);
+		break;
+	case RATMAN_CONTROL:
+		n = mesh_neigh_by_index(mesh, f->neigh);
+		if (n)
+			route_input(mesh->routes, now, neigh_handle(mesh, n), f->body, f->len);
+		break;
+	case RATMAN_HANDSHAKE:
+		session_input(mesh->sessions, now, &f->dest, f->neigh, f->body, f->len);
+		break;
+	default:
+		break;
+	}
+}
+
+static void on_neigh(struct mesh *mesh, const struct kern_neigh *kn)
+{
+	struct mesh_neigh *n = neigh_find(mesh, kn->link, &kn->router);
+
+	if (!n)
+		return;
+	if (kn->rekey)
+		linkauth_rekey(mesh->linkauth, clock_ms(), kn->link, &kn->router);
+	switch (kn->state) {
+	case RATMAN_NEIGH_ALIVE:
+		neigh_alive(mesh, n);
+		break;
+	case RATMAN_NEIGH_DEAD:
+		neigh_dead(mesh, n);
+		break;
+	case RATMAN_NEIGH_REMOVED:
+		neigh_forget(mesh, n);
+		break;
+	}
+}
+
+static void on_link(struct mesh *mesh, const struct kern_link *link)
+{
+	if (link->state != RATMAN_LINK_REMOVED)
+		return;
+	for (size_t i = 0; i < ROUTE_NEIGH_MAX; i++)
+		if (mesh->neighs[i].used && mesh->neighs[i].link == link->ifindex)
+			neigh_forget(mesh, &mesh->neighs[i]);
+	linkauth_link_gone(mesh->linkauth, link->ifindex);
+}
+
+void mesh_on_event(void *ctx, const struct kern_event *ev)
+{
+	struct mesh *mesh = ctx;
+	uint64_t now = clock_ms();
+
+	if (ev->ifindex != mesh->dev.ifindex)
+		return;
+	switch (ev->cmd) {
+	case RATMAN_CMD_FRAME_RX:
+		on_frame(mesh, &ev->frame, now);
+		break;
+	case RATMAN_CMD_CANDIDATE_NTF:
+		linkauth_candidate(mesh->linkauth, now, ev->neigh.link, ev->neigh.lladdr,
+				   &ev->neigh.router, get_boot_id(ev->neigh.boot_id));
+		break;
+	case RATMAN_CMD_NEIGH_NTF:
+		on_neigh(mesh, &ev->neigh);
+		break;
+	case RATMAN_CMD_LINK_NTF:
+		on_link(mesh, &ev->link);
+		break;
+	case RATMAN_CMD_SESSION_WANT:
+		session_want(mesh->sessions, now, &ev->session.local, &ev->session.peer);
+		break;
+	default:
+		break;
+	}
+}
+
+/* What the kernel still has. */
+
+static void restore_neigh(void *ctx, const struct kern_neigh *kn)
+{
+	struct mesh *mesh = ctx;
+	struct linkauth_neigh ln = {
+		.ifindex = kn->link,
+		.router = kn->router,
+		.boot_id = get_boot_id(kn->boot_id),
+		.local_index = kn->index,
+		.peer_index = kn->peer_index,
+	};
+	struct mesh_neigh *n;
+
+	memcpy(ln.mac, kn->lladdr, sizeof(ln.mac));
+	if (linkauth_restore(mesh->linkauth, clock_ms(), &ln, kn->age_ms))
+		return;
+	n = neigh_new(mesh, kn->link, &kn->router);
+	if (!n)
+		return;
+	n->index = kn->index;
+	n->cost = link_cost(kn->rtt_us, kn->loss);
+	n->dead_since_ms = clock_ms();
+	if (kn->state == RATMAN_NEIGH_ALIVE)
+		neigh_alive(mesh, n);
+}
+
+static void restore_route(void *ctx, const struct kern_route *kr)
+{
+	struct mesh *mesh = ctx;
+	struct route_hop hops[RATMAN_ROUTE_HOPS_MAX];
+	struct route_cookie cookie;
+	size_t n = 0;
+
+	/* A route set by hand has no cookie of ours: leave it alone. */
+	if (route_cookie_decode(kr->cookie, kr->cookie_len, &cookie))
+		return;
+	for (size_t i = 0; i < kr->n_hops; i++) {
+		const struct mesh_neigh *neigh = mesh_neigh_by_index(mesh, kr->hops[i].neigh);
+
+		if (!neigh)
+			continue;
+		hops[n].neigh = neigh_handle(mesh, neigh);
+		hops[n].metric = (uint16_t)kr->hops[i].metric;
+		n++;
+	}
+	route_restore(mesh->routes, clock_ms(), &kr->dest, cookie.sequence, cookie.metric, hops, n);
+}
+
+static void restore_session(void *ctx, const struct kern_session *ks)
+{
+	struct mesh *mesh = ctx;
+	uint64_t now = clock_ms();
+
+	if (ks->index)
+		session_restore(mesh->sessions, now, &ks->local, &ks->peer, ks->index, ks->peer_index,
+				now - (ks->age_ms < now ? ks->age_ms : now));
+}
+
+/* Local addresses in the kernel that nobody holds the key of any more. */
+struct orphans {
+	struct mesh *mesh;
+	struct address list[64];
+	size_t n;
+};
+
+static void find_orphan(void *ctx, const struct kern_addr *ka)
+{
+	struct orphans *o = ctx;
+
+	if (o->n < 64 && !mesh_local_find(o->mesh, &ka->address))
+		o->list[o->n++] = ka->address;
+}
+
+static void remove_orphans(struct mesh *mesh)
+{
+	struct orphans o;
+
+	do {
+		o = (struct orphans){ .mesh = mesh };
+		if (kern_addrs(mesh->kern, mesh->dev.ifindex, find_orphan, &o))
+			return;
+		for (size_t i = 0; i < o.n; i++) {
+			struct in6_addr ip;
+
+			address_to_ipv6(&o.list[i], &ip);
+			kern_ip_del(mesh->kern, mesh->dev.ifindex, &ip);
+			if (kern_addr_del(mesh->kern, mesh->dev.ifindex, &o.list[i]))
+				return;
+		}
+	} while (o.n);
+}
+
+void mesh_restore(struct mesh *mesh)
+{
+	uint32_t dev = mesh->dev.ifindex;
+
+	if (kern_neighs(mesh->kern, dev, restore_neigh, mesh) ||
+	    kern_routes(mesh->kern, dev, restore_route, mesh) ||
+	    kern_sessions(mesh->kern, dev, restore_session, mesh))
+		log_warn("mesh: cannot read the kernel's state: %s", kern_why(mesh->kern));
+	remove_orphans(mesh);
+}
+
+void mesh_local_install(struct mesh *mesh, const struct mesh_local *local)
+{
+	struct kern_addr ka = { .address = local->address, .policy = mesh->config->inbound };
+
+	address_to_ipv6(&ka.address, &ka.ipv6);
+	if (kern_addr_set(mesh->kern, mesh->dev.ifindex, &ka) ||
+	    kern_ip_add(mesh->kern, mesh->dev.ifindex, &ka.ipv6))
+		log_warn("mesh: cannot put an address on %s: %s", mesh->dev.name,
+			 kern_why(mesh->kern));
+	if (session_local_add(mesh->sessions, &local->address, local->secret))
+		log_warn("mesh: no room for the sessions of an address");
+	mesh_announce(mesh, local, 0, 0);
+}
+
+static void measure_neigh(void *ctx, const struct kern_neigh *kn)
+{
+	struct mesh *mesh = ctx;
+	struct mesh_neigh *n = neigh_find(mesh, kn->link, &kn->router);
+	uint16_t cost = link_cost(kn->rtt_us, kn->loss);
+
+	if (!n)
+		return;
+	/* Events may have been lost: the kernel's word counts. */
+	if (kn->state == RATMAN_NEIGH_ALIVE)
+		neigh_alive(mesh, n);
+	else
+		neigh_dead(mesh, n);
+	/* A quarter more or less is worth telling the mesh. */
+	if (n->alive && (cost > n->cost + n->cost / 4 || cost + cost / 4 < n->cost)) {
+		n->cost = cost;
+		route_neigh_cost(mesh->routes, clock_ms(), neigh_handle(mesh, n), cost);
+	}
+}
+
+void mesh_measure(struct mesh *mesh, uint64_t now)
+{
+	kern_neighs(mesh->kern, mesh->dev.ifindex, measure_neigh, mesh);
+	for (size_t i = 0; i < ROUTE_NEIGH_MAX; i++) {
+		struct mesh_neigh *n = &mesh->neighs[i];
+
+		if (!n->used || n->alive || now - n->dead_since_ms < DEAD_REMOVE_MS)
+			continue;
+		kern_neigh_del(mesh->kern, mesh->dev.ifindex, n->link, &n->router);
+		neigh_forget(mesh, n);
+	}
+}
+
+static bool refresh_one(void *ctx, const struct route_info *info)
+{
+	struct mesh *mesh = ctx;
+	struct route_cookie cookie = { .sequence = info->fd_sequence, .metric = info->fd_metric };
+	struct kern_route r = { 0 };
+
+	if (info->local || !info->n_hops)
+		return true;
+	fill_route(mesh, &info->address, info->hops, info->n_hops, &r);
+	route_cookie_encode(&cookie, r.cookie);
+	r.cookie_len = ROUTE_COOKIE_LEN;
+	kern_route_set(mesh->kern, mesh->dev.ifindex, &r);
+	return true;
+}
+
+void mesh_refresh_routes(struct mesh *mesh, uint64_t now)
+{
+	route_foreach(mesh->routes, now, refresh_one, mesh);
+}

@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What mesh.c (life, local addresses) and mesh_kern.c (events and ops between the
+ * kernel and the cores) share.
+ */
+#ifndef RATMAND_MESH_PRIV_H
+#define RATMAND_MESH_PRIV_H
+
+#include "ratmand/kern/kern.h"
+#include "ratmand/mesh.h"
+#include "ratmand/route/route.h"
+#include "ratmand/session/linkauth.h"
+#include "ratmand/session/session.h"
+
+/* A keyed neighbour; the slot's number is the routing core's handle. */
+struct mesh_neigh {
+	bool used;
+	bool alive;
+	uint32_t link;
+	struct address router;
+	uint32_t index;			/* kernel's name for it: our current index */
+	uint16_t cost;
+	uint64_t dead_since_ms;
+};
+
+struct mesh_local {
+	struct address address;
+	uint8_t *secret;		/* sodium_malloc, 64 bytes */
+};
+
+struct mesh {
+	uv_loop_t *loop;
+	const struct config *config;
+	const struct mesh_ops *ops;
+	void *ctx;
+	struct address router;
+	uint8_t *router_secret;		/* sodium_malloc */
+
+	struct mesh_local *locals;	/* unordered */
+	size_t n_locals;
+
+	/* While the mesh is on. */
+	struct kern *kern;
+	struct kern_dev dev;
+	struct linkauth *linkauth;
+	struct session_mgr *sessions;
+	struct route_core *routes;
+	struct mesh_neigh neighs[ROUTE_NEIGH_MAX];
+	struct address reached[64];	/* told to ops->reachable by mesh_arm(), outside the core */
+	size_t n_reached;
+	bool reached_many;		/* more than that: tell all */
+	uint64_t refreshed_ms;		/* kernel routes set again */
+	uint64_t measured_ms;		/* neighbour costs read */
+
+	char off[256];			/* why it is off; empty when on */
+	uv_poll_t poll;
+	uv_timer_t deadline;
+	uv_timer_t housekeeping;
+	int open_handles;
+	bool poll_open;
+};
+
+/* mesh.c */
+struct mesh_local *mesh_local_find(const struct mesh *mesh, const struct address *address);
+int mesh_announce(struct mesh *mesh, const struct mesh_local *local, uint64_t at_least,
+		  uint8_t flags);
+void mesh_arm(struct mesh *mesh);
+
+/* mesh_kern.c */
+struct mesh_neigh *mesh_neigh_by_index(struct mesh *mesh, uint32_t index);
+extern const struct linkauth_ops mesh_linkauth_ops;
+extern const struct session_ops mesh_session_ops;
+extern const struct route_ops mesh_route_ops;
+void mesh_on_event(void *ctx, const struct kern_event *event);
+void mesh_restore(struct mesh *mesh);
+void mesh_measure(struct mesh *mesh, uint64_t now);
+void mesh_refresh_routes(struct mesh *mesh, uint64_t now);
+void mesh_local_install(struct mesh *mesh, const struct mesh_local *local);
+
+#endif

@@ -1,0 +1,267 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "ratmand/node_priv.h"
+
+#include <errno.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/wire.h"
+
+#define SEEN_LEN 24
+
+bool node_seen_get(struct node *node, const struct address *address, struct node_seen *out)
+{
+	uint8_t buf[SEEN_LEN];
+	struct wire_reader r;
+
+	if (store_get(node->store, STORE_SEEN, address->b, ADDRESS_LEN, buf, sizeof(buf)) != SEEN_LEN)
+		return false;
+	wire_read_init(&r, buf, sizeof(buf));
+	out->sequence = wire_get_be64(&r);
+	out->first_ns = (int64_t)wire_get_be64(&r);
+	out->last_ns = (int64_t)wire_get_be64(&r);
+	return true;
+}
+
+/* Mesh. */
+
+static uint64_t next_stamp(void *ctx, const struct address *address)
+{
+	struct node *node = ctx;
+
+	return store_next_stamp(node->store, address);
+}
+
+static void seen(void *ctx, const struct address *address, uint64_t sequence)
+{
+	struct node *node = ctx;
+	int64_t now = clock_wall_ns();
+	struct node_seen old = { .first_ns = now };
+	uint8_t buf[SEEN_LEN];
+	struct wire_writer w;
+
+	node_seen_get(node, address, &old);
+	wire_write_init(&w, buf, sizeof(buf));
+	wire_put_be64(&w, sequence);
+	wire_put_be64(&w, (uint64_t)old.first_ns);
+	wire_put_be64(&w, (uint64_t)now);
+	store_put(node->store, STORE_SEEN, address->b, ADDRESS_LEN, buf, sizeof(buf));
+}
+
+static uint64_t last_seen(void *ctx, const struct address *address)
+{
+	struct node_seen s;
+
+	return node_seen_get(ctx, address, &s) ? s.sequence : 0;
+}
+
+static void reachable(void *ctx, const struct address *peer)
+{
+	struct node *node = ctx;
+
+	if (node->flow)
+		flow_peer_reachable(node->flow, peer);
+}
+
+static void joined(void *ctx)
+{
+	struct node *node = ctx;
+
+	/* Listening needs the address on the device, which it may not have had until now. */
+	for (size_t i = 0; node->flow && i < node->resume.n; i++)
+		if (mesh_local_secret(node->mesh, &node->resume.entries[i].address))
+			flow_local_up(node->flow, &node->resume.entries[i].address);
+}
+
+static const struct mesh_ops mesh_ops = {
+	.next_stamp = next_stamp,
+	.seen = seen,
+	.last_seen = last_seen,
+	.reachable = reachable,
+	.joined = joined,
+};
+
+/* Flow. */
+
+static const uint8_t *flow_secret(void *ctx, const struct address *local)
+{
+	struct node *node = ctx;
+
+	return mesh_local_secret(node->mesh, local);
+}
+
+static bool flow_reachable(void *ctx, const struct address *peer)
+{
+	struct node *node = ctx;
+
+	return mesh_reachable(node->mesh, peer);
+}
+
+static bool flow_endpoint(void *ctx, const struct address *address, bool source,
+			  struct sockaddr_in6 *out)
+{
+	struct node *node = ctx;
+
+	*out = (struct sockaddr_in6){
+		.sin6_family = AF_INET6,
+		.sin6_port = source ? 0 : htons(FLOW_PORT),
+	};
+	address_to_ipv6(address, &out->sin6_addr);
+	return !mesh_off_reason(node->mesh);
+}
+
+static bool flow_speaks_for(void *ctx, const struct sockaddr_in6 *source,
+			    const struct address *claimed)
+{
+	struct in6_addr ip;
+
+	(void)ctx;
+	/* The kernel let it in only because session and inner source agree. */
+	address_to_ipv6(claimed, &ip);
+	return !memcmp(&ip, &source->sin6_addr, sizeof(ip));
+}
+
+static const struct flow_ops flow_ops = {
+	.secret = flow_secret,
+	.reachable = flow_reachable,
+	.endpoint = flow_endpoint,
+	.speaks_for = flow_speaks_for,
+};
+
+/* Life. */
+
+int node_addr_up(struct node *node, const struct address *address, const struct ident *token)
+{
+	uint8_t secret[ADDRESS_SECRET_LEN];
+	int err = addresses_open(node->store, address, token, true, secret);
+
+	if (!err)
+		err = mesh_local_up(node->mesh, address, secret);
+	sodium_memzero(secret, sizeof(secret));
+	if (!err) {
+		resume_add(&node->resume, address, token);
+		err = flow_local_up(node->flow, address);
+	}
+	return err;
+}
+
+static void bring_up_again(struct node *node)
+{
+	for (size_t i = 0; i < node->resume.n;) {
+		struct resume_entry e = node->resume.entries[i];
+		int err = node_addr_up(node, &e.address, &e.token);
+
+		if (err) {
+			/* Destroyed meanwhile, or another state directory. */
+			log_warn("an address that was up cannot be brought up again: %s",
+				 strerror(-err));
+			resume_remove(&node->resume, &e.address);
+			continue;
+		}
+		api_token_restore(node->server, &e.address, &e.token);
+		sodium_memzero(&e, sizeof(e));
+		i++;
+	}
+}
+
+static int open_store(struct node *node, uint8_t secret[ADDRESS_SECRET_LEN], char *why, size_t size)
+{
+	struct store_options options = { .ephemeral = node->config->ephemeral };
+	int err = store_open(&node->store, node->loop, node->config->state_dir, &options, why, size);
+
+	if (err)
+		return err;
+	err = addresses_router(node->store, secret);
+	if (err)
+		snprintf(why, size, "cannot make or read the router key in %s: %s",
+			 node->config->state_dir, strerror(-err));
+	return err;
+}
+
+static int open_parts(struct node *node, const uint8_t secret[ADDRESS_SECRET_LEN], char *why,
+		      size_t size)
+{
+	struct api_config ac = {
+		.bind = node->config->api_bind,
+		.max_clients = node->config->max_clients,
+		.idle_ms = node->config->idle_timeout_s * 1000,
+	};
+	int err;
+
+	err = resume_open(&node->resume, node->config->runtime_dir);
+	if (err) {
+		snprintf(why, size, "cannot use %s: %s", node->config->runtime_dir, strerror(-err));
+		return err;
+	}
+	err = api_server_new(&node->server, node->loop, &ac, &node_backend_ops, node, why, size);
+	if (err)
+		return err;
+	node->mesh = mesh_new(node->loop, node->config, secret, &mesh_ops, node);
+	err = node->mesh ? flow_new(&node->flow, node->loop, node->store, &flow_ops, node) : -ENOMEM;
+	if (err)
+		snprintf(why, size, "cannot start the stream exchange: %s", strerror(-err));
+	return err;
+}
+
+int node_start(struct node **out, uv_loop_t *loop, const struct config *config, char *why,
+	       size_t size)
+{
+	struct node *node = calloc(1, sizeof(*node));
+	uint8_t secret[ADDRESS_SECRET_LEN];
+	int err;
+
+	if (!node)
+		return -ENOMEM;
+	node->loop = loop;
+	node->config = config;
+	err = open_store(node, secret, why, size);
+	if (!err)
+		err = open_parts(node, secret, why, size);
+	sodium_memzero(secret, sizeof(secret));
+	if (err) {
+		node_stop(node, NULL, NULL);
+		uv_run(loop, UV_RUN_DEFAULT);
+		return err;
+	}
+	bring_up_again(node);
+	mesh_start(node->mesh);
+	*out = node;
+	return 0;
+}
+
+static void flow_closed(void *ctx)
+{
+	struct node *node = ctx;
+
+	mesh_free(node->mesh);
+	if (node->store)
+		store_close(node->store);
+	resume_close(&node->resume);
+	if (node->stopped)
+		node->stopped(node->stopped_ctx);
+	free(node);
+}
+
+static void server_closed(void *ctx)
+{
+	struct node *node = ctx;
+
+	if (node->flow)
+		flow_free(node->flow, flow_closed, node);
+	else
+		flow_closed(node);
+}
+
+void node_stop(struct node *node, void (*stopped)(void *ctx), void *ctx)
+{
+	node->stopped = stopped;
+	node->stopped_ctx = ctx;
+	if (node->server)
+		api_server_free(node->server, server_closed, node);
+	else
+		server_closed(node);
+}

@@ -1,0 +1,192 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "ratmand/store/overlay.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* What a record costs beside its key and value. */
+#define RECORD_COST (sizeof(struct overlay_record) + 16)
+
+static size_t record_cost(const struct overlay_record *r)
+{
+	return RECORD_COST + r->key_len + r->value_len;
+}
+
+/* The segment that takes the next record, or NULL when memory is short. */
+static struct overlay_segment *open_segment(struct overlay *o)
+{
+	struct overlay_segment *s = o->newest;
+
+	if (s && !s->sealed && s->bytes < OVERLAY_SEGMENT_BYTES &&
+	    HASH_COUNT(s->records) < OVERLAY_SEGMENT_RECORDS)
+		return s;
+	s = calloc(1, sizeof(*s));
+	if (!s)
+		return NULL;
+	s->waiters_end = &s->waiters;
+	if (o->newest)
+		o->newest->newer = s;
+	else
+		o->oldest = s;
+	o->newest = s;
+	return s;
+}
+
+static struct overlay_record *record_new(enum store_table table, const void *key, size_t key_len,
+					 const void *value, size_t value_len, bool deleted)
+{
+	struct overlay_record *r = malloc(sizeof(*r) + 1 + key_len + value_len);
+
+	if (!r)
+		return NULL;
+	memset(r, 0, sizeof(*r));
+	r->key_len = (uint16_t)key_len;
+	r->value_len = (uint32_t)value_len;
+	r->deleted = deleted;
+	r->data[0] = (uint8_t)table;
+	memcpy(r->data + 1, key, key_len);
+	if (value_len)
+		memcpy(r->data + 1 + key_len, value, value_len);
+	return r;
+}
+
+int overlay_put(struct overlay *o, enum store_table table, const void *key, size_t key_len,
+		const void *value, size_t value_len, bool deleted)
+{
+	struct overlay_record *r = record_new(table, key, key_len, value, value_len, deleted);
+	struct overlay_segment *s = r ? open_segment(o) : NULL;
+	struct overlay_record *old = NULL;
+
+	if (!s)
+		goto fail;
+	HASH_FIND(hh, s->records, r->data, 1 + key_len, old);
+	if (old) {
+		HASH_DEL(s->records, old);
+		s->bytes -= record_cost(old);
+		o->bytes -= record_cost(old);
+	}
+	HASH_ADD_KEYPTR(hh, s->records, r->data, 1 + key_len, r);
+	if (!r->hh.tbl) {
+		/* The key is back as it was: the same table has room for it again. */
+		if (old) {
+			HASH_ADD_KEYPTR(hh, s->records, old->data, 1 + key_len, old);
+			s->bytes += record_cost(old);
+			o->bytes += record_cost(old);
+		}
+		goto fail;
+	}
+	free(old);
+	s->bytes += record_cost(r);
+	o->bytes += record_cost(r);
+	return 0;
+fail:
+	free(r);
+	return -ENOMEM;
+}
+
+const struct overlay_record *overlay_find(const struct overlay *o, enum store_table table,
+					  const void *key, size_t key_len)
+{
+	const struct overlay_record *best = NULL;
+	uint8_t buf[1 + STORE_KEY_MAX];
+	unsigned int hash;
+
+	if (!o->oldest || key_len > STORE_KEY_MAX)
+		return NULL;
+	buf[0] = (uint8_t)table;
+	memcpy(buf + 1, key, key_len);
+	hash = keyhash(buf, 1 + key_len);
+	for (const struct overlay_segment *s = o->oldest; s; s = s->newer) {
+		struct overlay_record *r;
+
+		HASH_FIND_BYHASHVALUE(hh, s->records, buf, 1 + key_len, hash, r);
+		if (r)
+			best = r;
+	}
+	return best;
+}
+
+int overlay_compare_keys(const void *a, size_t a_len, const void *b, size_t b_len)
+{
+	int c = memcmp(a, b, a_len < b_len ? a_len : b_len);
+
+	return c ? c : (a_len > b_len) - (a_len < b_len);
+}
+
+static int compare_records(const void *a, const void *b)
+{
+	const struct overlay_record *x = *(const struct overlay_record *const *)a;
+	const struct overlay_record *y = *(const struct overlay_record *const *)b;
+
+	return overlay_compare_keys(x->data, 1u + x->key_len, y->data, 1u + y->key_len);
+}
+
+static bool in_range(const struct overlay_record *r, enum store_table table, const void *start,
+		     size_t start_len, size_t prefix)
+{
+	if (r->data[0] != table || r->key_len < prefix)
+		return false;
+	if (prefix && memcmp(overlay_key(r), start, prefix))
+		return false;
+	return !start_len || overlay_compare_keys(overlay_key(r), r->key_len, start, start_len) >= 0;
+}
+
+ssize_t overlay_collect(const struct overlay *o, enum store_table table, const void *start,
+			size_t start_len, size_t prefix, const struct overlay_record ***out)
+{
+	const struct overlay_record **list;
+	size_t n = 0, total = 0;
+
+	for (const struct overlay_segment *s = o->oldest; s; s = s->newer)
+		total += HASH_COUNT(s->records);
+	list = malloc((total ? total : 1) * sizeof(struct overlay_record *));
+	if (!list)
+		return -ENOMEM;
+	for (const struct overlay_segment *s = o->oldest; s; s = s->newer)
+		for (const struct overlay_record *r = s->records; r; r = r->hh.next)
+			if (in_range(r, table, start, start_len, prefix) &&
+			    (!s->newer || overlay_find(o, table, overlay_key(r), r->key_len) == r))
+				list[n++] = r;
+	qsort(list, n, sizeof(*list), compare_records);
+	*out = list;
+	return (ssize_t)n;
+}
+
+const struct overlay_record **overlay_sorted(const struct overlay_segment *segment, size_t *n)
+{
+	const struct overlay_record **list;
+	size_t total = HASH_COUNT(segment->records);
+
+	list = malloc((total ? total : 1) * sizeof(struct overlay_record *));
+	*n = 0;
+	if (!list)
+		return NULL;
+	for (const struct overlay_record *r = segment->records; r; r = r->hh.next)
+		list[(*n)++] = r;
+	qsort(list, *n, sizeof(*list), compare_records);
+	return list;
+}
+
+struct overlay_waiter *overlay_pop(struct overlay *o)
+{
+	struct overlay_segment *s = o->oldest;
+	struct overlay_record *r, *next;
+	struct overlay_waiter *waiters;
+
+	if (!s)
+		return NULL;
+	o->oldest = s->newer;
+	if (!o->oldest)
+		o->newest = NULL;
+	o->bytes -= s->bytes;
+	r = s->records;
+	HASH_CLEAR(hh, s->records);
+	for (; r; r = next) {
+		next = r->hh.next;
+		free(r);
+	}
+	waiters = s->waiters;
+	free(s);
+	return waiters;
+}

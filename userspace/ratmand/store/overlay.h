@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The overlay: writes that are queued and not durable yet.
+ *
+ * A chain of segments, oldest first; each becomes one transaction. A key that is
+ * written again replaces its record in the newest segment only, so that the
+ * segments, applied in order, never show a later write without an earlier one.
+ */
+#ifndef RATMAND_STORE_OVERLAY_H
+#define RATMAND_STORE_OVERLAY_H
+
+#include "ratmand/store/keyhash.h"
+#include "ratmand/store/store.h"
+
+/* A segment that has reached one of these takes no more records. */
+#define OVERLAY_SEGMENT_RECORDS 2048
+#define OVERLAY_SEGMENT_BYTES (2u << 20)
+
+struct overlay_record {
+	UT_hash_handle hh;
+	uint32_t value_len;
+	uint16_t key_len;	/* of the table's key, without the table byte */
+	bool deleted;
+	uint8_t data[];		/* table, key, value */
+};
+
+struct overlay_waiter {
+	struct overlay_waiter *next;
+	store_done_cb cb;
+	void *ctx;
+	int err;
+};
+
+struct overlay_segment {
+	struct overlay_segment *newer;
+	struct overlay_record *records;	/* owned */
+	struct overlay_waiter *waiters;	/* owned; in order of arrival */
+	struct overlay_waiter **waiters_end;
+	size_t bytes;
+	bool sealed;			/* being committed */
+};
+
+struct overlay {
+	struct overlay_segment *oldest;
+	struct overlay_segment *newest;
+	size_t bytes;			/* of all segments */
+};
+
+/* Key and value inside a record, borrowed. */
+static inline const uint8_t *overlay_key(const struct overlay_record *r)
+{
+	return r->data + 1;
+}
+
+static inline const uint8_t *overlay_value(const struct overlay_record *r)
+{
+	return r->data + 1 + r->key_len;
+}
+
+/* Queues a write, or a deletion when @value is NULL and @deleted. -ENOMEM. */
+int overlay_put(struct overlay *o, enum store_table table, const void *key, size_t key_len,
+		const void *value, size_t value_len, bool deleted);
+
+/* The newest record of a key (borrowed until the next change), or NULL. */
+const struct overlay_record *overlay_find(const struct overlay *o, enum store_table table,
+					  const void *key, size_t key_len);
+
+/*
+ * The newest records of a table from @start on with the same first @prefix
+ * bytes, sorted by key, deletions included. @out is owned by the caller, the
+ * records are borrowed. Returns their number or -ENOMEM.
+ */
+ssize_t overlay_collect(const struct overlay *o, enum store_table table, const void *start,
+			size_t start_len, size_t prefix, const struct overlay_record ***out);
+
+/*
+ * A segment's records sorted by table and key (owned by the caller). Safe on any thread
+ * for a sealed segment. NULL when memory is short.
+ */
+const struct overlay_record **overlay_sorted(const struct overlay_segment *segment, size_t *n);
+
+/* Compares keys as LMDB does. */
+int overlay_compare_keys(const void *a, size_t a_len, const void *b, size_t b_len);
+
+/* Removes the oldest segment and hands over its waiters in order. */
+struct overlay_waiter *overlay_pop(struct overlay *o);
+
+#endif

@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The durable store: one LMDB environment, group commit.
+ *
+ * Writes are queued on the loop thread, visible at once to reads through this
+ * interface, and committed together in the thread pool; an answer that promises
+ * durability waits for store_commit(). Reads run on the loop thread and copy
+ * out: no pointer into the map survives a call.
+ */
+#ifndef RATMAND_STORE_STORE_H
+#define RATMAND_STORE_STORE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include <uv.h>
+
+#include "base/address.h"
+
+struct store;
+
+enum store_table {
+	STORE_META,
+	STORE_ADDRESSES,
+	STORE_STAMPS,		/* address → highest stamp reserved */
+	STORE_SEEN,		/* address → highest record sequence seen, first and last seen time */
+	STORE_BLOCKS,		/* stream tag, reference → ERIS block (flow/journal.h) */
+	STORE_OUTBOX,		/* manifest id → entry */
+	STORE_INBOX,		/* manifest id → manifest and state */
+	STORE_DONE,		/* manifest id → delivered: exactly once */
+	STORE_TABLES
+};
+
+/* Keys are 1 to 500 bytes long, values at most STORE_VALUE_MAX. */
+#define STORE_KEY_MAX 500
+#define STORE_VALUE_MAX (1u << 20)
+
+struct store_options {
+	/*
+	 * Most bytes the file may grow to; 0 = default for this machine. The map
+	 * starts smaller and grows with the contents; above 90 % writes are
+	 * refused with -EDQUOT, because deletions need free pages, too.
+	 */
+	uint64_t map_size;
+	bool ephemeral;		/* no sync: contents may be lost at a power cut */
+};
+
+/*
+ * Opens or creates the environment in @dir (created with mode 0700), refusing a
+ * directory another process holds (-EBUSY), a newer format (-EPROTO) and a file
+ * system without shared mappings (-ENOTSUP). @why (borrowed, size bytes) gets a
+ * sentence for the user on failure.
+ */
+int store_open(struct store **out, uv_loop_t *loop, const char *dir,
+	       const struct store_options *options, char *why, size_t size);
+
+/*
+ * Commits what is queued, waits for it, calls every callback that is due,
+ * closes. Two handles are left to the loop, which must run once more.
+ */
+void store_close(struct store *store);
+
+/*
+ * Reads a value of at most @size bytes. Returns its length, -ENOENT,
+ * or -EMSGSIZE when it is larger.
+ */
+ssize_t store_get(struct store *store, enum store_table table, const void *key, size_t key_len,
+		  void *value, size_t size);
+
+bool store_has(struct store *store, enum store_table table, const void *key, size_t key_len);
+
+/*
+ * Queues a write or deletion (both copied). Writes reach the disk in the order
+ * they were queued: after a crash a prefix of them is there. Returns 0,
+ * -EDQUOT (nearly full; deletions go on), -ENOMEM, -EINVAL (key or value too
+ * long), or the error of a failed commit: after -ENOSPC and -EDQUOT writes are
+ * tried again some seconds later, after -EROFS and -EIO not before a restart.
+ */
+int store_put(struct store *store, enum store_table table, const void *key, size_t key_len,
+	      const void *value, size_t value_len);
+int store_del(struct store *store, enum store_table table, const void *key, size_t key_len);
+
+/*
+ * Calls @cb (0 or the error of the commit) once everything queued so far is
+ * durable; never before this call has returned. A commit that fails takes
+ * everything queued with it, as if it had never been put.
+ */
+typedef void (*store_done_cb)(void *ctx, int err);
+void store_commit(struct store *store, store_done_cb cb, void *ctx);
+
+/* Commits what is queued and waits for it: blocks the loop, for start-up. 0 or an error. */
+int store_flush(struct store *store);
+
+/*
+ * Counts the commits that failed. Who puts pieces over a long time compares it
+ * before and after: while it stays the same, nothing that was queued was lost.
+ */
+uint64_t store_failures(const struct store *store);
+
+/* Bytes that can still be put before -EDQUOT, roughly. */
+uint64_t store_room(const struct store *store);
+
+/* Bytes queued and not committed: for back-pressure (slow down above a few MiB). */
+size_t store_backlog(const struct store *store);
+
+/*
+ * Calls @cb for every record in key order, queued writes included; pointers are
+ * borrowed for the call; @cb must not write to the table, nor flush or take a
+ * stamp. A return other than 0 stops and is returned.
+ */
+typedef int (*store_each_cb)(void *ctx, const void *key, size_t key_len, const void *value,
+			     size_t value_len);
+int store_each(struct store *store, enum store_table table, store_each_cb cb, void *ctx);
+
+/* The same from the first key not below @start on, while the first @prefix bytes agree with it. */
+int store_each_from(struct store *store, enum store_table table, const void *start,
+		    size_t start_len, size_t prefix, store_each_cb cb, void *ctx);
+
+/*
+ * Next stamp of an address: strictly increasing for ever, at least unix seconds
+ * << 20, also after a power cut or a clock set back (a reserve is persisted
+ * ahead of use). 0 when the reserve cannot be written. The first call for an
+ * address commits and waits for it.
+ */
+uint64_t store_next_stamp(struct store *store, const struct address *address);
+
+#endif

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Identity files: an address and the token that owns it, as the existing tools
+ * keep them (existing-tools.md section 4.5). Two forms, told apart when read:
+ * the lines "addr=…" and "auth=…", or a JSON object with those members.
+ */
+#ifndef RATMAN_TOOLS_IDENTITY_H
+#define RATMAN_TOOLS_IDENTITY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/address.h"
+
+#define IDENTITY_PROFILE_DEFAULT "id"
+/* Room for either form. */
+#define IDENTITY_TEXT_LEN 256
+
+struct identity {
+	struct address address;
+	struct ident token;	/* secret: wipe with identity_wipe() */
+};
+
+/*
+ * Writes $XDG_CONFIG_HOME/ratcat/@profile, or $HOME/.config/ratcat/@profile
+ * without that variable. -ENOENT when neither variable is set, -EINVAL for a
+ * profile name with a '/' or none, -ENAMETOOLONG.
+ */
+int identity_default_path(const char *profile, char *out, size_t size);
+
+/*
+ * Reads @path in either form. Refuses what is not a regular file of ours that
+ * only its owner can open. Returns 0, -ENOENT when there is no such file, or
+ * another negative errno; @why gets one line for people that says what to do.
+ */
+int identity_load(const char *path, struct identity *out, char *why, size_t why_size);
+
+/*
+ * Writes @path with mode 0600 (temporary file, fsync, rename), making missing
+ * directories 0700. Without @replace an existing file gives -EEXIST.
+ */
+int identity_save(const char *path, const struct identity *id, bool json, bool replace, char *why,
+		  size_t why_size);
+
+/* The text of the file, with a final newline. Holds the token: wipe it. */
+const char *identity_format(const struct identity *id, bool json,
+			    char out[static IDENTITY_TEXT_LEN]);
+
+void identity_wipe(struct identity *id);
+
+#endif
