@@ -113,29 +113,28 @@ struct ratman_stats __percpu *ratman_stats_alloc(void)
 }
 
 /**
- * ratman_stats_read - add up the counters of all CPUs
+ * ratman_stat_read - add up a counter over all CPUs
  * @rdev: mesh device
- * @value: result, by enum ratman_stat
+ * @stat: the counter
+ *
+ * Return: the sum.
  */
-void ratman_stats_read(struct ratman_dev *rdev, u64 value[RATMAN_STAT_COUNT])
+u64 ratman_stat_read(const struct ratman_dev *rdev, enum ratman_stat stat)
 {
-	unsigned int start, i;
+	unsigned int start;
+	u64 sum = 0, v;
 	int cpu;
 
-	memset(value, 0, RATMAN_STAT_COUNT * sizeof(value[0]));
 	for_each_possible_cpu(cpu) {
 		const struct ratman_stats *s = per_cpu_ptr(rdev->stats, cpu);
 
-		for (i = 0; i < RATMAN_STAT_COUNT; i++) {
-			u64 v;
-
-			do {
-				start = u64_stats_fetch_begin(&s->syncp);
-				v = u64_stats_read(&s->value[i]);
-			} while (u64_stats_fetch_retry(&s->syncp, start));
-			value[i] += v;
-		}
+		do {
+			start = u64_stats_fetch_begin(&s->syncp);
+			v = u64_stats_read(&s->value[stat]);
+		} while (u64_stats_fetch_retry(&s->syncp, start));
+		sum += v;
 	}
+	return sum;
 }
 
 /**
@@ -143,41 +142,26 @@ void ratman_stats_read(struct ratman_dev *rdev, u64 value[RATMAN_STAT_COUNT])
  * @rdev: mesh device
  * @s: result
  */
-void ratman_stats_link64(struct ratman_dev *rdev, struct rtnl_link_stats64 *s)
+void ratman_stats_link64(const struct ratman_dev *rdev, struct rtnl_link_stats64 *s)
 {
 	unsigned int i;
-	int cpu;
 
-	for_each_possible_cpu(cpu) {
-		const struct ratman_stats *stats = per_cpu_ptr(rdev->stats, cpu);
-
-		for (i = 0; i < RATMAN_STAT_COUNT; i++) {
-			unsigned int start;
-			u64 v;
-
-			if (ratman_stat_info[i].class == RATMAN_CLASS_NONE)
-				continue;
-			do {
-				start = u64_stats_fetch_begin(&stats->syncp);
-				v = u64_stats_read(&stats->value[i]);
-			} while (u64_stats_fetch_retry(&stats->syncp, start));
-
-			switch (ratman_stat_info[i].class) {
-			case RATMAN_CLASS_RX_ERR:
-				s->rx_errors += v;
-				break;
-			case RATMAN_CLASS_RX_DROP:
-				s->rx_dropped += v;
-				break;
-			case RATMAN_CLASS_TX_ERR:
-				s->tx_errors += v;
-				break;
-			case RATMAN_CLASS_TX_DROP:
-				s->tx_dropped += v;
-				break;
-			case RATMAN_CLASS_NONE:
-				break;
-			}
+	for (i = 0; i < RATMAN_STAT_COUNT; i++) {
+		switch (ratman_stat_info[i].class) {
+		case RATMAN_CLASS_RX_ERR:
+			s->rx_errors += ratman_stat_read(rdev, i);
+			break;
+		case RATMAN_CLASS_RX_DROP:
+			s->rx_dropped += ratman_stat_read(rdev, i);
+			break;
+		case RATMAN_CLASS_TX_ERR:
+			s->tx_errors += ratman_stat_read(rdev, i);
+			break;
+		case RATMAN_CLASS_TX_DROP:
+			s->tx_dropped += ratman_stat_read(rdev, i);
+			break;
+		case RATMAN_CLASS_NONE:
+			break;
 		}
 	}
 }

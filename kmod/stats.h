@@ -158,7 +158,7 @@ void ratman_drop_list(struct ratman_dev *rdev, struct sk_buff *list, enum ratman
 
 struct ratman_stats __percpu *ratman_stats_alloc(void);
 const char *ratman_stat_name(enum ratman_stat stat);
-void ratman_stats_read(struct ratman_dev *rdev, u64 value[RATMAN_STAT_COUNT]);
-void ratman_stats_link64(struct ratman_dev *rdev, struct rtnl_link_stats64 *s);
+u64 ratman_stat_read(const struct ratman_dev *rdev, enum ratman_stat stat);
+void ratman_stats_link64(const struct ratman_dev *rdev, struct rtnl_link_stats64 *s);
 
 #endif

@@ -153,7 +153,10 @@ int ratman_send_begin(struct ratman *r, const struct ratman_id *from,
 		      const struct ratman_id *token, const struct ratman_recipient *to, size_t n,
 		      struct ratman_send **out);
 
-/* Sends all @len bytes, waiting while the daemon is busy. */
+/*
+ * Sends all @len bytes, waiting while the daemon is busy. RATMAN_ECLOSED when
+ * the daemon gave the stream up: ratman_send_end() then says why.
+ */
 int ratman_send_write(struct ratman_send *s, const void *data, size_t len);
 
 /* Ends the stream; 0 when the daemon has stored and queued it. Consumes @s. */

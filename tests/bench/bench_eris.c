@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * ERIS encode and decode speed against the limit set by the primitives in the
- * same run. Prints one JSON object a line. MB = 10^6 bytes; CPU time of this
- * thread, best of several rounds in turn, so that other load matters little.
+ * same run. Prints one JSON object a line. MB = 10^6 bytes, CPU time of this
+ * thread. Each round measures primitives and ERIS one after the other; the
+ * percentage is the median over the rounds, so that other load matters little.
  * Usage: bench_eris [rounds]
  */
 #include "ratmand/flow/eris.h"
@@ -16,9 +17,11 @@
 #include <time.h>
 
 #define CHUNK (1u << 20)	/* content written at a time */
-#define ENCODE_CHUNKS 96
+#define ENCODE_CHUNKS 32
 #define STORED (4u << 20)	/* content decoded; fits the caches */
-#define PRIMITIVE_BYTES (32u << 20)
+#define DECODE_TIMES 8
+#define PRIMITIVE_BYTES (16u << 20)
+#define MAX_ROUNDS 100
 #define INDEX_SIZE (1u << 14)
 
 static const uint8_t secret[ERIS_SECRET_LEN] = { 1 };
@@ -56,12 +59,9 @@ static double cpu_seconds(void)
 	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }
 
-static void keep_best(double *best, double bytes, double start)
+static double speed_since(double start, double amount)
 {
-	double speed = bytes / (cpu_seconds() - start);
-
-	if (speed > *best)
-		*best = speed;
+	return amount / (cpu_seconds() - start);
 }
 
 static long max_rss_kib(void)
@@ -125,25 +125,25 @@ static int output_nothing(void *ctx, const uint8_t *data, size_t len)
 	return 0;
 }
 
-static void bench_primitives(struct speeds *best, uint32_t size, uint8_t *block)
+static void bench_primitives(struct speeds *now, uint32_t size, uint8_t *block)
 {
 	uint8_t sum[32], nonce[12] = { 0 };
 	double start = cpu_seconds();
 
 	for (uint32_t i = 0; i < PRIMITIVE_BYTES / size; i++)
 		crypto_generichash(sum, 32, block, size, secret, sizeof(secret));
-	keep_best(&best->keyed, PRIMITIVE_BYTES, start);
+	now->keyed = speed_since(start, PRIMITIVE_BYTES);
 	start = cpu_seconds();
 	for (uint32_t i = 0; i < PRIMITIVE_BYTES / size; i++)
 		crypto_generichash(sum, 32, block, size, NULL, 0);
-	keep_best(&best->unkeyed, PRIMITIVE_BYTES, start);
+	now->unkeyed = speed_since(start, PRIMITIVE_BYTES);
 	start = cpu_seconds();
 	for (uint32_t i = 0; i < PRIMITIVE_BYTES / size; i++)
 		crypto_stream_chacha20_ietf_xor_ic(block, block, size, nonce, 0, secret);
-	keep_best(&best->cipher, PRIMITIVE_BYTES, start);
+	now->cipher = speed_since(start, PRIMITIVE_BYTES);
 }
 
-static void bench_encode(struct speeds *best, uint32_t size, const uint8_t *chunk)
+static void bench_encode(struct speeds *now, uint32_t size, const uint8_t *chunk)
 {
 	struct eris_encoder enc;
 	struct eris_capability cap;
@@ -157,30 +157,32 @@ static void bench_encode(struct speeds *best, uint32_t size, const uint8_t *chun
 	if (eris_encoder_finish(&enc, &cap))
 		abort();
 	eris_encoder_free(&enc);
-	keep_best(&best->encode, (double)CHUNK * ENCODE_CHUNKS, start);
+	now->encode = speed_since(start, (double)CHUNK * ENCODE_CHUNKS);
 }
 
-static void bench_decode(struct speeds *best, struct store *s, const struct eris_capability *cap,
+static void bench_decode(struct speeds *now, struct store *s, const struct eris_capability *cap,
 			 uint8_t *buf)
 {
 	struct eris_decoder dec;
 	struct eris_missing m;
 	double start = cpu_seconds();
 
-	if (eris_decoder_init(&dec, cap, fetch, s, output_nothing, NULL, STORED) ||
-	    eris_decoder_run(&dec, 0) || dec.content_len != STORED)
-		abort();
-	eris_decoder_free(&dec);
-	keep_best(&best->decode, STORED, start);
+	for (int i = 0; i < DECODE_TIMES; i++) {
+		if (eris_decoder_init(&dec, cap, fetch, s, output_nothing, NULL, STORED) ||
+		    eris_decoder_run(&dec, 0) || dec.content_len != STORED)
+			abort();
+		eris_decoder_free(&dec);
+	}
+	now->decode = speed_since(start, (double)STORED * DECODE_TIMES);
 	start = cpu_seconds();
 	for (uint32_t i = 0; i < s->n; i++)
 		fetch(s, s->refs[i], buf, s->block_size);
-	keep_best(&best->fetch, STORED, start);
+	now->fetch = speed_since(start, STORED);
 	start = cpu_seconds();
 	if (eris_missing_init(&m, cap, has, fetch, s, 64, STORED) ||
 	    eris_missing_next(&m, NULL, 0, UINT32_MAX) || m.state != ERIS_MISSING_COMPLETE)
 		abort();
-	keep_best(&best->walk, (double)m.seen, start);
+	now->walk = speed_since(start, (double)m.seen);
 	eris_missing_free(&m);
 }
 
@@ -208,58 +210,98 @@ static void store_fill(struct store *s, uint32_t size, struct eris_capability *c
 	free(content);
 }
 
-static void report(const char *what, uint32_t size, double speed, double limit, long rss)
+static int compare(const void *a, const void *b)
 {
+	double x = *(const double *)a, y = *(const double *)b;
+
+	return (x > y) - (x < y);
+}
+
+static double median(double *values, int n)
+{
+	qsort(values, (size_t)n, sizeof(*values), compare);
+	return values[n / 2];
+}
+
+/* The limits; @inner = internal blocks per leaf. */
+static double encode_limit(const struct speeds *s, double inner)
+{
+	return 1 / (1 / s->keyed + 1 / s->unkeyed + 1 / s->cipher +
+		    inner * (2 / s->unkeyed + 1 / s->cipher));
+}
+
+static double decode_limit(const struct speeds *s, double inner)
+{
+	return 1 / (1 / s->unkeyed + 1 / s->cipher + inner * (2 / s->unkeyed + 1 / s->cipher) +
+		    1 / s->fetch);
+}
+
+static void report(const char *what, uint32_t size, double *speeds, double *limits, int rounds)
+{
+	double ratios[MAX_ROUNDS];
+
+	for (int i = 0; i < rounds; i++)
+		ratios[i] = 100 * speeds[i] / limits[i];
 	printf("{\"bench\":\"eris_%s\",\"block\":%u,\"mb_s\":%.1f,\"limit_mb_s\":%.1f,"
 	       "\"percent\":%.1f,\"max_rss_kib\":%ld}\n",
-	       what, size, speed / 1e6, limit / 1e6, 100 * speed / limit, rss);
+	       what, size, median(speeds, rounds) / 1e6, median(limits, rounds) / 1e6,
+	       median(ratios, rounds), max_rss_kib());
+}
+
+static void run_encode(uint32_t size, int rounds, const uint8_t *chunk, uint8_t *block)
+{
+	double speeds[MAX_ROUNDS], limits[MAX_ROUNDS], inner = 1.0 / (size / 64 - 1);
+	struct speeds now = { 0 };
+
+	for (int i = 0; i < rounds; i++) {
+		bench_primitives(&now, size, block);
+		bench_encode(&now, size, chunk);
+		speeds[i] = now.encode;
+		limits[i] = encode_limit(&now, inner);
+	}
+	printf("{\"bench\":\"eris_primitives\",\"block\":%u,\"keyed_mb_s\":%.1f,"
+	       "\"unkeyed_mb_s\":%.1f,\"chacha20_mb_s\":%.1f}\n",
+	       size, now.keyed / 1e6, now.unkeyed / 1e6, now.cipher / 1e6);
+	report("encode", size, speeds, limits, rounds);
+}
+
+static void run_decode(uint32_t size, int rounds, uint8_t *block)
+{
+	double speeds[MAX_ROUNDS], limits[MAX_ROUNDS], walks[MAX_ROUNDS], inner;
+	struct speeds now = { 0 };
+	struct store s = { 0 };
+	struct eris_capability cap;
+
+	store_fill(&s, size, &cap);
+	/* The tree is small: its internal nodes are counted; and its store takes time. */
+	inner = (double)s.n * size / STORED - 1;
+	for (int i = 0; i < rounds; i++) {
+		bench_primitives(&now, size, block);
+		bench_decode(&now, &s, &cap, block);
+		speeds[i] = now.decode;
+		limits[i] = decode_limit(&now, inner);
+		walks[i] = 1e9 / now.walk;
+	}
+	report("decode", size, speeds, limits, rounds);
+	printf("{\"bench\":\"eris_walk\",\"block\":%u,\"ns_per_place\":%.1f}\n", size,
+	       median(walks, rounds));
+	free(s.refs);
+	free(s.blocks);
+	free(s.index);
 }
 
 int main(int argc, char **argv)
 {
-	static const uint32_t sizes[] = { ERIS_BLOCK_LARGE, ERIS_BLOCK_SMALL };
-	int rounds = argc > 1 ? atoi(argv[1]) : 7;
-	struct speeds best[2] = { 0 };
+	int rounds = argc > 1 ? atoi(argv[1]) : 9;
 	uint8_t *chunk = must(calloc(1, CHUNK)), *block = must(calloc(1, ERIS_BLOCK_LARGE));
-	long encode_rss;
 
-	if (sodium_init() < 0 || rounds < 1)
+	if (sodium_init() < 0 || rounds < 1 || rounds > MAX_ROUNDS)
 		return 1;
-	for (int i = 0; i < 2 * rounds; i++) {
-		bench_primitives(&best[i % 2], sizes[i % 2], block);
-		bench_encode(&best[i % 2], sizes[i % 2], chunk);
-	}
-	encode_rss = max_rss_kib();
-	for (int k = 0; k < 2; k++) {
-		double inner = 1.0 / (sizes[k] / 64 - 1);	/* internal blocks per leaf */
-		struct speeds *b = &best[k];
-		struct store s = { 0 };
-		struct eris_capability cap;
-
-		store_fill(&s, sizes[k], &cap);
-		for (int i = 0; i < rounds; i++) {
-			bench_primitives(b, sizes[k], block);
-			bench_decode(b, &s, &cap, block);
-		}
-		free(s.refs);
-		free(s.blocks);
-		free(s.index);
-		printf("{\"bench\":\"eris_primitives\",\"block\":%u,\"keyed_mb_s\":%.1f,"
-		       "\"unkeyed_mb_s\":%.1f,\"chacha20_mb_s\":%.1f,\"fetch_mb_s\":%.1f}\n",
-		       sizes[k], b->keyed / 1e6, b->unkeyed / 1e6, b->cipher / 1e6,
-		       b->fetch / 1e6);
-		report("encode", sizes[k], b->encode,
-		       1 / (1 / b->keyed + 1 / b->unkeyed + 1 / b->cipher +
-			    inner * (2 / b->unkeyed + 1 / b->cipher)), encode_rss);
-		/* This tree is small: count its internal nodes; and its store takes time. */
-		inner = (double)s.n * sizes[k] / STORED - 1;
-		report("decode", sizes[k], b->decode,
-		       1 / (1 / b->unkeyed + 1 / b->cipher +
-			    inner * (2 / b->unkeyed + 1 / b->cipher) + 1 / b->fetch),
-		       max_rss_kib());
-		printf("{\"bench\":\"eris_walk\",\"block\":%u,\"ns_per_place\":%.1f}\n", sizes[k],
-		       1e9 / b->walk);
-	}
+	/* Encoding first: its memory is what max_rss_kib shows then. */
+	run_encode(ERIS_BLOCK_LARGE, rounds, chunk, block);
+	run_encode(ERIS_BLOCK_SMALL, rounds, chunk, block);
+	run_decode(ERIS_BLOCK_LARGE, rounds, block);
+	run_decode(ERIS_BLOCK_SMALL, rounds, block);
 	free(chunk);
 	free(block);
 	return 0;

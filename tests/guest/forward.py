@@ -68,7 +68,7 @@ def rewritten():
     last = None
     for n in (16, 17, 33, 64, 100, 500, 1000, 1436):
         body = data(n, n)
-        with r.mesh.counts(forwarded=1):
+        with r.mesh.counts(fwd_frames=1):
             r.a.send(DATA, body, hop_limit=17)
             out = r.b.expect(DATA)          # checks index and tag
         equal(out.hop_limit, 16, 'hop limit')
@@ -115,7 +115,7 @@ def handshake():
     r = Relay()
     for n in (1, 96, 1400):
         body = FAR + digest('noise', n, n)
-        with r.mesh.counts(forwarded=1):
+        with r.mesh.counts(fwd_handshake=1):
             r.a.send(HANDSHAKE, body, hop_limit=9)
             out = r.b.expect(HANDSHAKE)
         equal(out.hop_limit, 8, 'hop limit')
@@ -174,7 +174,7 @@ def other_protocols():
 def all_lanes():
     """each of the sixteen lanes counts for itself"""
     r = Relay()
-    with r.mesh.counts(forwarded=32):
+    with r.mesh.counts(fwd_frames=32):
         for lane in range(16):
             for counter in (1000 * (16 - lane), 1000 * (16 - lane) + 1):
                 r.a.send(DATA, data(), seq=frames.seq_of(lane, counter))
@@ -189,7 +189,7 @@ def reordered():
     """frames out of order within the window are taken once each"""
     r = Relay()
     order = [100] + list(range(99, 36, -1)) + list(range(200, 130, -3)) + [131, 132, 201]
-    with r.mesh.counts(forwarded=len(order)):
+    with r.mesh.counts(fwd_frames=len(order)):
         for counter in order:
             r.a.send(DATA, data(), seq=frames.seq_of(0, counter))
     for _ in order:
@@ -215,7 +215,7 @@ def too_old():
 def end_of_lane():
     """the last sequence number of a lane is still taken; going back to the first is not"""
     r = Relay()
-    with r.mesh.counts(forwarded=2):
+    with r.mesh.counts(fwd_frames=2):
         r.a.send(DATA, data(), seq=frames.seq_of(5, RATMAN_SEQ_MASK - 1))
         r.a.send(DATA, data(), seq=frames.seq_of(5, RATMAN_SEQ_MASK))
     r.b.expect(DATA), r.b.expect(DATA)
@@ -230,12 +230,12 @@ def end_of_lane():
 def forged():
     """an unkeyed host on the link gets nothing through, whatever index it guesses"""
     r = Relay()
-    with r.drops(rx_tag=16, rx_index=16):
+    with r.drops(rx_bad_tag=16, rx_neigh_unknown=16):
         for i in range(16):
             r.a.put(build(DATA, data(), neigh=r.a.index, seq=1000 + i, tag=digest('guess', i, 8)))
             r.a.put(build(DATA, data(), neigh=r.a.index + (i + 1 << 12), seq=2000 + i, tag=bytes(8)))
     # a forged sequence number from the future must not push the window
-    with r.mesh.counts(forwarded=1):
+    with r.mesh.counts(fwd_frames=1):
         r.a.send(DATA, data())
 
 
@@ -244,7 +244,7 @@ def unknown_index():
     """indices that belong to nobody"""
     r = Relay()
     indices = [0, 1, 4095, 4096, r.a.index & 0xfff, r.a.index ^ 1 << 31, r.a.index ^ 1 << 12, 0xffffffff, 0x51fff]
-    with r.drops(rx_index=len(indices)):
+    with r.drops(rx_neigh_unknown=len(indices)):
         for index in indices:
             r.a.put(r.a.build(DATA, data(), neigh=index))
 
@@ -271,7 +271,7 @@ def wrong_tag():
     r = Relay()
     bodies = [(DATA, data()), (HANDSHAKE, FAR + b'noise'), (CONTROL, b'route'), (ECHO, frames.echo_body(9))]
     before = r.a.state()
-    with r.drops(rx_tag=3 * len(bodies)):
+    with r.drops(rx_bad_tag=3 * len(bodies)):
         for type, body in bodies:
             r.a.send(type, body, tag=bytes(8))
             r.a.send(type, body, key=r.b.key)
@@ -295,21 +295,21 @@ def bits():
     raw = r.a.build(DATA, data(300))
     want = collections.Counter()
     for bit in range(8 * (20 + 44)):
-        name = 'rx_tag'
+        name = 'rx_bad_tag'
         if bit < 4:
             name = 'rx_version'
         elif bit < 8:       # DATA is 0100: 1100 and 0110 are no types, 0000 is a HELLO, too long, 0101 a HANDSHAKE
-            name = {4: 'rx_type', 5: 'rx_length', 6: 'rx_type', 7: 'rx_tag'}[bit]
+            name = {4: 'rx_type', 5: 'rx_length', 6: 'rx_type', 7: 'rx_bad_tag'}[bit]
         elif 16 <= bit < 32:
             value = len(raw) - 20 ^ 0x8000 >> (bit - 16)
-            name = 'rx_short' if value > len(raw) - 20 else 'rx_length' if value < 60 else 'rx_tag'
+            name = 'rx_short' if value > len(raw) - 20 else 'rx_length' if value < 60 else 'rx_bad_tag'
         elif 32 <= bit < 64:
-            name = 'rx_index'
+            name = 'rx_neigh_unknown'
         want[name] += 1
     with r.drops(**want):
         for bit in range(8 * (20 + 44)):
             r.a.put(flipped(raw, bit))
-    with r.mesh.counts(forwarded=1):
+    with r.mesh.counts(fwd_frames=1):
         r.a.put(raw)
 
 
@@ -319,7 +319,7 @@ def bits_of_other_types():
     r = Relay()
     for type, body in ((ECHO, frames.echo_body(9)), (CONTROL, digest('c', 1, 30)), (HANDSHAKE, FAR + digest('h', 1, 30))):
         raw = r.a.build(type, body)
-        with r.drops(rx_tag=8 * len(body) + 64 + 32 + 8):
+        with r.drops(rx_bad_tag=8 * len(body) + 64 + 32 + 8):
             for bit in list(range(8, 16)) + list(range(64, 8 * len(raw))):
                 r.a.put(flipped(raw, bit))
         equal([e for e in r.mesh.nl.events() if e.name == 'FRAME_RX'], [], 'punted')
@@ -401,10 +401,10 @@ def split_horizon():
         for _ in range(5):
             r.a.send(DATA, data())
     r.route('ab')
-    with r.mesh.counts(forwarded=1):
+    with r.mesh.counts(fwd_frames=1):
         r.a.send(DATA, data())
     r.b.expect(DATA)
-    with r.mesh.counts(forwarded=1):
+    with r.mesh.counts(fwd_frames=1):
         r.c.send(DATA, data())
     r.a.expect(DATA)
 
@@ -423,7 +423,7 @@ def same_link():
 def wrong_link():
     """a neighbour's index and key are good on its own link only"""
     r = Relay()
-    with r.drops(rx_link=3):
+    with r.drops(rx_neigh_wrong_link=3):
         for body in (data(), data(50)):
             raw = r.a.build(DATA, body)
             r.wires[1].send(r.b.their_mac, raw, source=r.a.mac)
@@ -435,9 +435,15 @@ def wrong_link():
 def not_for_us():
     """a frame for another station on the link is not touched"""
     r = Relay()
-    with r.drops():
+    with r.drops(rx_other_host=2):
         r.wires[0].send(b'\x02\0\0\0\0\x77', r.a.build(DATA, data()), source=r.a.mac)
-    with r.mesh.counts(forwarded=1):
+        r.wires[0].send(b'\x02\0\0\0\0\x77', build(HELLO, address('x') + bytes(16)), source=r.a.mac)
+    # only a HELLO may go to everybody
+    with r.drops(rx_bad_dest=3):
+        r.wires[0].send(b'\xff' * 6, r.a.build(DATA, data()), source=r.a.mac)
+        r.wires[0].send(b'\x33\x33\0\0\0\1', r.a.build(CONTROL, b'route'), source=r.a.mac)
+        r.wires[0].send(b'\xff' * 6, build(LINK, b'noise'), source=r.a.mac)
+    with r.mesh.counts(fwd_frames=1):
         r.a.send(DATA, data())
 
 
@@ -448,10 +454,10 @@ def too_big_for_next_link():
     flags = dict(mtu=1400)
     r.mesh.outside.rt.link_set('w1', **flags)
     r.mesh.ns.rt.link_set('l1', **flags)
-    with r.mesh.counts(forwarded=1):
+    with r.mesh.counts(fwd_frames=1):
         r.a.send(DATA, data(1400 - 64))
     r.b.expect(DATA)
-    with r.drops(tx_too_big=2):
+    with r.drops(fwd_too_big=2):
         r.a.send(DATA, data(1400 - 63))
         r.a.send(DATA, data(1436))
 
@@ -499,14 +505,14 @@ def failover_silence():
 
 @test
 def all_dead():
-    """no next hop is left alive: counted as no route"""
+    """no next hop is left alive"""
     r = Relay(hops='bc')
     flags_up(r.mesh.outside, 'w1', False)
     flags_up(r.mesh.outside, 'w2', False)
     check(until(lambda: all(n['state'] == RATMAN_NEIGH_DEAD for n in r.mesh.neighs().values() if n['index'] != r.a.index)),
           'they do not die')
     r.a.echo()
-    with r.mesh.counts(rx_no_route=3):
+    with r.mesh.counts(rx_no_hop=3):
         for _ in range(3):
             r.a.send(DATA, data())
 
@@ -540,13 +546,13 @@ def ring():
     for name in ('to0', 'to2'):
         flags_up(net.mesh[1].ns, name, False)
     check(until(lambda: net.ping(0, 2, timeout=0.3), 3), 'no ping round the other way')
-    through = net.mesh[3].stats()['forwarded']
+    through = net.mesh[3].stats()['fwd_frames']
     check(net.ping(0, 2), 'no ping round the other way')
-    check(net.mesh[3].stats()['forwarded'] >= through + 2, 'it went another way than expected')
+    check(net.mesh[3].stats()['fwd_frames'] >= through + 2, 'it went another way than expected')
     for name in ('to0', 'to2'):
         flags_up(net.mesh[1].ns, name, True)
-    before = net.mesh[1].stats()['forwarded']
-    check(until(lambda: net.ping(0, 2, timeout=0.3) and net.mesh[1].stats()['forwarded'] > before, 10),
+    before = net.mesh[1].stats()['fwd_frames']
+    check(until(lambda: net.ping(0, 2, timeout=0.3) and net.mesh[1].stats()['fwd_frames'] > before, 10),
           'it does not go back to the short way')
 
 
@@ -575,7 +581,7 @@ def route_flaps():
     """a route replaced again and again while frames flow loses none"""
     r = Relay()
     n = 600
-    with r.mesh.counts(forwarded=n):
+    with r.mesh.counts(fwd_frames=n):
         for i in range(n):
             if i % 3 == 0:
                 r.route('cb' if i % 2 else 'bc')
@@ -593,10 +599,10 @@ def neighbour_goes():
     r.mesh.neigh_del(link=r.b.link_index, router=r.b.router)
     r.a.send(DATA, data())
     r.c.expect(DATA)
-    with r.drops(rx_index=1):
+    with r.drops(rx_neigh_unknown=1):
         r.b.send(CONTROL, b'still here')
     r.mesh.neigh_del(link=r.a.link_index, router=r.a.router)
-    with r.drops(rx_index=1):
+    with r.drops(rx_neigh_unknown=1):
         r.a.send(DATA, data())
 
 

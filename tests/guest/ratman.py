@@ -717,7 +717,7 @@ class Genl(Netlink):
     def dump_all(self, command, payload=b''):
         """-> [values]; every message names its device"""
         replies = [decode_message(p) for p in self.dump(self.family, self.head(cmd(command)) + payload)]
-        return [dict(r.values, ifindex=r.ifindex) for r in replies]
+        return [dict(r.values, device=r.ifindex) for r in replies]
 
     def events(self, timeout=0.0):
         """What has come by itself so far"""
@@ -868,7 +868,7 @@ class Mesh:
 
     def dump(self, command):
         result = self.nl.dump_all(command, self.head())
-        check(all(r.pop('ifindex') == self.index for r in result), 'a dump shows another device')
+        check(all(r.pop('device') == self.index for r in result), 'a dump shows another device')
         return result
 
     def dev_set(self, **values):
@@ -1144,17 +1144,16 @@ class Net:
         return result
 
     @staticmethod
-    def slot(i, j):
-        """The index router i chose for its neighbour j"""
-        return (i + 1) << 16 | (j + 1)
+    def slot(i, j, generation=0):
+        """The index router i chose for its neighbour j; every key has a slot of its own"""
+        return (i + 1) << 16 | generation % 32 << 7 | (j + 1)
 
     def key(self, i, j, generation=0, initiator=None):
         """Router i's half of the neighbourhood of i and j"""
         back = self.mesh[j].ns.rt.get('to%d' % i)
         self.mesh[i].neigh_set(link=self.mesh[i].link_index('to%d' % j), lladdr=back.address,
                                router=self.mesh[j].router,
-                               index=self.slot(i, j) + (generation << 20),
-                               peer_index=self.slot(j, i) + (generation << 20),
+                               index=self.slot(i, j, generation), peer_index=self.slot(j, i, generation),
                                rx_key=digest('hop key', (j, i, generation), 16),
                                tx_key=digest('hop key', (i, j, generation), 16),
                                initiator=(i < j) if initiator is None else initiator)

@@ -552,7 +552,8 @@ static void test_encoder_arguments(void **state)
 	assert_int_equal(eris_encoder_init(&enc, 4096, null_secret, drop_block, NULL), -EINVAL);
 	eris_encoder_free(&enc);
 	/* Free with the automatic size still undecided. */
-	assert_int_equal(eris_encoder_init(&enc, ERIS_BLOCK_AUTO, null_secret, drop_block, NULL), 0);
+	assert_int_equal(eris_encoder_init(&enc, ERIS_BLOCK_AUTO, null_secret, drop_block, NULL),
+			 0);
 	assert_int_equal(eris_encoder_write(&enc, "abc", 3), 0);
 	assert_int_equal(enc.block_size, 0);
 	eris_encoder_free(&enc);
@@ -997,7 +998,8 @@ static void run_walk(const struct walk_case *w, struct store *s, const struct er
 
 	assert_non_null(queue);
 	assert_non_null(again);
-	assert_int_equal(eris_missing_init(&m, cap, store_has, store_fetch, s, w->window, w->len), 0);
+	assert_int_equal(eris_missing_init(&m, cap, store_has, store_fetch, s, w->window, w->len),
+			 0);
 	for (;;) {
 		size_t room = w->shuffle ? 1 + randombytes_uniform(w->window) : w->window;
 		int n = eris_missing_next(&m, queue + queued, room, 7);
@@ -1102,8 +1104,8 @@ static void test_missing_repeated(void **state)
 		cap = encode(&s, SMALL, null_secret, data, len, SIZE_MAX);
 		assert_true(s.used < 20);
 		for (int k = 0; k < 40; k++) {
-			struct walk_case w = { SMALL, len, k % 2 ? 1 : 64, 10u * (unsigned int)(k / 4),
-					       k / 2 % 2, true };
+			struct walk_case w = { SMALL, len, k % 2 ? 1 : 64,
+					       10u * (unsigned int)(k / 4), k / 2 % 2, true };
 
 			if (kind == 2 && k == 39)
 				w.drop = 100;
@@ -1143,7 +1145,8 @@ static void test_missing_restart(void **state)
 	assert_int_equal(m.state, ERIS_MISSING_COMPLETE);
 	eris_missing_free(&m);
 	assert_int_equal(eris_missing_init(&m, &cap, store_has, store_fetch, &s, 0, len), -EINVAL);
-	assert_int_equal(eris_missing_init(&m, &cap, store_has, store_fetch, &s, 1025, len), -EINVAL);
+	assert_int_equal(eris_missing_init(&m, &cap, store_has, store_fetch, &s, 1025, len),
+			 -EINVAL);
 	assert_int_equal(eris_missing_init(&m, &cap, store_has, store_fetch, &s, 64, 1000), -EFBIG);
 	store_free(&s);
 	free(data);
@@ -1226,11 +1229,13 @@ static void load_vector_blocks(struct store *s, struct json_object *vector)
 	}
 }
 
-static void check_positive(struct json_object *v, struct store *s, const struct eris_capability *cap)
+static void check_positive(struct json_object *v, struct store *s,
+			   const struct eris_capability *cap)
 {
 	size_t len, secret_len;
 	uint8_t *content = base32(json_object_get_string(member(v, "content")), &len);
-	uint8_t *secret = base32(json_object_get_string(member(v, "convergence-secret")), &secret_len);
+	uint8_t *secret = base32(json_object_get_string(member(v, "convergence-secret")),
+				 &secret_len);
 	struct store mine = store_new();
 	struct eris_capability got;
 

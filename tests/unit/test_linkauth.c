@@ -14,7 +14,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "ratmand/session/cookie.h"
 #include "ratmand/session/linkauth.h"
+#include "ratmand/session/noise.h"
 
 #define N_NODES 3
 #define MAX_FLIGHT 256
@@ -180,7 +182,8 @@ static void deliver(struct net *net, const struct flight *f)
 	struct node *to = &net->nodes[f->to];
 
 	if (to->la)
-		linkauth_input(to->la, net->now, IFINDEX, net->nodes[f->from].mac, f->bytes, f->len);
+		linkauth_input(to->la, net->now, IFINDEX, net->nodes[f->from].mac, f->bytes,
+			       f->len);
 }
 
 /* Runs @ms milliseconds of everything that is due, HELLOs every second included. */
@@ -476,6 +479,54 @@ static void test_damage(void **state)
 	net_stop(&net);
 }
 
+/* A well-made init of node 0 that claims the address @claim and the index @index. */
+static struct flight make_init(const struct net *net, const struct address *claim, uint32_t index)
+{
+	struct flight f = { .from = 0, .to = 1, .len = LINKAUTH_INIT_LEN };
+	uint8_t payload[52] = { 0 }, sk[32], pk[32];
+	struct noise_handshake hs;
+	struct cookie_jar jar;
+
+	assert_int_equal(crypto_sign_ed25519_sk_to_curve25519(sk, net->nodes[0].sk), 0);
+	assert_int_equal(crypto_sign_ed25519_pk_to_curve25519(pk, net->nodes[1].router.b), 0);
+	memcpy(payload, claim->b, 32);
+	payload[32] = 1;
+	payload[43] = (uint8_t)index;
+	f.bytes[0] = LINKAUTH_MSG_INIT;
+	f.bytes[7] = 1;
+	noise_init(&hs, true, sk, pk, LINKAUTH_PROLOGUE, strlen(LINKAUTH_PROLOGUE), NULL);
+	assert_int_equal(noise_write(&hs, payload, sizeof(payload), f.bytes + 8, 148), 148);
+	cookie_jar_init(&jar, pk, NULL);
+	cookie_jar_stamp(&jar, 0, f.bytes, f.len);
+	return f;
+}
+
+static void test_false_identity(void **state)
+{
+	const struct linkauth_stats *stats;
+	struct address none = { { 0 } };
+	struct flight f;
+	struct net net;
+
+	(void)state;
+	net_start(&net, 3, &open_config);
+	stats = linkauth_stats(net.nodes[1].la);
+	f = make_init(&net, &net.nodes[2].router, 1);	/* somebody else */
+	deliver(&net, &f);
+	f = make_init(&net, &net.nodes[1].router, 1);	/* the responder itself */
+	deliver(&net, &f);
+	f = make_init(&net, &none, 1);			/* no key at all */
+	deliver(&net, &f);
+	f = make_init(&net, &net.nodes[0].router, 2);	/* another index than in the header */
+	deliver(&net, &f);
+	assert_int_equal(stats->bad_identity, 4);
+	assert_int_equal(stats->established, 0);
+	f = make_init(&net, &net.nodes[0].router, 1);
+	deliver(&net, &f);
+	assert_int_equal(stats->established, 1);
+	net_stop(&net);
+}
+
 static void test_garbage(void **state)
 {
 	uint8_t junk[400];
@@ -489,9 +540,11 @@ static void test_garbage(void **state)
 			randombytes_buf(junk, sizeof(junk));
 			junk[0] = (uint8_t)type;
 			junk[1] = junk[2] = junk[3] = 0;
-			linkauth_input(net.nodes[0].la, net.now, IFINDEX, net.nodes[1].mac, junk, len);
+			linkauth_input(net.nodes[0].la, net.now, IFINDEX, net.nodes[1].mac, junk,
+				       len);
 			randombytes_buf(junk, sizeof(junk));
-			linkauth_input(net.nodes[0].la, net.now, IFINDEX, net.nodes[1].mac, junk, len);
+			linkauth_input(net.nodes[0].la, net.now, IFINDEX, net.nodes[1].mac, junk,
+				       len);
 		}
 	}
 	linkauth_input(net.nodes[0].la, net.now, IFINDEX, net.nodes[1].mac, NULL, 0);
@@ -795,6 +848,7 @@ int main(void)
 		cmocka_unit_test(test_closed),
 		cmocka_unit_test(test_wrong_secret),
 		cmocka_unit_test(test_damage),
+		cmocka_unit_test(test_false_identity),
 		cmocka_unit_test(test_garbage),
 		cmocka_unit_test(test_cookie_under_load),
 		cmocka_unit_test(test_quota),

@@ -252,7 +252,7 @@ static void pair_make(struct pair *p, bool psk)
 	assert_int_equal(noise_init(&p->r, false, p->rs, NULL, "x", 1, psk ? p->psk : NULL), 0);
 }
 
-/* Every flipped bit and every truncation is refused and changes nothing; then the real one works. */
+/* Every flipped bit and every truncation is refused and changes nothing. */
 static void refuse_damage(struct noise_handshake *to, const uint8_t *msg, size_t len)
 {
 	struct noise_handshake before = *to;

@@ -14,6 +14,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "ratmand/session/cookie.h"
+#include "ratmand/session/noise.h"
 #include "ratmand/session/session.h"
 
 #define N_NODES 3
@@ -314,7 +316,8 @@ static void test_give_up(void **state)
 	assert_int_equal(net.nodes[0].failed, 0);
 	run(&net, 1);
 	assert_int_equal(net.nodes[0].failed, 1);
-	assert_int_equal(session_mgr_stats(net.nodes[0].mgr)->init_sent, 5);	/* 0, 1, 6, 11, 16 s */
+	/* 0, 1, 6, 11, 16 s */
+	assert_int_equal(session_mgr_stats(net.nodes[0].mgr)->init_sent, 5);
 	assert_int_equal(session_count_pending(net.nodes[0].mgr), 0);
 	assert_true(session_deadline(net.nodes[0].mgr) == UINT64_MAX);
 	/* without a stamp nothing is sent, and later it is */
@@ -350,7 +353,8 @@ static void test_replay(void **state)
 	init.to = 2;
 	deliver(&net, &init);
 	assert_int_equal(session_mgr_stats(net.nodes[2].mgr)->bad_mac1, 1);
-	session_input(net.nodes[2].mgr, net.now, &net.nodes[1].address, NEIGH, init.bytes, init.len);
+	session_input(net.nodes[2].mgr, net.now, &net.nodes[1].address, NEIGH, init.bytes,
+		      init.len);
 	assert_int_equal(session_mgr_stats(net.nodes[2].mgr)->not_local, 1);
 	net_stop(&net);
 }
@@ -428,6 +432,53 @@ static void test_damage_behind_mac1(void **state)
 	net_stop(&net);
 }
 
+/* A well-made init of node 0 that claims the address @claim and the index @index. */
+static struct flight make_init(const struct net *net, const struct address *claim, uint32_t index)
+{
+	uint8_t payload[44] = { 0 }, sk[32], pk[32], key[32];
+	struct flight f = { .to = 1, .len = SESSION_INIT_LEN };
+	struct noise_handshake hs;
+
+	assert_int_equal(crypto_sign_ed25519_sk_to_curve25519(sk, net->nodes[0].sk), 0);
+	assert_int_equal(crypto_sign_ed25519_pk_to_curve25519(pk, net->nodes[1].address.b), 0);
+	memcpy(payload, claim->b, 32);
+	payload[32] = 1;
+	payload[43] = (uint8_t)index;
+	f.bytes[0] = SESSION_MSG_INIT;
+	f.bytes[7] = 1;
+	noise_init(&hs, true, sk, pk, SESSION_PROLOGUE, strlen(SESSION_PROLOGUE), NULL);
+	assert_int_equal(noise_write(&hs, payload, sizeof(payload), f.bytes + 8, 140), 140);
+	cookie_mac1_key(key, pk, NULL);
+	cookie_mac1(key, f.bytes, SESSION_INIT_LEN - 16, f.bytes + SESSION_INIT_LEN - 16);
+	return f;
+}
+
+static void test_false_identity(void **state)
+{
+	const struct session_stats *stats;
+	struct address none = { { 0 } };
+	struct flight f;
+	struct net net;
+
+	(void)state;
+	net_start(&net, 3);
+	stats = session_mgr_stats(net.nodes[1].mgr);
+	f = make_init(&net, &net.nodes[2].address, 1);	/* somebody else */
+	deliver(&net, &f);
+	f = make_init(&net, &net.nodes[1].address, 1);	/* the responder itself */
+	deliver(&net, &f);
+	f = make_init(&net, &none, 1);			/* no key at all */
+	deliver(&net, &f);
+	f = make_init(&net, &net.nodes[0].address, 2);	/* another index than in the header */
+	deliver(&net, &f);
+	assert_int_equal(stats->bad_identity, 4);
+	assert_int_equal(stats->installed, 0);
+	f = make_init(&net, &net.nodes[0].address, 1);
+	deliver(&net, &f);
+	assert_int_equal(stats->installed, 1);
+	net_stop(&net);
+}
+
 static void test_garbage(void **state)
 {
 	uint8_t junk[400];
@@ -441,7 +492,8 @@ static void test_garbage(void **state)
 			randombytes_buf(junk, sizeof(junk));
 			junk[0] = (uint8_t)type;
 			junk[1] = junk[2] = junk[3] = 0;
-			session_input(net.nodes[0].mgr, net.now, &net.nodes[0].address, 1, junk, len);
+			session_input(net.nodes[0].mgr, net.now, &net.nodes[0].address, 1, junk,
+				      len);
 		}
 	}
 	session_input(net.nodes[0].mgr, net.now, &net.nodes[0].address, 1, NULL, 0);
@@ -622,6 +674,7 @@ int main(void)
 		cmocka_unit_test(test_replay),
 		cmocka_unit_test(test_damage),
 		cmocka_unit_test(test_damage_behind_mac1),
+		cmocka_unit_test(test_false_identity),
 		cmocka_unit_test(test_garbage),
 		cmocka_unit_test(test_quota),
 		cmocka_unit_test(test_locals),

@@ -415,17 +415,25 @@ static void on_timer(uv_timer_t *timer)
 	client_arm(c);
 }
 
-bool client_hung_up(struct client *c)
+static short client_poll(struct client *c)
 {
 	struct pollfd p = { .events = POLLRDHUP };
 	uv_os_fd_t fd;
 
-	if (c->eof)
-		return true;
 	if (uv_fileno((uv_handle_t *)&c->tcp, &fd))
-		return true;
+		return POLLERR;
 	p.fd = fd;
-	return poll(&p, 1, 0) > 0 && (p.revents & (POLLRDHUP | POLLHUP | POLLERR));
+	return poll(&p, 1, 0) > 0 ? p.revents : 0;
+}
+
+bool client_hung_up(struct client *c)
+{
+	return c->eof || (client_poll(c) & (POLLRDHUP | POLLHUP | POLLERR));
+}
+
+bool client_was_reset(struct client *c)
+{
+	return client_poll(c) & POLLERR;
 }
 
 /* Reading ------------------------------------------------------------------- */
@@ -456,8 +464,8 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
 		uv_read_stop(stream);
 		c->reading = false;
 		c->eof = true;
-		/* A job has nobody left to work for; an abrupt end stops everything. */
-		if (n != UV_EOF || c->job) {
+		/* An abrupt end stops everything; so does any for a job that takes no input. */
+		if (n != UV_EOF || (c->job && !c->job->input)) {
 			client_kill(c);
 			return;
 		}
@@ -567,26 +575,43 @@ static bool client_next_frame(struct client *c)
 	return c->payload_have == c->header.payload_len;
 }
 
+/* Lets the job have raw bytes; false when it took none and goes on. */
+static bool client_feed_job(struct client *c)
+{
+	const struct client_job *job = c->job;
+	size_t before = c->in_len - c->in_pos;
+
+	if (!job->input || !before)
+		return false;
+	job->input(c, c->job);
+	return c->job != job || c->in_len - c->in_pos < before;
+}
+
+/* True when the client has to take its replies before it may ask for more. */
+static bool client_is_behind(struct client *c)
+{
+	if (client_queued(c) > c->server->limits.write_queue)
+		client_flush(c);
+	c->held = c->phase < CLIENT_LINGER && client_queued(c) > c->server->limits.write_queue;
+	return c->held;
+}
+
 /* Takes requests while there are whole ones and nothing stands in the way. */
 static void client_run(struct client *c)
 {
-	while (c->phase < CLIENT_LINGER && !c->job && !c->calls) {
-		c->held = client_queued(c) > c->server->limits.write_queue;
-		if (c->held) {
-			client_flush(c);
-			c->held = client_queued(c) > c->server->limits.write_queue;
-			if (c->held)
+	while (c->phase < CLIENT_LINGER && !c->calls) {
+		if (c->job) {
+			if (!client_feed_job(c))
 				break;
+			continue;
 		}
-		if (!client_next_frame(c))
+		if (client_is_behind(c) || !client_next_frame(c))
 			break;
 		c->server->counters.requests++;
 		dispatch_request(c);
 		client_drop_payload(c);
 		c->deadline_base = now(c);
 	}
-	if (c->job && c->job->input && c->in_len > c->in_pos)
-		c->job->input(c, c->job);
 }
 
 void client_process(struct client *c)
@@ -606,6 +631,11 @@ void client_process(struct client *c)
 	}
 	if (was_held && !c->held)
 		c->deadline_base = now(c);
+	/* A job has nobody left to work for, once it had all that came. */
+	if (c->eof && c->job && c->in_len == c->in_pos) {
+		client_kill(c);
+		return;
+	}
 	/* A half-closed client gets the answers to what it asked, then goes. */
 	if (c->eof && c->phase < CLIENT_LINGER && !c->job && !c->calls && !c->held) {
 		client_finish(c);
@@ -625,6 +655,7 @@ void client_ask(struct client *c)
 bool client_answered(struct client *c)
 {
 	c->calls--;
+	c->deadline_base = now(c);
 	if (c->phase != CLIENT_DEAD)
 		return true;
 	client_maybe_free(c);

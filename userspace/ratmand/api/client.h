@@ -134,6 +134,8 @@ void client_flush(struct client *c);
 size_t client_queued(const struct client *c);
 /* True when the peer sent FIN, even behind bytes we did not read yet. */
 bool client_hung_up(struct client *c);
+/* True when the peer closed without having read all we sent (Linux answers that with RST). */
+bool client_was_reset(struct client *c);
 
 /* Replies. With @echo the request's token goes into the header. */
 void client_frame(struct client *c, uint16_t mode, bool echo, const void *payload, size_t len);

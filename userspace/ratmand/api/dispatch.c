@@ -65,15 +65,12 @@ static void refuse(struct client *c, const struct op *op, enum ping_error_code c
 {
 	const struct ping_error e = { .code = code };
 
-	if (op->id == OP_SEND_ONE && !(c->capabilities & CAPABILITY_SEND_SOCKET)) {
-		if (code == PING_E_AUTH)
-			c->server->counters.auth_failures++;
+	if (op->id == OP_SEND_ONE && !(c->capabilities & CAPABILITY_SEND_SOCKET))
 		send_one_refused(c, &e);
-	} else if (code == PING_E_AUTH) {
+	else if (code == PING_E_AUTH)
 		client_reply_denied(c);
-	} else {
+	else
 		client_reply_code(c, code);
-	}
 }
 
 static bool authorised(struct client *c, const struct op *op)

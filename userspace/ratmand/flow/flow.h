@@ -53,7 +53,11 @@ struct flow_ops {
 int flow_new(struct flow **out, uv_loop_t *loop, struct store *store, const struct flow_ops *ops,
 	     void *ctx);
 
-/* Closes every connection; free happens when the loop has run the closes; then @closed. */
+/*
+ * Closes every connection; free happens when the loop has run the closes and the
+ * commits under way; then @closed, and only then may the store be closed. Sends,
+ * receives and listeners must have been ended before.
+ */
 void flow_free(struct flow *flow, flow_cb closed, void *ctx);
 
 /* @local came up: listen on its endpoint, go on with its outbox and unread streams. */
@@ -68,7 +72,11 @@ void flow_peer_reachable(struct flow *flow, const struct address *peer);
 /* Transfers under way, both directions. */
 size_t flow_active(const struct flow *flow);
 
-/* The same calls as in api/backend.h, with the same meaning. */
+/*
+ * The same calls as in api/backend.h, with the same meaning. Further errors:
+ * -EFBIG past LIMIT_STREAM_BYTES, -EIO when the store lost a part, -ESTALE when
+ * a stream being read was purged, -EBADMSG when its blocks are damaged.
+ */
 int flow_send_open(struct flow *flow, const struct letterhead *heads, size_t n, flow_cb drain,
 		   void *ctx, struct flow_send **out);
 int flow_send_write(struct flow_send *send, const void *data, size_t len);
@@ -102,6 +110,7 @@ struct flow_stats {
 	uint64_t protocol_errors;
 };
 
-const struct flow_stats *flow_stats(const struct flow *flow);
+/* Borrowed; brought up to date by each call. */
+const struct flow_stats *flow_stats(struct flow *flow);
 
 #endif

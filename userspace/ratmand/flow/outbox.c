@@ -159,6 +159,17 @@ ssize_t outbox_sealed(struct outbox *o, const struct outbox_entry *e, uint8_t *o
 	return len - RECORD_HEAD;
 }
 
+int outbox_save(struct outbox *o, const struct outbox_entry *e)
+{
+	uint8_t record[RECORD_HEAD + MANIFEST_MAX], sealed[MANIFEST_MAX];
+	ssize_t len = outbox_sealed(o, e, sealed);
+
+	if (len < 0)
+		return (int)len;
+	return store_put(o->store, STORE_OUTBOX, e->id.b, sizeof(e->id.b), record,
+			 record_write(e, sealed, (size_t)len, record));
+}
+
 struct outbox_entry *outbox_find(struct outbox *o, const struct ident *id)
 {
 	struct outbox_entry *e;

@@ -48,6 +48,9 @@ int outbox_add(struct outbox *o, const struct outbox_entry *like, const uint8_t 
 /* The sealed manifest into @out (MANIFEST_MAX bytes): its length or a storage error. */
 ssize_t outbox_sealed(struct outbox *o, const struct outbox_entry *e, uint8_t *out);
 
+/* Saves the number of attempts. Storage errors. */
+int outbox_save(struct outbox *o, const struct outbox_entry *e);
+
 struct outbox_entry *outbox_find(struct outbox *o, const struct ident *id);
 
 /* Removes the entry from memory and, with @stored, from disk, and releases its tag. */

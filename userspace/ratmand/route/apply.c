@@ -4,7 +4,6 @@
 
 #include "ratmand/route/core.h"
 
-#define PENDING_ASK_MS 2000u
 #define PENDING_TRIES 5u
 
 static struct pending *pending_find(struct route_neigh *n, const uint8_t *id)
@@ -175,9 +174,7 @@ static void apply_record(struct route_core *core, uint64_t now, struct route_nei
 {
 	uint8_t id[RECORD_ID_LEN];
 	uint16_t metric = item->record.metric;
-	struct control_item again = *item;
 	struct route_rec *known;
-	struct pending *p;
 	struct route_entry *e;
 	struct record rec;
 
@@ -187,11 +184,8 @@ static void apply_record(struct route_core *core, uint64_t now, struct route_nei
 		return;
 	}
 	record_id(item->record.bytes, id);
-	p = pending_find(n, id);
-	if (p) {
-		/* The newest word in the order of the channel is the record's own metric. */
-		*p = n->pending[--n->n_pending];
-	}
+	/* The newest word in the order of the channel is the record's own metric. */
+	pending_remove(n, id);
 	known = table_find_record(core, id);
 	if (known) {
 		advertise(core, now, n, known, metric);
@@ -205,7 +199,7 @@ static void apply_record(struct route_core *core, uint64_t now, struct route_nei
 		table_set_via(core, e, n, 0, ROUTE_INFINITY, 0);
 		table_eval(core, now, e);
 	} else {
-		new_record(core, now, n, e, &rec, &again);
+		new_record(core, now, n, e, &rec, item);
 	}
 }
 
@@ -413,5 +407,4 @@ void apply_tick(struct route_core *core, uint64_t now, struct route_neigh *n)
 	for (unsigned int i = n->n_pending; i-- > 0;)
 		if (n->pending[i].ask_at <= now && n->pending[i].tries >= PENDING_TRIES)
 			n->pending[i] = n->pending[--n->n_pending];
-	(void)core;
 }

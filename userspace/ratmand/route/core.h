@@ -331,11 +331,11 @@ void emit_oneoff(struct route_core *core, uint64_t now, struct route_neigh *n,
 
 /* rneigh.c */
 void channel_reset(struct route_core *core, uint64_t now, struct route_neigh *n);
-void channel_clear(struct route_core *core, struct route_neigh *n);
+void channel_clear(struct route_neigh *n);
 void channel_input(struct route_core *core, uint64_t now, struct route_neigh *n,
 		   const uint8_t *bytes, size_t len);
 void channel_tick(struct route_core *core, uint64_t now, struct route_neigh *n);
-uint64_t channel_deadline(const struct route_core *core, const struct route_neigh *n);
+uint64_t channel_deadline(const struct route_neigh *n);
 
 /* True when nobody can still hold an advertisement from before our start. */
 bool core_settled(const struct route_core *core, uint64_t now);

@@ -33,9 +33,8 @@ static void tx_free(struct channel_tx *t)
 	*t = (struct channel_tx){ .items = NULL };
 }
 
-void channel_clear(struct route_core *core, struct route_neigh *n)
+void channel_clear(struct route_neigh *n)
 {
-	(void)core;
 	for (unsigned int i = 0; i < CHANNEL_WINDOW; i++) {
 		tx_free(&n->tx[i]);
 		free(n->rx[i].items);
@@ -60,7 +59,7 @@ void channel_clear(struct route_core *core, struct route_neigh *n)
 
 void channel_reset(struct route_core *core, uint64_t now, struct route_neigh *n)
 {
-	channel_clear(core, n);
+	channel_clear(n);
 	do {
 		n->epoch = core_random(core, UINT32_MAX) + 1;
 	} while (n->epoch == 0);
@@ -102,7 +101,7 @@ static uint8_t sack_bits(const struct route_neigh *n)
 	return bits;
 }
 
-static void transmit(struct route_core *core, uint64_t now, struct route_neigh *n, uint32_t seq,
+static void transmit(struct route_core *core, struct route_neigh *n, uint32_t seq,
 		     const uint8_t *items, size_t len)
 {
 	struct control_header h = {
@@ -131,7 +130,6 @@ static void transmit(struct route_core *core, uint64_t now, struct route_neigh *
 	core->stats.tx_messages++;
 	core->stats.tx_bytes += wire_len(&w);
 	core->ops.send(core->ctx, n->id, frame, wire_len(&w));
-	(void)now;
 }
 
 static uint64_t timeout_of(const struct route_neigh *n, const struct channel_tx *t)
@@ -146,7 +144,7 @@ static void send_again(struct route_core *core, uint64_t now, struct route_neigh
 	if (t->tries < UINT8_MAX)
 		t->tries++;
 	core->stats.tx_retransmits++;
-	transmit(core, now, n, t->seq, t->items, t->len);
+	transmit(core, n, t->seq, t->items, t->len);
 }
 
 /* Sends new messages while there is something to say, room and budget. */
@@ -178,15 +176,15 @@ static void flush(struct route_core *core, uint64_t now, struct route_neigh *n)
 		t->seq = n->tx_next++;
 		t->sent_at = now;
 		t->tries = 1;
-		transmit(core, now, n, t->seq, t->items, t->len);
+		transmit(core, n, t->seq, t->items, t->len);
 	}
 	n->flush_at = NEVER;
 }
 
-static bool more_to_say(const struct route_neigh *n)
+static bool more_to_say(const struct route_core *core, const struct route_neigh *n)
 {
 	return n->cursor[LIST_REACH] || n->cursor[LIST_RETRACT] || n->oneoff_n || n->want_resync ||
-	       n->dump == DUMP_START;
+	       n->dump == DUMP_START || (n->dump == DUMP_RUNNING && !core->unresolved);
 }
 
 /* ---- receiving ---- */
@@ -247,7 +245,7 @@ static void read_acks(struct route_core *core, uint64_t now, struct route_neigh 
 	}
 	if (n->tx_base == n->tx_next && emit_drained(n))
 		n->drained = core->version;
-	if (more_to_say(n) && n->flush_at > now)
+	if (more_to_say(core, n) && n->flush_at > now)
 		n->flush_at = now;
 }
 
@@ -318,7 +316,7 @@ static void adopt(struct route_core *core, uint64_t now, struct route_neigh *n,
 
 	if (n->peer_epoch)
 		n->past[n->past_at++ % PAST_EPOCHS] = n->peer_epoch;
-	channel_clear(core, n);
+	channel_clear(n);
 	n->peer_epoch = h->epoch;
 	n->heard_epoch = h->epoch;
 	n->adopted_at = now;
@@ -348,8 +346,10 @@ static bool match_epochs(struct route_core *core, uint64_t now, struct route_nei
 {
 	bool known = h->epoch == n->peer_epoch;
 
-	if (known && h->peer_epoch == n->epoch)
+	if (known && h->peer_epoch == n->epoch) {
+		n->heard_epoch = h->epoch;
 		return true;
+	}
 	if (!known && is_past(n, h->epoch)) {
 		core->stats.drop_old_epoch++;
 		return false;
@@ -409,7 +409,7 @@ void channel_input(struct route_core *core, uint64_t now, struct route_neigh *n,
 
 static void hello(struct route_core *core, uint64_t now, struct route_neigh *n)
 {
-	transmit(core, now, n, 0, NULL, 0);
+	transmit(core, n, 0, NULL, 0);
 	n->reply_at = now;
 	if (n->peer_epoch) {
 		n->hello_at = NEVER;
@@ -442,17 +442,16 @@ void channel_tick(struct route_core *core, uint64_t now, struct route_neigh *n)
 	if (n->peer_epoch && now >= n->flush_at)
 		flush(core, now, n);
 	if (now >= n->ack_at)
-		transmit(core, now, n, 0, NULL, 0);
+		transmit(core, n, 0, NULL, 0);
 	if (n->tx_base == n->tx_next && emit_drained(n))
 		n->drained = core->version;
 }
 
-uint64_t channel_deadline(const struct route_core *core, const struct route_neigh *n)
+uint64_t channel_deadline(const struct route_neigh *n)
 {
 	uint64_t at = min64(min64(n->hello_at, n->ack_at), min64(n->defer_at, n->sweep_at));
 	uint64_t send = NEVER;
 
-	(void)core;
 	if (n->peer_epoch) {
 		if (n->tx_next - n->tx_base < CHANNEL_WINDOW) {
 			send = n->flush_at;

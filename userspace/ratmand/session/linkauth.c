@@ -403,8 +403,9 @@ struct outcome {
 };
 
 /* @hs has both messages; it is wiped. Makes @e a neighbour and tells the caller. */
-static void complete(struct linkauth *la, struct entry *e, uint64_t now_ms, const struct source *src,
-		     struct noise_handshake *hs, const struct outcome *o)
+static void complete(struct linkauth *la, struct entry *e, uint64_t now_ms,
+		     const struct source *src, struct noise_handshake *hs,
+		     const struct outcome *o)
 {
 	uint8_t tx[NOISE_KEY_LEN], rx[NOISE_KEY_LEN];
 	struct linkauth_neigh n = {

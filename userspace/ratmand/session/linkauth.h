@@ -126,8 +126,9 @@ enum linkauth_policy {
 };
 
 struct linkauth_config {
+	/* Everything pointed to is borrowed for the call. */
 	struct address router;			/* our ed25519 public key */
-	const uint8_t *router_sk;		/* its secret key, 64 bytes; borrowed for the call */
+	const uint8_t *router_sk;		/* its secret key, 64 bytes; borrowed */
 	uint64_t boot_id;			/* ours, as in our HELLO */
 	enum linkauth_policy policy;
 	const struct address *members;		/* for LINKAUTH_CLOSED; copied */
@@ -192,7 +193,7 @@ int linkauth_restore(struct linkauth *la, uint64_t now_ms, const struct linkauth
 
 /*
  * The kernel says the neighbour is dead and has removed it: its indices are free,
- * and it may become one again (at once, while its HELLO is heard).
+ * and its next HELLO makes it a candidate again.
  */
 void linkauth_gone(struct linkauth *la, uint64_t now_ms, uint32_t ifindex,
 		   const struct address *router);

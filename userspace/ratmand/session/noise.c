@@ -141,7 +141,8 @@ static void make_nonce(uint64_t n, uint8_t nonce[crypto_aead_chacha20poly1305_ie
 }
 
 /* Both patterns have a key before anything is sealed; @out gets len + NOISE_TAG_LEN bytes. */
-static void encrypt_and_hash(struct noise_handshake *hs, const void *plain, size_t len, uint8_t *out)
+static void encrypt_and_hash(struct noise_handshake *hs, const void *plain, size_t len,
+			     uint8_t *out)
 {
 	uint8_t nonce[crypto_aead_chacha20poly1305_ietf_NPUBBYTES];
 
@@ -166,7 +167,8 @@ static bool decrypt_and_hash(struct noise_handshake *hs, const uint8_t *sealed, 
 }
 
 int noise_init(struct noise_handshake *hs, bool initiator, const uint8_t static_sk[NOISE_KEY_LEN],
-	       const uint8_t *remote_static_pk, const void *prologue, size_t len, const uint8_t *psk)
+	       const uint8_t *remote_static_pk, const void *prologue, size_t len,
+	       const uint8_t *psk)
 {
 	const char *name = psk ? NOISE_NAME_IKPSK2 : NOISE_NAME_IK;
 

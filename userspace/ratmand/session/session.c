@@ -11,6 +11,9 @@
  * nobody could be asked to prove where it is. In its place, before any
  * computation: mac1 (made for this address), a quota for the neighbour that
  * passed the frame on, a quota for all of them.
+ *
+ * This file is past 600 lines because both messages and the clock share the three
+ * tables; none of them is of use to anybody else.
  */
 #include "ratmand/session/session.h"
 

@@ -55,7 +55,7 @@
 #define SESSION_NEIGH_BURST 50		/* handshakes per neighbour at once, */
 #define SESSION_NEIGH_MS 20		/* then one per 20 ms */
 #define SESSION_INPUT_BURST 400		/* inits computed at once, all neighbours, */
-#define SESSION_INPUT_MS 4		/* then one per 4 ms; responses have a bucket of their own */
+#define SESSION_INPUT_MS 4		/* then one per 4 ms; responses have their own */
 
 /* Times, in milliseconds. */
 #define SESSION_RETRY_FIRST_MS 1000

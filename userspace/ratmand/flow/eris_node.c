@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-#include "ratmand/flow/eris_hash.h"
+#include "ratmand/flow/eris_node.h"
 
 #include <errno.h>
 #include <limits.h>

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * The back end of ERIS: nodes to blocks and back, and the checked tree that
- * reader, decoder and missing walk share. Private to eris.c.
+ * reader, decoder and missing walk share. Private to eris.c and eris_missing.c.
  */
-#ifndef RATMAN_FLOW_ERIS_HASH_H
-#define RATMAN_FLOW_ERIS_HASH_H
+#ifndef RATMAN_FLOW_ERIS_NODE_H
+#define RATMAN_FLOW_ERIS_NODE_H
 
 #include "ratmand/flow/eris.h"
 

@@ -1,0 +1,457 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <cmocka.h>
+
+#include <errno.h>
+#include <lmdb.h>
+#include <signal.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "ratmand/store/store.h"
+
+static char dir[64];
+static uv_loop_t loop;
+static char why[256];
+
+static void remove_dir(void)
+{
+	char cmd[128];
+
+	snprintf(cmd, sizeof(cmd), "rm -rf %s", dir);
+	assert_int_equal(system(cmd), 0);
+}
+
+static int setup(void **state)
+{
+	(void)state;
+	strcpy(dir, "/tmp/test_store.XXXXXX");
+	assert_non_null(mkdtemp(dir));
+	return uv_loop_init(&loop);
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	uv_run(&loop, UV_RUN_DEFAULT);
+	assert_int_equal(uv_loop_close(&loop), 0);
+	remove_dir();
+	return 0;
+}
+
+static struct store *open_sized(uint64_t map_size)
+{
+	struct store_options options = { .map_size = map_size };
+	struct store *s = NULL;
+
+	assert_int_equal(store_open(&s, &loop, dir, &options, why, sizeof(why)), 0);
+	return s;
+}
+
+static struct store *open_store(void)
+{
+	return open_sized(0);
+}
+
+static void close_store(struct store *s)
+{
+	store_close(s);
+	uv_run(&loop, UV_RUN_DEFAULT);
+}
+
+static void put(struct store *s, const char *key, const char *value)
+{
+	assert_int_equal(store_put(s, STORE_SEEN, key, strlen(key), value, strlen(value)), 0);
+}
+
+static void expect(struct store *s, const char *key, const char *value)
+{
+	char buf[64];
+	ssize_t n = store_get(s, STORE_SEEN, key, strlen(key), buf, sizeof(buf));
+
+	if (!value) {
+		assert_int_equal(n, -ENOENT);
+		assert_false(store_has(s, STORE_SEEN, key, strlen(key)));
+		return;
+	}
+	assert_int_equal(n, strlen(value));
+	assert_memory_equal(buf, value, (size_t)n);
+	assert_true(store_has(s, STORE_SEEN, key, strlen(key)));
+}
+
+static int done_err;
+static int done_count;
+
+static void on_done(void *ctx, int err)
+{
+	(void)ctx;
+	done_err = err;
+	done_count++;
+}
+
+static void commit(struct store *s)
+{
+	int before = done_count;
+
+	store_commit(s, on_done, NULL);
+	assert_int_equal(done_count, before);
+	while (done_count == before)
+		uv_run(&loop, UV_RUN_ONCE);
+}
+
+static void test_overlay_and_reopen(void **state)
+{
+	struct store *s = open_store();
+	char small[2];
+
+	(void)state;
+	expect(s, "a", NULL);
+	put(s, "a", "one");
+	expect(s, "a", "one");
+	assert_true(store_backlog(s) > 0);
+	put(s, "a", "two");
+	expect(s, "a", "two");
+	assert_int_equal(store_get(s, STORE_SEEN, "a", 1, small, sizeof(small)), -EMSGSIZE);
+	commit(s);
+	assert_int_equal(done_err, 0);
+	assert_int_equal(store_backlog(s), 0);
+	expect(s, "a", "two");
+	assert_int_equal(store_get(s, STORE_SEEN, "a", 1, small, sizeof(small)), -EMSGSIZE);
+	assert_int_equal(store_del(s, STORE_SEEN, "a", 1), 0);
+	expect(s, "a", NULL);
+	put(s, "b", "kept");
+	assert_int_equal(store_put(s, STORE_SEEN, "", 0, "x", 1), -EINVAL);
+	assert_int_equal(store_put(s, STORE_DONE, "empty", 5, NULL, 0), 0);
+	close_store(s);
+
+	s = open_store();
+	expect(s, "a", NULL);
+	expect(s, "b", "kept");
+	assert_int_equal(store_get(s, STORE_DONE, "empty", 5, small, sizeof(small)), 0);
+	commit(s);
+	assert_int_equal(done_err, 0);
+	close_store(s);
+}
+
+struct listing {
+	char text[256];
+	int stop_after;
+};
+
+static int list_one(void *ctx, const void *key, size_t key_len, const void *value, size_t value_len)
+{
+	struct listing *l = ctx;
+
+	snprintf(l->text + strlen(l->text), sizeof(l->text) - strlen(l->text), "%.*s=%.*s ",
+		 (int)key_len, (const char *)key, (int)value_len, (const char *)value);
+	return --l->stop_after == 0 ? 7 : 0;
+}
+
+static void test_each(void **state)
+{
+	struct store *s = open_store();
+	struct listing l = { .stop_after = 0 };
+
+	(void)state;
+	put(s, "b", "2");
+	put(s, "d", "4");
+	put(s, "f", "6");
+	put(s, "fa", "7");
+	commit(s);
+	put(s, "a", "1");
+	put(s, "d", "D");
+	put(s, "e", "5");
+	assert_int_equal(store_del(s, STORE_SEEN, "b", 1), 0);
+	assert_int_equal(store_del(s, STORE_SEEN, "zz", 2), 0);
+	put(s, "g", "8");
+	assert_int_equal(store_each(s, STORE_SEEN, list_one, &l), 0);
+	assert_string_equal(l.text, "a=1 d=D e=5 f=6 fa=7 g=8 ");
+	l = (struct listing){ .stop_after = 2 };
+	assert_int_equal(store_each(s, STORE_SEEN, list_one, &l), 7);
+	assert_string_equal(l.text, "a=1 d=D ");
+	l = (struct listing){ .stop_after = 0 };
+	assert_int_equal(store_each_from(s, STORE_SEEN, "f", 1, 1, list_one, &l), 0);
+	assert_string_equal(l.text, "f=6 fa=7 ");
+	l = (struct listing){ .stop_after = 0 };
+	assert_int_equal(store_each_from(s, STORE_SEEN, "e", 1, 0, list_one, &l), 0);
+	assert_string_equal(l.text, "e=5 f=6 fa=7 g=8 ");
+	close_store(s);
+	s = open_store();
+	l = (struct listing){ .stop_after = 0 };
+	assert_int_equal(store_each(s, STORE_SEEN, list_one, &l), 0);
+	assert_string_equal(l.text, "a=1 d=D e=5 f=6 fa=7 g=8 ");
+	close_store(s);
+}
+
+static void test_second_open(void **state)
+{
+	struct store *s = open_store(), *other = NULL;
+
+	(void)state;
+	assert_int_equal(store_open(&other, &loop, dir, NULL, why, sizeof(why)), -EBUSY);
+	assert_non_null(strstr(why, "another"));
+	close_store(s);
+	s = open_store();
+	close_store(s);
+}
+
+static void test_newer_version(void **state)
+{
+	static const uint8_t newer[12] = "ratmand\0\0\0\0\2";
+	MDB_val key = { 6, "format" }, val = { sizeof(newer), (void *)newer };
+	struct store *s = open_store();
+	MDB_env *env;
+	MDB_txn *txn;
+	MDB_dbi dbi;
+
+	(void)state;
+	close_store(s);
+	assert_int_equal(mdb_env_create(&env), 0);
+	mdb_env_set_maxdbs(env, 8);
+	assert_int_equal(mdb_env_open(env, dir, 0, 0600), 0);
+	assert_int_equal(mdb_txn_begin(env, NULL, 0, &txn), 0);
+	assert_int_equal(mdb_dbi_open(txn, "meta", 0, &dbi), 0);
+	assert_int_equal(mdb_put(txn, dbi, &key, &val, 0), 0);
+	assert_int_equal(mdb_txn_commit(txn), 0);
+	mdb_env_close(env);
+	assert_int_equal(store_open(&s, &loop, dir, NULL, why, sizeof(why)), -EPROTO);
+	assert_non_null(strstr(why, "newer"));
+}
+
+static void test_growth(void **state)
+{
+	struct store *s = open_sized(256u << 20);
+	static uint8_t block[32768];
+
+	(void)state;
+	/* 96 MiB: three times the map at the start. */
+	for (uint32_t i = 0; i < 3072; i++) {
+		memset(block, (int)i, sizeof(block));
+		memcpy(block, &i, sizeof(i));
+		assert_int_equal(store_put(s, STORE_BLOCKS, &i, sizeof(i), block, sizeof(block)), 0);
+		while (store_backlog(s) > 4u << 20)
+			uv_run(&loop, UV_RUN_ONCE);
+	}
+	close_store(s);
+	s = open_sized(256u << 20);
+	for (uint32_t i = 0; i < 3072; i++) {
+		uint32_t got;
+
+		assert_int_equal(store_get(s, STORE_BLOCKS, &i, sizeof(i), block, sizeof(block)),
+				 sizeof(block));
+		memcpy(&got, block, sizeof(got));
+		assert_int_equal(got, i);
+	}
+	close_store(s);
+}
+
+static void test_quota(void **state)
+{
+	struct store *s = open_sized(4u << 20);
+	static uint8_t block[32768];
+	uint32_t i, held;
+	int err = 0;
+
+	(void)state;
+	for (i = 0; i < 200 && !err; i++) {
+		err = store_put(s, STORE_BLOCKS, &i, sizeof(i), block, sizeof(block));
+		if (!err)
+			commit(s);
+		assert_int_equal(done_err, 0);
+	}
+	assert_int_equal(err, -EDQUOT);
+	held = i - 1;
+	assert_true(held > 60);
+	assert_true(store_room(s) < sizeof(block));
+	/* Reads go on, and deleting makes room again. */
+	i = 0;
+	assert_int_equal(store_get(s, STORE_BLOCKS, &i, sizeof(i), block, sizeof(block)),
+			 sizeof(block));
+	for (i = 0; i < held / 2; i++)
+		assert_int_equal(store_del(s, STORE_BLOCKS, &i, sizeof(i)), 0);
+	commit(s);
+	assert_int_equal(done_err, 0);
+	assert_int_equal(store_put(s, STORE_BLOCKS, &i, sizeof(i), block, sizeof(block)), 0);
+	commit(s);
+	assert_int_equal(done_err, 0);
+	close_store(s);
+}
+
+/* Writes and reports each key after its commit, until killed. */
+static void child(int fd)
+{
+	struct store *s;
+	uv_loop_t own;
+
+	uv_loop_init(&own);
+	if (store_open(&s, &own, dir, NULL, why, sizeof(why)))
+		_exit(1);
+	for (uint32_t i = 0;; i++) {
+		uint8_t value[200];
+
+		memset(value, (int)i, sizeof(value));
+		if (store_put(s, STORE_SEEN, &i, sizeof(i), value, sizeof(value)))
+			_exit(2);
+		if (i % 16 == 15) {
+			int before = done_count;
+
+			store_commit(s, on_done, NULL);
+			while (done_count == before)
+				uv_run(&own, UV_RUN_ONCE);
+			if (done_err || write(fd, &i, sizeof(i)) != sizeof(i))
+				_exit(3);
+		}
+	}
+}
+
+static void test_kill(void **state)
+{
+	(void)state;
+	for (int round = 0; round < 5; round++) {
+		uint32_t last = 0, v;
+		struct store *s;
+		int fds[2];
+		pid_t pid;
+
+		assert_int_equal(pipe(fds), 0);
+		pid = fork();
+		if (!pid) {
+			close(fds[0]);
+			child(fds[1]);
+		}
+		close(fds[1]);
+		usleep(50000 + (unsigned int)round * 20000);
+		kill(pid, SIGKILL);
+		waitpid(pid, NULL, 0);
+		while (read(fds[0], &v, sizeof(v)) == sizeof(v))
+			last = v;
+		close(fds[0]);
+		s = open_store();
+		for (uint32_t i = 0; last && i <= last; i++) {
+			uint8_t value[200];
+
+			assert_int_equal(store_get(s, STORE_SEEN, &i, sizeof(i), value,
+						   sizeof(value)), sizeof(value));
+			assert_int_equal(value[199], (uint8_t)i);
+		}
+		close_store(s);
+	}
+}
+
+static void test_stamps(void **state)
+{
+	struct address a = { { 1 } }, b = { { 2 } };
+	uint64_t first, last, v;
+	struct store *s;
+
+	(void)state;
+	clock_fake(1000, 1000000 * 1000000000ll);
+	s = open_store();
+	first = last = store_next_stamp(s, &a);
+	assert_true(first >= 1000000ull << 20);
+	for (int i = 0; i < 1000; i++) {
+		v = store_next_stamp(s, &a);
+		assert_true(v > last);
+		last = v;
+	}
+	assert_true(store_next_stamp(s, &b) >= 1000000ull << 20);
+	/* Every second for an hour: the reserve is renewed along the way. */
+	for (int i = 0; i < 3600; i += 7) {
+		clock_fake(1000, (1000000 + i) * 1000000000ll);
+		v = store_next_stamp(s, &a);
+		assert_true(v > last && v >= (1000000ull + (unsigned int)i) << 20);
+		last = v;
+		uv_run(&loop, UV_RUN_NOWAIT);
+	}
+	close_store(s);
+	/* The clock set far back. */
+	clock_fake(1000, 500 * 1000000000ll);
+	for (int round = 0; round < 20; round++) {
+		s = open_store();
+		v = store_next_stamp(s, &a);
+		assert_true(v > last);
+		last = v;
+		close_store(s);
+	}
+	/* Restarting over and over carries the stamps less than a minute a time. */
+	assert_true(last < (1000000ull + 3600 + 600 + 20 * 60) << 20);
+}
+
+static void test_disk_full(void **state)
+{
+	static uint8_t block[32768];
+	struct store *s;
+	uint32_t i, good = 0;
+	int err = 0;
+
+	(void)state;
+	if (mount("none", dir, "tmpfs", 0, "size=3m"))
+		skip();
+	s = open_store();
+	randombytes_buf(block, sizeof(block));
+	for (i = 0; i < 500 && !err; i++) {
+		err = store_put(s, STORE_BLOCKS, &i, sizeof(i), block, sizeof(block));
+		if (!err) {
+			commit(s);
+			err = done_err;
+		}
+		if (!err)
+			good = i;
+	}
+	assert_int_equal(err, -ENOSPC);
+	assert_true(good > 20);
+	assert_int_equal(store_failures(s), 1);
+	assert_int_equal(store_put(s, STORE_BLOCKS, &i, sizeof(i), block, sizeof(block)), -ENOSPC);
+	for (i = 0; i <= good; i++)
+		assert_true(store_has(s, STORE_BLOCKS, &i, sizeof(i)));
+	i = good + 1;
+	assert_false(store_has(s, STORE_BLOCKS, &i, sizeof(i)));
+	close_store(s);
+	s = open_store();
+	for (i = 0; i <= good; i++)
+		assert_int_equal(store_get(s, STORE_BLOCKS, &i, sizeof(i), block, sizeof(block)),
+				 sizeof(block));
+	close_store(s);
+	assert_int_equal(umount2(dir, MNT_DETACH), 0);
+}
+
+static void test_read_only(void **state)
+{
+	struct store *s;
+
+	(void)state;
+	if (mount("none", dir, "tmpfs", MS_RDONLY, "size=1m"))
+		skip();
+	assert_int_equal(store_open(&s, &loop, dir, NULL, why, sizeof(why)), -EROFS);
+	assert_int_equal(umount2(dir, MNT_DETACH), 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_overlay_and_reopen, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_each, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_second_open, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_newer_version, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_growth, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_quota, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_kill, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_disk_full, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_read_only, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_stamps, setup, teardown),
+	};
+
+	if (sodium_init() < 0)
+		return 1;
+	log_set_level(LOG_ERROR + 1);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,268 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * Sending and receiving streams.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/limits.h"
+#include "libratman/handle.h"
+
+struct ratman_send {
+	struct ratman *r;	/* borrowed; the handle outlives its streams */
+	int fd;			/* data socket; -1 after its end */
+};
+
+struct ratman_recv {
+	struct ratman *r;
+	uint64_t left;		/* unread bytes of the stream */
+	uint32_t limit;		/* streams still wanted */
+	bool rust_extra;	/* asked a Rust daemon for one more than wanted */
+};
+
+static struct recipient to_recipient(const struct ratman_recipient *to)
+{
+	struct recipient out = {
+		.kind = to->is_namespace ? RECIPIENT_NAMESPACE : RECIPIENT_ADDRESS,
+	};
+
+	memcpy(out.address.b, to->id.b, sizeof(out.address.b));
+	return out;
+}
+
+/* Opens the data socket the daemon named; 0 or an error, the stream then is void. */
+static int open_data(struct ratman *r, const char *bind, struct ratman_send **out)
+{
+	struct ratman_send *s = calloc(1, sizeof(*s));
+
+	if (!s)
+		return handle_fail(r, -ENOMEM);
+	s->r = r;
+	s->fd = conn_open(bind, conn_deadline(r->timeout_ms));
+	if (s->fd < 0) {
+		int err = s->fd == -EINVAL ? RATMAN_EPROTOCOL : s->fd;
+
+		free(s);
+		return handle_fail(r, err);
+	}
+	r->busy = true;
+	r->send = s;
+	*out = s;
+	return 0;
+}
+
+PUBLIC int ratman_send_begin(struct ratman *r, const struct ratman_id *from,
+			     const struct ratman_id *token, const struct ratman_recipient *to,
+			     size_t n, struct ratman_send **out)
+{
+	struct letterhead head = { .aux_len = 2 };
+	struct wire_writer w;
+	struct reply reply;
+	struct ping ping;
+	uint8_t *payload;
+	int err;
+
+	if (!n || n > LIMIT_RECIPIENTS)
+		return -EINVAL;
+	err = handle_ready(r);
+	if (err)
+		return err;
+	if (n > 1 && !r->extended)
+		return -EINVAL;
+	payload = malloc(2 + n * 76);
+	if (!payload)
+		return -ENOMEM;
+	wire_write_init(&w, payload, 2 + n * 76);
+	wire_put_be16(&w, (uint16_t)n);
+	memcpy(head.from.b, from->b, sizeof(head.from.b));
+	for (size_t i = 0; i < n; i++) {
+		head.to = to_recipient(&to[i]);
+		letterhead_write(&w, &head, true);
+	}
+	err = handle_exchange(r, OP_SEND_MANY, token, payload, wire_len(&w), PING_SEND_SOCKET,
+			      &reply, &ping);
+	if (!err)
+		err = open_data(r, ping.send_socket, out);
+	reply_free(&reply);
+	free(payload);
+	return err;
+}
+
+PUBLIC int ratman_send_write(struct ratman_send *s, const void *data, size_t len)
+{
+	return conn_send(s->fd, data, len, conn_deadline(s->r->timeout_ms));
+}
+
+static void send_forget(struct ratman_send *s)
+{
+	s->r->busy = false;
+	s->r->send = NULL;
+	free(s);
+}
+
+/* The daemon's verdict on the stream. */
+static int send_verdict(struct ratman *r)
+{
+	struct reply reply;
+	struct ping ping;
+	int err = handle_reply(r, &reply, conn_deadline(r->timeout_ms));
+
+	if (err)
+		return handle_fail(r, err);
+	err = handle_ping(r, &reply, PING_OK, &ping);
+	reply_free(&reply);
+	return err;
+}
+
+PUBLIC int ratman_send_end(struct ratman_send *s)
+{
+	struct ratman *r = s->r;
+
+	close(s->fd);
+	send_forget(s);
+	return send_verdict(r);
+}
+
+PUBLIC void ratman_send_abort(struct ratman_send *s)
+{
+	struct ratman *r;
+
+	if (!s)
+		return;
+	r = s->r;
+	/*
+	 * The end of the data socket means the end of the stream. The main
+	 * connection goes first, so that nobody takes it for that; the reset
+	 * tells those who only look at the data socket.
+	 */
+	handle_drop(r);
+	conn_reset(s->fd);
+	send_forget(s);
+}
+
+PUBLIC int ratman_recv_begin(struct ratman *r, const struct ratman_id *address,
+			     const struct ratman_id *token, const struct ratman_recipient *to,
+			     uint32_t limit, struct ratman_recv **out)
+{
+	struct payload_recv p = { .to = { .kind = RECIPIENT_ADDRESS } };
+	uint8_t buf[80];
+	struct ratman_recv *v;
+	struct wire_writer w;
+	struct reply reply;
+	struct ping ping;
+	int err = handle_ready(r);
+
+	if (err)
+		return err;
+	v = calloc(1, sizeof(*v));
+	if (!v)
+		return -ENOMEM;
+	v->r = r;
+	v->limit = limit;
+	memcpy(p.address.b, address->b, sizeof(p.address.b));
+	p.to.address = p.address;
+	if (to)
+		p.to = to_recipient(to);
+	p.has_limit = limit != RATMAN_NO_LIMIT;
+	/* A Rust daemon delivers one less than asked for. */
+	v->rust_extra = p.has_limit && limit && !r->extended;
+	p.limit = v->rust_extra ? limit + 1 : limit;
+	wire_write_init(&w, buf, sizeof(buf));
+	payload_write_recv(&w, true, &p);
+	err = handle_exchange(r, OP_RECV_MANY, token, buf, wire_len(&w), PING_OK, &reply, &ping);
+	reply_free(&reply);
+	if (err) {
+		free(v);
+		return err;
+	}
+	r->busy = true;
+	r->recv = v;
+	*out = v;
+	return 0;
+}
+
+/* Reads what the caller left of a stream. */
+static int recv_skip(struct ratman_recv *v, uint64_t deadline)
+{
+	uint8_t buf[4096];
+
+	while (v->left) {
+		size_t want = v->left < sizeof(buf) ? (size_t)v->left : sizeof(buf);
+		ssize_t n = handle_read(v->r, buf, want, deadline);
+
+		if (n <= 0)
+			return n ? (int)n : RATMAN_ECLOSED;
+		v->left -= (uint64_t)n;
+	}
+	return 0;
+}
+
+static void to_public(const struct letterhead *head, struct ratman_letterhead *out)
+{
+	memcpy(out->from.b, head->from.b, sizeof(out->from.b));
+	memcpy(out->to.id.b, head->to.address.b, sizeof(out->to.id.b));
+	out->to.is_namespace = head->to.kind == RECIPIENT_NAMESPACE;
+	out->stream_size = head->stream_size;
+}
+
+PUBLIC int ratman_recv_next(struct ratman_recv *v, struct ratman_letterhead *head,
+			    int timeout_ms)
+{
+	uint64_t deadline = conn_deadline(timeout_ms);
+	struct letterhead raw;
+	struct wire_reader rd;
+	struct reply reply;
+	int err;
+
+	if (!v->limit)
+		return 0;
+	err = recv_skip(v, deadline);
+	if (!err)
+		err = handle_reply(v->r, &reply, deadline);
+	if (err)
+		return err;
+	wire_read_init(&rd, reply.payload, reply.header.payload_len);
+	letterhead_read(&rd, &raw);
+	if (rd.failed || reply.header.mode != MODE_LETTERHEAD_MANY) {
+		reply_free(&reply);
+		return handle_fail(v->r, RATMAN_EPROTOCOL);
+	}
+	reply_free(&reply);
+	v->left = raw.stream_size;
+	if (v->limit != RATMAN_NO_LIMIT)
+		v->limit--;
+	to_public(&raw, head);
+	return 1;
+}
+
+PUBLIC ssize_t ratman_recv_read(struct ratman_recv *v, void *buf, size_t size)
+{
+	ssize_t n;
+
+	if (size > v->left)
+		size = (size_t)v->left;
+	if (!size)
+		return 0;
+	n = handle_read(v->r, buf, size, conn_deadline(v->r->timeout_ms));
+	if (n <= 0)
+		return n ? n : RATMAN_ECLOSED;
+	v->left -= (uint64_t)n;
+	return n;
+}
+
+PUBLIC void ratman_recv_end(struct ratman_recv *v)
+{
+	struct ratman *r;
+
+	if (!v)
+		return;
+	r = v->r;
+	/* There is no way to say "enough": only what was wanted in full leaves the line usable. */
+	if (v->limit || v->left)
+		handle_drop(r);
+	r->busy = false;
+	r->recv = NULL;
+	free(v);
+}

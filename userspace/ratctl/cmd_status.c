@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * ratctl status: one record from daemon and kernel, and what to do next.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "ratctl/ratctl.h"
+#include "tools/term.h"
+
+struct status_row {
+	const char *mesh;		/* "on", or why not */
+	const char *device;
+	struct address router;
+	bool daemon_attached;
+	uint32_t links, neighs, routes, sessions;
+	uint64_t num_peers, num_local, num_auth, num_workers;
+};
+
+static void count_link(void *ctx, const struct kern_link *link)
+{
+	struct status_row *row = ctx;
+
+	row->links += link->state == RATMAN_LINK_UP;
+}
+
+static void count_neigh(void *ctx, const struct kern_neigh *neigh)
+{
+	struct status_row *row = ctx;
+
+	row->neighs += neigh->state == RATMAN_NEIGH_ALIVE;
+}
+
+/* The kernel's half; fills mesh with the reason when there is none. */
+static void read_kernel(struct ctl *ctl, struct status_row *row, char *why, size_t size)
+{
+	if (kern_open(&ctl->kern, why, size)) {
+		row->mesh = why;
+		return;
+	}
+	if (kern_dev_find(ctl->kern, ctl->device, &ctl->dev)) {
+		snprintf(why, size, "%s", kern_why(ctl->kern));
+		row->mesh = why;
+		return;
+	}
+	row->device = ctl->dev.name;
+	row->router = ctl->dev.router;
+	row->daemon_attached = ctl->dev.claimed;
+	row->routes = ctl->dev.routes;
+	row->sessions = ctl->dev.sessions;
+	kern_links(ctl->kern, ctl->dev.ifindex, count_link, row);
+	kern_neighs(ctl->kern, ctl->dev.ifindex, count_neigh, row);
+	row->mesh = ctl->dev.claimed ? "on" : "no daemon holds the device";
+}
+
+static void hint(const struct status_row *row)
+{
+	if (!row->device)
+		return;
+	if (!row->links)
+		fputs("no link yet; make an interface one with: ratctl link add eth0\n", stderr);
+	else if (!row->neighs)
+		fputs("no neighbour yet; is Ratman running on the other side of the link?\n", stderr);
+	else if (!row->num_local)
+		fputs("no address yet; make one with: ratctl addr create && ratctl addr up\n", stderr);
+	else if (!row->num_auth)
+		fputs("no address is up; announce one with: ratctl addr up\n", stderr);
+}
+
+int cmd_status(struct ctl *ctl, int argc, char **argv)
+{
+	static const struct print_column columns[] = {
+		PRINT_COLUMN(struct status_row, mesh, "mesh", "mesh", PRINT_TEXT, 0),
+		PRINT_COLUMN(struct status_row, device, "device", "device", PRINT_TEXT, 0),
+		PRINT_COLUMN(struct status_row, router, "router", "router", PRINT_ADDRESS, 0),
+		PRINT_COLUMN(struct status_row, links, "num_links", "links up", PRINT_U32, 0),
+		PRINT_COLUMN(struct status_row, neighs, "num_neighbours", "neighbours alive",
+			     PRINT_U32, 0),
+		PRINT_COLUMN(struct status_row, routes, "num_routes", "routes", PRINT_U32, 0),
+		PRINT_COLUMN(struct status_row, sessions, "num_sessions", "sessions", PRINT_U32, 0),
+		PRINT_COLUMN(struct status_row, num_peers, "num_peers", "known peers", PRINT_U64, 0),
+		PRINT_COLUMN(struct status_row, num_local, "num_local", "local addresses", PRINT_U64,
+			     0),
+		PRINT_COLUMN(struct status_row, num_auth, "num_auth", "addresses up", PRINT_U64, 0),
+		PRINT_COLUMN(struct status_row, num_workers, "num_collector_workers", "transfers",
+			     PRINT_U64, PRINT_JSON),
+	};
+	struct status_row row = { 0 };
+	struct ratman_status st;
+	char why[256] = "";
+	int err, status = ctl_need_api(ctl);
+
+	(void)argc;
+	(void)argv;
+	if (status)
+		return status;
+	err = ratman_status(ctl->api, &st);
+	if (err)
+		return ctl_api_failed(ctl, "asking for the status", err);
+	row.num_peers = st.peers;
+	row.num_local = st.locals;
+	row.num_auth = st.tokens;
+	row.num_workers = st.workers;
+	read_kernel(ctl, &row, why, sizeof(why));
+	if (print_record(stdout, &ctl->style, columns, sizeof(columns) / sizeof(columns[0]), &row))
+		return CTL_USER;
+	if (!ctl->style.json && !ctl->quiet)
+		hint(&row);
+	return CTL_OK;
+}

@@ -1,0 +1,623 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Namespace 6, Send (microframe.md section 3.6).
+ *
+ * Both exchanges end in the same job: bytes come from a data socket of their
+ * own (Send/Many, and Send/One of clients that know it) or, for Rust clients'
+ * Send/One, inline on the main connection.
+ */
+#include <errno.h>
+#include <sodium.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/limits.h"
+#include "base/log.h"
+#include "ratmand/api/client.h"
+
+#define CHUNK 32768	/* bytes read from a data socket at a time */
+
+enum send_mode {
+	SEND_SOCKET,	/* data socket; final Ok or Error */
+	SEND_WAIT,	/* Send/One: inline bytes, or a data socket when none come */
+	SEND_EMPTY,	/* Send/One of size 0: another request makes it void */
+	SEND_INLINE,	/* exactly `left` bytes on the main connection; silent when good */
+	SEND_DRAIN,	/* refused: swallow `left` bytes, then the error, then close */
+};
+
+struct send_job {
+	struct client_job job;		/* first member */
+	struct api_server *server;
+	struct client *client;		/* NULL when it is gone */
+	enum send_mode mode;
+	struct backend_send *send;	/* owned; NULL before and after */
+	uint64_t total;			/* bytes given to the backend */
+	uint64_t left;			/* bytes still expected inline */
+	struct ping_error error;	/* of SEND_DRAIN */
+	bool finishing;			/* send_finish not answered yet */
+	bool ended;			/* to be freed with its last handle */
+	uv_tcp_t *listener;		/* data socket: owned, each freed in its close callback */
+	uv_tcp_t *conn;
+	uv_timer_t *timer;
+	unsigned int handles;
+	bool reading;
+	size_t have;			/* bytes in buf that the backend has not taken */
+	char buf[CHUNK];
+};
+
+static void send_maybe_free(struct send_job *j)
+{
+	struct api_server *s = j->server;
+
+	if (!j->ended || j->handles || j->finishing)
+		return;
+	sodium_memzero(j->buf, sizeof(j->buf));
+	free(j);
+	server_release(s);
+}
+
+static void on_closed(uv_handle_t *handle)
+{
+	struct send_job *j = handle->data;
+
+	free(handle);
+	j->handles--;
+	send_maybe_free(j);
+}
+
+static void close_tcp(uv_tcp_t **tcp)
+{
+	if (*tcp)
+		uv_close((uv_handle_t *)*tcp, on_closed);
+	*tcp = NULL;
+}
+
+static void close_timer(struct send_job *j)
+{
+	if (j->timer)
+		uv_close((uv_handle_t *)j->timer, on_closed);
+	j->timer = NULL;
+}
+
+/* Lets go of sockets and of a stream not finished; frees as soon as possible. */
+static void send_end(struct send_job *j)
+{
+	struct backend_send *send = j->send;
+
+	if (j->ended)
+		return;
+	j->ended = true;
+	j->send = NULL;
+	close_tcp(&j->listener);
+	close_tcp(&j->conn);
+	close_timer(j);
+	if (send)
+		j->server->ops->send_abort(send);
+	send_maybe_free(j);
+}
+
+static void send_gone(struct client *c, struct client_job *job)
+{
+	struct send_job *j = (struct send_job *)job;
+
+	(void)c;
+	j->client = NULL;
+	send_end(j);
+}
+
+/* Ends the job with a good client: it goes on with its next request. */
+static void send_leave(struct send_job *j)
+{
+	struct client *c = j->client;
+
+	j->client = NULL;
+	client_end_job(c);
+	send_end(j);
+	client_process(c);
+}
+
+/* The stream failed on our side. Inline clients read no reply: their session is over. */
+static void send_failed(struct send_job *j, int err)
+{
+	struct client *c = j->client;
+	bool inline_bytes = j->mode == SEND_INLINE;
+
+	client_reply_errno(c, true, err);
+	if (inline_bytes)
+		client_finish(c);
+	else if (c->job)
+		send_leave(j);
+}
+
+static void on_finished(void *ctx, int err)
+{
+	struct send_job *j = ctx;
+	struct client *c = j->client;
+
+	j->finishing = false;
+	if (!err)
+		j->server->counters.streams_in++;
+	if (!c) {
+		send_maybe_free(j);
+		return;
+	}
+	if (err) {
+		send_failed(j, err);
+		return;
+	}
+	if (j->mode != SEND_INLINE)
+		client_reply_ok(c);
+	send_leave(j);
+}
+
+static void send_finish_stream(struct send_job *j)
+{
+	struct backend_send *send = j->send;
+
+	if (!j->total) {
+		send_failed(j, -ENODATA);
+		return;
+	}
+	j->send = NULL;
+	j->finishing = true;
+	close_tcp(&j->conn);
+	j->server->ops->send_finish(send, on_finished, j);
+}
+
+/* Data socket --------------------------------------------------------------- */
+
+static void data_read_update(struct send_job *j);
+
+/* Gives the backend what waits in buf; false when the job failed or waits. */
+static bool data_push(struct send_job *j)
+{
+	int err;
+
+	if (!j->have)
+		return true;
+	if (j->total + j->have > LIMIT_STREAM_BYTES)
+		err = -EFBIG;
+	else
+		err = j->server->ops->send_write(j->send, j->buf, j->have);
+	if (err == -EAGAIN)
+		return false;
+	if (err) {
+		send_failed(j, err);
+		return false;
+	}
+	j->total += j->have;
+	j->have = 0;
+	return true;
+}
+
+static void on_data_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
+{
+	struct send_job *j = handle->data;
+
+	(void)suggested;
+	*buf = uv_buf_init(j->buf, sizeof(j->buf));
+}
+
+static void on_data(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
+{
+	struct send_job *j = stream->data;
+	struct client *c = j->client;
+
+	(void)buf;
+	if (n > 0) {
+		j->have = (size_t)n;
+		if (data_push(j) || j->send)
+			data_read_update(j);
+		return;
+	}
+	if (n == 0)
+		return;
+	uv_read_stop(stream);
+	j->reading = false;
+	/*
+	 * A client that was killed closes both its sockets, the main one first:
+	 * that is no end of stream. Neither is a reset.
+	 */
+	if (client_hung_up(c))
+		client_kill(c);
+	else if (n != UV_EOF)
+		send_failed(j, (int)n);
+	else
+		send_finish_stream(j);
+}
+
+/* Reads from the data socket while nothing waits for the backend. */
+static void data_read_update(struct send_job *j)
+{
+	bool want = j->conn && j->send && !j->have;
+
+	if (want == j->reading || !j->conn)
+		return;
+	j->reading = want;
+	if (want)
+		uv_read_start((uv_stream_t *)j->conn, on_data_alloc, on_data);
+	else
+		uv_read_stop((uv_stream_t *)j->conn);
+}
+
+static bool from_same_host(struct send_job *j, uv_tcp_t *conn)
+{
+	struct sockaddr_storage api = { 0 }, data = { 0 };
+	int api_len = sizeof(api), data_len = sizeof(data);
+
+	return !uv_tcp_getpeername(&j->client->tcp, (struct sockaddr *)&api, &api_len) &&
+	       !uv_tcp_getpeername(conn, (struct sockaddr *)&data, &data_len) &&
+	       server_same_host(&api, &data);
+}
+
+static uv_tcp_t *new_tcp(struct send_job *j)
+{
+	uv_tcp_t *tcp = malloc(sizeof(*tcp));
+
+	if (!tcp || uv_tcp_init(j->server->loop, tcp)) {
+		free(tcp);
+		return NULL;
+	}
+	tcp->data = j;
+	j->handles++;
+	return tcp;
+}
+
+static void on_data_connection(uv_stream_t *listener, int status)
+{
+	struct send_job *j = listener->data;
+	uv_tcp_t *conn;
+
+	if (status < 0 || j->ended || j->conn)
+		return;
+	conn = new_tcp(j);
+	if (!conn)
+		return;
+	if (uv_accept(listener, (uv_stream_t *)conn) || !from_same_host(j, conn)) {
+		j->server->counters.helper_strangers++;
+		close_tcp(&conn);
+		return;
+	}
+	j->conn = conn;
+	j->mode = SEND_SOCKET;
+	close_tcp(&j->listener);
+	close_timer(j);
+	data_read_update(j);
+}
+
+static void on_timer(uv_timer_t *timer);
+
+static int send_set_timer(struct send_job *j, uint32_t ms)
+{
+	if (!j->timer) {
+		j->timer = malloc(sizeof(*j->timer));
+		if (!j->timer)
+			return -ENOMEM;
+		uv_timer_init(j->server->loop, j->timer);
+		j->timer->data = j;
+		j->handles++;
+	}
+	return uv_timer_start(j->timer, on_timer, ms, 0);
+}
+
+/* Opens the data socket on the address the client reached us at, and names it. */
+static int send_listen(struct send_job *j)
+{
+	struct sockaddr_storage addr = { 0 };
+	int len = sizeof(addr);
+	uint8_t buf[96];
+	struct wire_writer w;
+	char bind[64];
+	int err;
+
+	err = uv_tcp_getsockname(&j->client->tcp, (struct sockaddr *)&addr, &len);
+	if (err)
+		return err;
+	if (addr.ss_family == AF_INET)
+		((struct sockaddr_in *)&addr)->sin_port = 0;
+	else
+		((struct sockaddr_in6 *)&addr)->sin6_port = 0;
+	j->listener = new_tcp(j);
+	if (!j->listener)
+		return -ENOMEM;
+	err = uv_tcp_bind(j->listener, (struct sockaddr *)&addr, 0);
+	if (!err)
+		err = uv_listen((uv_stream_t *)j->listener, 1, on_data_connection);
+	len = sizeof(addr);
+	if (!err)
+		err = uv_tcp_getsockname(j->listener, (struct sockaddr *)&addr, &len);
+	if (!err)
+		err = send_set_timer(j, j->server->limits.helper_accept_ms);
+	if (err)
+		return err;
+	server_format_bind(&addr, bind, sizeof(bind));
+	wire_write_init(&w, buf, sizeof(buf));
+	ping_write_send_socket(&w, bind);
+	client_frame(j->client, MODE_REPLY, true, buf, wire_len(&w));
+	return 0;
+}
+
+static void on_timer(uv_timer_t *timer)
+{
+	struct send_job *j = timer->data;
+	struct client *c = j->client;
+	int err;
+
+	if (j->ended)
+		return;
+	if (j->listener) {
+		j->server->counters.timeout_helper++;
+		client_reply_internal(c, true, "nobody connected to the data socket");
+		send_leave(j);
+		return;
+	}
+	/* No inline bytes and no other request: the Rust server's behaviour. */
+	err = send_listen(j);
+	if (err)
+		send_failed(j, err);
+	client_process(c);
+}
+
+/* Inline bytes -------------------------------------------------------------- */
+
+static void inline_done(struct send_job *j)
+{
+	struct client *c = j->client;
+
+	if (j->mode == SEND_DRAIN) {
+		client_reply_error(c, false, &j->error);
+		client_finish(c);
+	} else {
+		send_finish_stream(j);
+	}
+}
+
+/* Bytes on the main connection while the job lasts. */
+static void send_input(struct client *c, struct client_job *job)
+{
+	struct send_job *j = (struct send_job *)job;
+	const uint8_t *data;
+	size_t len;
+	int err = 0;
+
+	if (j->mode == SEND_SOCKET || j->finishing)
+		return;
+	if (j->mode == SEND_EMPTY) {
+		/* A Rust client that sent nothing; this is its next request. */
+		send_leave(j);
+		return;
+	}
+	if (j->mode == SEND_WAIT) {
+		j->mode = SEND_INLINE;
+		close_tcp(&j->listener);
+		close_timer(j);
+	}
+	data = client_input(c, &len);
+	len = len < j->left ? len : (size_t)j->left;
+	if (j->mode == SEND_INLINE)
+		err = j->server->ops->send_write(j->send, data, len);
+	if (err == -EAGAIN)
+		return;
+	if (err) {
+		send_failed(j, err);
+		return;
+	}
+	client_take(c, len);
+	j->total += len;
+	j->left -= len;
+	if (!j->left)
+		inline_done(j);
+}
+
+/* The backend has room again. */
+static void on_drain(void *ctx)
+{
+	struct send_job *j = ctx;
+
+	if (j->ended || !j->client)
+		return;
+	if (j->mode == SEND_INLINE)
+		client_process(j->client);
+	else if (data_push(j))
+		data_read_update(j);
+}
+
+/* Requests ------------------------------------------------------------------ */
+
+static struct send_job *send_new(struct client *c, enum send_mode mode)
+{
+	struct send_job *j = calloc(1, sizeof(*j));
+
+	if (!j) {
+		client_reply_internal(c, false, "out of memory");
+		return NULL;
+	}
+	j->job.input = send_input;
+	j->job.gone = send_gone;
+	j->server = c->server;
+	j->client = c;
+	j->mode = mode;
+	c->server->handles++;
+	client_start_job(c, &j->job);
+	return j;
+}
+
+struct heads {
+	const struct address *from;
+	struct letterhead *list;	/* owned */
+	size_t n, max;
+	const char *got, *expected;	/* what was wrong */
+};
+
+static bool recipient_is_valid(const struct recipient *to)
+{
+	return to->kind != RECIPIENT_NONE && crypto_core_ed25519_is_valid_point(to->address.b);
+}
+
+/* Checks one letterhead and keeps it, unless its recipient was named before. */
+static int heads_add(struct heads *h, const struct letterhead *head)
+{
+	if (!address_equal(&head->from, h->from)) {
+		h->got = "from";
+		h->expected = "the same address in every letterhead";
+		return -EINVAL;
+	}
+	if (!recipient_is_valid(&head->to)) {
+		h->got = "recipient";
+		h->expected = "an address or namespace (an ed25519 public key)";
+		return -EINVAL;
+	}
+	for (size_t i = 0; i < h->n; i++) {
+		if (h->list[i].to.kind == head->to.kind &&
+		    address_equal(&h->list[i].to.address, &head->to.address))
+			return 0;
+	}
+	if (h->n == h->max) {
+		h->got = "recipients";
+		h->expected = "fewer";
+		return -EINVAL;
+	}
+	h->list[h->n++] = *head;
+	return 0;
+}
+
+static int heads_each(void *ctx, const struct letterhead *head)
+{
+	return heads_add(ctx, head);
+}
+
+/* Opens the stream at the backend and the data socket for it. */
+static void send_start(struct client *c, enum send_mode mode, const struct heads *heads)
+{
+	const struct backend_ops *ops = c->server->ops;
+	struct send_job *j = send_new(c, mode);
+	uint32_t ms;
+	int err;
+
+	if (!j)
+		return;
+	j->left = heads->list[0].stream_size;
+	err = ops->send_open(c->server->be, heads->list, heads->n, on_drain, j, &j->send);
+	if (err) {
+		j->send = NULL;
+		if (mode == SEND_WAIT) {
+			j->mode = SEND_DRAIN;
+			j->error.code = err == -EACCES ? PING_E_AUTH : PING_E_INTERNAL;
+			strcpy(j->error.text, "the router cannot take streams now");
+		} else {
+			send_failed(j, err);
+		}
+		return;
+	}
+	if (mode == SEND_SOCKET) {
+		err = send_listen(j);
+	} else {
+		ms = mode == SEND_EMPTY ? c->server->limits.send_empty_ms :
+					  c->server->limits.send_grace_ms;
+		err = send_set_timer(j, ms);
+	}
+	if (err)
+		send_failed(j, err);
+}
+
+void send_many(struct client *c)
+{
+	struct heads h = { .max = c->server->limits.recipients, .got = "letterheads" };
+	struct address from;
+	uint16_t count;
+
+	if (c->header.payload_len == 2 && !c->payload[0] && !c->payload[1]) {
+		struct ping_error e = { .code = PING_E_USER, .user = PING_USER_MISSING };
+
+		strcpy(e.text, "No letterheads provided!");
+		client_reply_error(c, false, &e);
+		return;
+	}
+	/* Authorised, so the first letterhead's `from` is there. */
+	if (c->header.payload_len < 3 + ADDRESS_LEN) {
+		client_reply_input(c, h.got, NULL);
+		return;
+	}
+	memcpy(from.b, c->payload + 3, ADDRESS_LEN);
+	h.from = &from;
+	h.list = malloc(h.max * sizeof(*h.list));
+	if (!h.list)
+		client_reply_internal(c, false, "out of memory");
+	else if (payload_read_heads(c->payload, c->header.payload_len, &count, heads_each, &h))
+		client_reply_input(c, h.got, h.expected);
+	else
+		send_start(c, SEND_SOCKET, &h);
+	free(h.list);
+}
+
+/* Swallows the stream a Rust client sends unasked, answers, closes. */
+static void send_drain(struct client *c, uint64_t size, const struct ping_error *e)
+{
+	struct send_job *j;
+
+	if (!size || size > LIMIT_STREAM_BYTES) {
+		if (e->code == PING_E_AUTH)
+			client_reply_denied(c);
+		else
+			client_reply_error(c, false, e);
+		if (size)
+			client_finish(c);
+		return;
+	}
+	if (e->code == PING_E_AUTH)
+		c->server->counters.auth_failures++;
+	j = send_new(c, SEND_DRAIN);
+	if (!j) {
+		client_finish(c);
+		return;
+	}
+	j->left = size;
+	j->error = *e;
+}
+
+void send_one_refused(struct client *c, const struct ping_error *e)
+{
+	struct letterhead head;
+	struct wire_reader r;
+
+	wire_read_init(&r, c->payload, c->header.payload_len);
+	letterhead_read(&r, &head);
+	if (r.failed) {
+		client_reply_error(c, false, e);
+		client_finish(c);
+		return;
+	}
+	send_drain(c, head.stream_size, e);
+}
+
+void send_one(struct client *c)
+{
+	struct ping_error e = { .code = PING_E_USER, .user = PING_USER_INPUT };
+	bool socket = c->capabilities & CAPABILITY_SEND_SOCKET;
+	struct letterhead head, copy;
+	struct heads h = { .list = &copy, .max = 1, .from = &head.from, .got = "letterhead" };
+	struct wire_reader r;
+	int err;
+
+	wire_read_init(&r, c->payload, c->header.payload_len);
+	letterhead_read(&r, &head);
+	err = wire_done(&r) ? heads_add(&h, &head) : -EINVAL;
+	if (!err) {
+		if (!socket && head.stream_size > LIMIT_STREAM_BYTES)
+			send_one_refused(c, &e);
+		else
+			send_start(c, socket ? SEND_SOCKET : head.stream_size ? SEND_WAIT :
+				   SEND_EMPTY, &h);
+		return;
+	}
+	if (socket) {
+		client_reply_input(c, h.got, h.expected);
+		return;
+	}
+	strcpy(e.text, h.got);
+	if (h.expected) {
+		e.has_text2 = true;
+		strcpy(e.text2, h.expected);
+	}
+	send_one_refused(c, &e);
+}

@@ -1,0 +1,278 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "tools/identity.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <json-c/json.h>
+#include <limits.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define FILE_MAX 4096	/* bytes of an identity file we are willing to read */
+
+void identity_wipe(struct identity *id)
+{
+	sodium_memzero(id, sizeof(*id));
+}
+
+int identity_default_path(const char *profile, char *out, size_t size)
+{
+	const char *base = getenv("XDG_CONFIG_HOME");
+	const char *middle = "";
+	int n;
+
+	if (!*profile || strchr(profile, '/'))
+		return -EINVAL;
+	if (!base || base[0] != '/') {
+		base = getenv("HOME");
+		middle = "/.config";
+	}
+	if (!base || !*base)
+		return -ENOENT;
+	n = snprintf(out, size, "%s%s/ratcat/%s", base, middle, profile);
+	return n < 0 || (size_t)n >= size ? -ENAMETOOLONG : 0;
+}
+
+const char *identity_format(const struct identity *id, bool json,
+			    char out[static IDENTITY_TEXT_LEN])
+{
+	char addr[ADDRESS_TEXT_LEN], auth[ADDRESS_TEXT_LEN];
+	struct address token;
+
+	/* A token has the same text form as an address. */
+	memcpy(token.b, id->token.b, sizeof(token.b));
+	address_format(&id->address, addr);
+	address_format(&token, auth);
+	snprintf(out, IDENTITY_TEXT_LEN,
+		 json ? "{\n  \"addr\": \"%s\",\n  \"auth\": \"%s\"\n}\n" : "addr=%s\nauth=%s\n",
+		 addr, auth);
+	sodium_memzero(auth, sizeof(auth));
+	sodium_memzero(&token, sizeof(token));
+	return out;
+}
+
+static int parse_pair(const char *addr, const char *auth, struct identity *out)
+{
+	struct address token;
+
+	if (!addr || !auth || address_parse(addr, &out->address) || address_parse(auth, &token))
+		return -EINVAL;
+	memcpy(out->token.b, token.b, sizeof(token.b));
+	sodium_memzero(&token, sizeof(token));
+	return 0;
+}
+
+static int parse_json(const char *text, struct identity *out)
+{
+	struct json_object *root = json_tokener_parse(text);
+	struct json_object *addr = NULL, *auth = NULL;
+	int err = -EINVAL;
+
+	if (json_object_is_type(root, json_type_object) &&
+	    json_object_object_get_ex(root, "addr", &addr) &&
+	    json_object_object_get_ex(root, "auth", &auth))
+		err = parse_pair(json_object_get_string(addr), json_object_get_string(auth), out);
+	json_object_put(root);
+	return err;
+}
+
+/* "key=value" lines; the key may be missing, as only the part after '=' counts elsewhere. */
+static int parse_lines(char *text, struct identity *out)
+{
+	const char *value[2] = { NULL, NULL };
+	char *save = NULL;
+	int n = 0;
+
+	for (char *line = strtok_r(text, "\r\n", &save); line; line = strtok_r(NULL, "\r\n", &save)) {
+		char *eq = strrchr(line, '=');
+		const char *v = eq ? eq + 1 : line;
+
+		if (!strncmp(line, "addr=", 5))
+			value[0] = v;
+		else if (!strncmp(line, "auth=", 5))
+			value[1] = v;
+		else if (n < 2)
+			value[n] = v;
+		n++;
+	}
+	return parse_pair(value[0], value[1], out);
+}
+
+static int parse_text(char *text, struct identity *out)
+{
+	size_t blank = strspn(text, " \t\r\n");
+
+	return text[blank] == '{' ? parse_json(text + blank, out) : parse_lines(text + blank, out);
+}
+
+/* Refuses what others could have read or written. */
+static int check_file(int fd, const char *path, char *why, size_t why_size)
+{
+	struct stat st;
+
+	if (fstat(fd, &st))
+		return -errno;
+	if (!S_ISREG(st.st_mode)) {
+		snprintf(why, why_size, "%s is not a regular file", path);
+		return -EINVAL;
+	}
+	if (st.st_uid != geteuid()) {
+		snprintf(why, why_size, "%s belongs to another user", path);
+		return -EPERM;
+	}
+	if (st.st_mode & 077) {
+		snprintf(why, why_size,
+			 "%s can be opened by other users (mode %03o), and its token with it; try: "
+			 "chmod 600 %s", path, st.st_mode & 0777, path);
+		return -EPERM;
+	}
+	return 0;
+}
+
+static ssize_t read_all(int fd, char *buf, size_t size)
+{
+	size_t have = 0;
+
+	while (have < size) {
+		ssize_t n = read(fd, buf + have, size - have);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -errno;
+		if (!n)
+			break;
+		have += (size_t)n;
+	}
+	return (ssize_t)have;
+}
+
+int identity_load(const char *path, struct identity *out, char *why, size_t why_size)
+{
+	struct identity id;
+	char text[FILE_MAX + 1];
+	ssize_t n;
+	int err, fd;
+
+	fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	if (fd < 0) {
+		err = -errno;
+		if (err == -ENOENT)
+			snprintf(why, why_size, "there is no identity at %s; make one with: "
+				 "ratctl addr create", path);
+		else
+			snprintf(why, why_size, "cannot open %s: %s", path, strerror(-err));
+		return err;
+	}
+	err = check_file(fd, path, why, why_size);
+	if (!err) {
+		n = read_all(fd, text, FILE_MAX);
+		if (n < 0) {
+			err = (int)n;
+			snprintf(why, why_size, "cannot read %s: %s", path, strerror(-err));
+		} else {
+			text[n] = '\0';
+			err = parse_text(text, &id);
+			if (err)
+				snprintf(why, why_size, "%s holds no identity: expected the lines "
+					 "addr=… and auth=…, or a JSON object with both", path);
+		}
+		sodium_memzero(text, sizeof(text));
+	}
+	close(fd);
+	if (!err)
+		*out = id;
+	identity_wipe(&id);
+	return err;
+}
+
+/* Makes the directories above @path that are missing. */
+static int make_parents(const char *path)
+{
+	char dir[PATH_MAX];
+
+	if (strlen(path) >= sizeof(dir))
+		return -ENAMETOOLONG;
+	strcpy(dir, path);
+	for (char *slash = strchr(dir + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
+		*slash = '\0';
+		if (mkdir(dir, 0700) && errno != EEXIST)
+			return -errno;
+		*slash = '/';
+	}
+	return 0;
+}
+
+static int write_all(int fd, const char *text, size_t len)
+{
+	while (len) {
+		ssize_t n = write(fd, text, len);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -errno;
+		text += n;
+		len -= (size_t)n;
+	}
+	return fsync(fd) ? -errno : 0;
+}
+
+/* Makes the rename itself last. */
+static void sync_parent(const char *path)
+{
+	char dir[PATH_MAX];
+	char *slash;
+	int fd;
+
+	snprintf(dir, sizeof(dir), "%s", path);
+	slash = strrchr(dir, '/');
+	if (slash)
+		slash[slash == dir] = '\0';
+	fd = open(slash ? dir : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return;
+	fsync(fd);
+	close(fd);
+}
+
+int identity_save(const char *path, const struct identity *id, bool json, bool replace, char *why,
+		  size_t why_size)
+{
+	char temp[PATH_MAX + 8], text[IDENTITY_TEXT_LEN];
+	int err, fd;
+
+	err = make_parents(path);
+	if (err) {
+		snprintf(why, why_size, "cannot make the directory of %s: %s", path, strerror(-err));
+		return err;
+	}
+	snprintf(temp, sizeof(temp), "%s.XXXXXX", path);
+	fd = mkostemp(temp, O_CLOEXEC);	/* mode 0600 */
+	if (fd < 0) {
+		err = -errno;
+		snprintf(why, why_size, "cannot write beside %s: %s", path, strerror(-err));
+		return err;
+	}
+	identity_format(id, json, text);
+	err = write_all(fd, text, strlen(text));
+	sodium_memzero(text, sizeof(text));
+	close(fd);
+	/* link() refuses where rename() would replace. */
+	if (!err && !replace)
+		err = link(temp, path) ? -errno : 0;
+	else if (!err)
+		err = rename(temp, path) ? -errno : 0;
+	if (err || !replace)
+		unlink(temp);
+	if (err)
+		snprintf(why, why_size, err == -EEXIST ? "%s exists already (%s)" :
+			 "cannot write %s: %s", path, strerror(-err));
+	else
+		sync_parent(path);
+	return err;
+}
