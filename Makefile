@@ -105,13 +105,14 @@ module:
 # Tests: each tests/unit/test_X.c and tests/sim/test_X.c is one program.
 unit := $(patsubst tests/%.c,build/san/tests/%,$(wildcard tests/unit/test_*.c))
 sims := $(patsubst tests/%.c,build/san/tests/%,$(wildcard tests/sim/test_*.c))
+unit_support := $(call objects,san,$(filter-out $(wildcard tests/unit/test_*.c),$(wildcard tests/unit/*.c)))
 sim_support := $(call objects,san,$(filter-out $(wildcard tests/sim/test_*.c),$(wildcard tests/sim/*.c)))
 san_archive := build/san/ratman.a
 $(san_archive): $(call objects,san,$(sort $(daemon) $(tools) $(library) $(proto) $(base)))
 	@echo "  AR    $@"
 	@rm -f $@ && ar rcs $@ $^
 
-$(unit): build/san/tests/%: build/san/tests/%.o $(san_archive)
+$(unit): build/san/tests/%: build/san/tests/%.o $(unit_support) $(san_archive)
 	@echo "  LD    $@"
 	@$(CC) -fsanitize=address,undefined $^ -o $@ -lcmocka -ljson-c $(libs_daemon)
 

@@ -140,7 +140,8 @@ static unsigned long ratman_dest_expiry(u32 ms)
 
 	if (!ms)
 		return 0;
-	at = jiffies + msecs_to_jiffies(ms);
+	/* jiffies compare right over 24 days on the smallest machines */
+	at = jiffies + msecs_to_jiffies(min_t(u32, ms, 20U * 86400 * 1000));
 	return at ? at : 1;
 }
 

@@ -205,6 +205,7 @@ class Daemon:
                        f'runtime_dir = "{self.home}"\n'
                        'device = "ratman0"\n'
                        'verbosity = "debug"\n'
+                       'inbound = "open"\n'
                        f'api_bind = "{API[0]}:{API[1]}"\n')
         environment = dict(os.environ, HOME=f"{self.home}/home", RATMAN_ROUTER=str(router),
                            XDG_CONFIG_HOME=f"{self.home}/config")

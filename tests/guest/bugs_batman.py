@@ -62,7 +62,6 @@ def relay():
     a, b = (mesh.add_fake(wire, 'l%d' % i, 'ab'[i]) for i, wire in enumerate(wires))
     far = address('far away')
     mesh.route_set(far, [(b.index, 1)])
-    a.echo(), b.echo()
     return mesh, a, b, far
 
 
@@ -121,10 +120,14 @@ def nonlinear_frames():
             put(a.build(DATA, body, tag=bytes(8)))
             put(a.build(CONTROL, body, tag=bytes(8)))
             put(a.build(HANDSHAKE, body, tag=bytes(8)))
+    a.quiet()
+    b.quiet()
     with mesh.counts(rx_echo=1):
         put(a.build(ECHO, frames.echo_body(7)))
+    a.keep = b.keep = True
     me = address('me')
     mesh.use(me)
+    mesh.route_set(address('peer p'), [(b.index, 1)])
     peer = Peer(mesh, me, 'p')
     with mesh.counts(rx_packets=2, rx_decrypt=1):
         for n in (10, 1300):
@@ -293,7 +296,7 @@ def teardown_timers():
         mesh = Mesh(ns, links=['l0'], hello_ms=100)
         wire = Wire(outside, 'w0')
         for j in range(8):
-            Fake(mesh, wire, 'l0', 'n%d' % j).echo()
+            Fake(mesh, wire, 'l0', 'n%d' % j, keep=False).echo()
         if rng.randrange(2):
             time.sleep(rng.random() * 0.02)
         what = i % 5

@@ -283,7 +283,7 @@ def same_names_in_namespaces():
 def link_counters():
     """frames and bytes of a link are counted to the byte, in both directions"""
     mesh, (wire,) = bench()
-    fake = mesh.add_fake(wire, 'l0')
+    fake = mesh.add_fake(wire, 'l0', keep=False)
 
     def link():
         return mesh.dump('LINK_GET')[0]

@@ -156,13 +156,8 @@ def link_leaves():
         ns.rt.link_set(name, master=0)
         equal(len(net.mesh[1].dump('LINK_GET')), 1, 'links')
         net.mesh[1].enslave(name)
-        net.key(1, 0 if name == 'to0' else 2)
-        # routes that named the removed neighbour are the daemon's to set again
-        for j in (0, 2):
-            net.mesh[1].route_set(net.addr[j], [(net.slot(1, j), 1)])
-        net.key(0 if name == 'to0' else 2, 1)
-        for j in (0, 2):
-            net.mesh[j].route_set(net.addr[2 - j], [(net.slot(j, 1), 2)])
+        # keys and the routes that named the removed neighbour are the daemon's to set again
+        restore(net)
         seen = traffic.answers
         check(until(lambda: traffic.answers > seen), 'no traffic after round %d', i)
     traffic.stop()

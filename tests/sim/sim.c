@@ -362,7 +362,7 @@ void sim_start(struct sim *sim, uint32_t spread_ms)
 					      .kind = EVENT_BOOT, .node = i });
 }
 
-void sim_restart(struct sim *sim, unsigned int node, uint32_t down_ms)
+void sim_restart(struct sim *sim, unsigned int node, uint32_t down_ms, bool forget)
 {
 	struct sim_node *who = &sim->nodes[node];
 
@@ -370,6 +370,10 @@ void sim_restart(struct sim *sim, unsigned int node, uint32_t down_ms)
 		return;
 	route_free(who->core);
 	who->core = NULL;
+	for (unsigned int i = 0; forget && i < sim->n; i++) {
+		who->routes[i].present = false;
+		mark(sim, i);
+	}
 	push(sim, (struct sim_event){ .at = sim->now + down_ms, .kind = EVENT_BOOT, .node = node });
 }
 

@@ -85,8 +85,11 @@ bool sim_run(struct sim *sim, uint64_t until);
 /* Both ends notice a loss up to @detect_ms later; a return at once. */
 void sim_link_set(struct sim *sim, unsigned int link, bool up, uint32_t detect_ms);
 void sim_link_cost(struct sim *sim, unsigned int link, uint16_t cost_ab, uint16_t cost_ba);
-/* The daemon dies and returns after @down_ms; its kernel goes on forwarding. */
-void sim_restart(struct sim *sim, unsigned int node, uint32_t down_ms);
+/*
+ * The daemon dies and returns after @down_ms; its kernel goes on forwarding, or, with
+ * @forget, loses its routes too, without the neighbours noticing a loss of the link.
+ */
+void sim_restart(struct sim *sim, unsigned int node, uint32_t down_ms, bool forget);
 /* Every pair that the links connect reaches each other along primaries. */
 bool sim_converged(const struct sim *sim, bool skip_liars);
 /* Runs until converged; returns the time that took, UINT64_MAX after @limit_ms or a loop. */

@@ -51,7 +51,8 @@ static void disturb(struct sim *sim)
 		sim_link_cost(sim, link, cost, (uint16_t)(10 + sim_random(sim, 1000)));
 		break;
 	default:
-		sim_restart(sim, sim_random(sim, sim->n), sim_random(sim, 3000));
+		sim_restart(sim, sim_random(sim, sim->n), sim_random(sim, 3000),
+			    sim_random(sim, 3) == 0);
 		break;
 	}
 }
@@ -122,7 +123,7 @@ static void restart_all_keeps_routes(void **state)
 	settle_or_fail(sim, 10000, "start");
 	sim_run(sim, sim->now + 20000);
 	for (unsigned int i = 0; i < sim->n; i++)
-		sim_restart(sim, i, sim_random(sim, 2000));
+		sim_restart(sim, i, sim_random(sim, 2000), false);
 	for (unsigned int t = 0; t < 1200; t++) {
 		assert_true(sim_run(sim, sim->now + 20));
 		for (unsigned int a = 0; a < sim->n; a++)

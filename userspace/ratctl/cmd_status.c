@@ -9,12 +9,18 @@
 #include "tools/term.h"
 
 struct status_row {
-	const char *mesh;		/* "on", or why not */
+	const char *mesh;		/* "on", or "off: " and why */
 	const char *device;
-	struct address router;
+	const char *router;
 	bool daemon_attached;
 	uint32_t links, neighs, routes, sessions;
 	uint64_t num_peers, num_local, num_auth, num_workers;
+};
+
+/* What the text columns point to. */
+struct status_text {
+	char mesh[300];
+	char router[ADDRESS_TEXT_LEN];
 };
 
 static void count_link(void *ctx, const struct kern_link *link)
@@ -32,25 +38,28 @@ static void count_neigh(void *ctx, const struct kern_neigh *neigh)
 }
 
 /* The kernel's half; fills mesh with the reason when there is none. */
-static void read_kernel(struct ctl *ctl, struct status_row *row, char *why, size_t size)
+static void read_kernel(struct ctl *ctl, struct status_row *row, struct status_text *text)
 {
-	if (kern_open(&ctl->kern, why, size)) {
-		row->mesh = why;
+	char why[256];
+
+	row->mesh = text->mesh;
+	if (kern_open(&ctl->kern, why, sizeof(why))) {
+		snprintf(text->mesh, sizeof(text->mesh), "off: %s", why);
 		return;
 	}
 	if (kern_dev_find(ctl->kern, ctl->device, &ctl->dev)) {
-		snprintf(why, size, "%s", kern_why(ctl->kern));
-		row->mesh = why;
+		snprintf(text->mesh, sizeof(text->mesh), "off: %s", kern_why(ctl->kern));
 		return;
 	}
 	row->device = ctl->dev.name;
-	row->router = ctl->dev.router;
+	if (!address_is_zero(&ctl->dev.router))
+		row->router = address_format(&ctl->dev.router, text->router);
 	row->daemon_attached = ctl->dev.claimed;
 	row->routes = ctl->dev.routes;
 	row->sessions = ctl->dev.sessions;
 	kern_links(ctl->kern, ctl->dev.ifindex, count_link, row);
 	kern_neighs(ctl->kern, ctl->dev.ifindex, count_neigh, row);
-	row->mesh = ctl->dev.claimed ? "on" : "no daemon holds the device";
+	row->mesh = ctl->dev.claimed ? "on" : "off: no daemon holds the device";
 }
 
 static void hint(const struct status_row *row)
@@ -72,7 +81,7 @@ int cmd_status(struct ctl *ctl, int argc, char **argv)
 	static const struct print_column columns[] = {
 		PRINT_COLUMN(struct status_row, mesh, "mesh", "mesh", PRINT_TEXT, 0),
 		PRINT_COLUMN(struct status_row, device, "device", "device", PRINT_TEXT, 0),
-		PRINT_COLUMN(struct status_row, router, "router", "router", PRINT_ADDRESS, 0),
+		PRINT_COLUMN(struct status_row, router, "router", "router", PRINT_TEXT, 0),
 		PRINT_COLUMN(struct status_row, links, "num_links", "links up", PRINT_U32, 0),
 		PRINT_COLUMN(struct status_row, neighs, "num_neighbours", "neighbours alive",
 			     PRINT_U32, 0),
@@ -87,7 +96,7 @@ int cmd_status(struct ctl *ctl, int argc, char **argv)
 	};
 	struct status_row row = { 0 };
 	struct ratman_status st;
-	char why[256] = "";
+	struct status_text text;
 	int err, status = ctl_need_api(ctl);
 
 	(void)argc;
@@ -101,7 +110,7 @@ int cmd_status(struct ctl *ctl, int argc, char **argv)
 	row.num_local = st.locals;
 	row.num_auth = st.tokens;
 	row.num_workers = st.workers;
-	read_kernel(ctl, &row, why, sizeof(why));
+	read_kernel(ctl, &row, &text);
 	if (print_record(stdout, &ctl->style, columns, sizeof(columns) / sizeof(columns[0]), &row))
 		return CTL_USER;
 	if (!ctl->style.json && !ctl->quiet)

@@ -126,10 +126,8 @@ void term_progress_start(struct term_progress *p, enum term_when when, const cha
 		.total = total,
 		.start_ms = clock_ms(),
 		.active = when == TERM_ALWAYS || (when == TERM_AUTO && term_is_tty(stderr)),
+		.at_once = when == TERM_ALWAYS,
 	};
-	/* Asked for: shown from the start. */
-	if (when == TERM_ALWAYS)
-		p->start_ms -= p->start_ms > SHOW_AFTER_MS ? SHOW_AFTER_MS : 0;
 }
 
 static void draw(struct term_progress *p, uint64_t now)
@@ -165,7 +163,7 @@ void term_progress_update(struct term_progress *p, uint64_t done)
 	if (!p->active)
 		return;
 	now = clock_ms();
-	if (now - p->start_ms >= SHOW_AFTER_MS && now - p->drawn_ms >= DRAW_EVERY_MS)
+	if ((p->at_once || now - p->start_ms >= SHOW_AFTER_MS) && now - p->drawn_ms >= DRAW_EVERY_MS)
 		draw(p, now);
 }
 

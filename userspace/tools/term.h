@@ -61,6 +61,7 @@ struct term_progress {
 	uint64_t drawn_ms;
 	uint64_t done;
 	bool active;		/* wanted at all */
+	bool at_once;		/* asked for: shown before a second has passed */
 	bool shown;		/* something stands on the line */
 };
 

@@ -2,6 +2,7 @@
 #include "attrs.h"
 
 #include <errno.h>
+#include <netlink/genl/genl.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -224,6 +225,44 @@ int attrs_parse_stat(struct nlattr *nest, char name[static 64], uint64_t *value)
 	memcpy(name, record.name, sizeof(record.name));
 	*value = record.value;
 	return err;
+}
+
+struct nlattr *attrs_nest(struct nlmsghdr *hdr, int type, uint32_t *ifindex)
+{
+	struct nlattr *head = nlmsg_attrdata(hdr, GENL_HDRLEN);
+	int len = nlmsg_attrlen(hdr, GENL_HDRLEN);
+	struct nlattr *ifi = nla_find(head, len, RATMAN_A_IFINDEX);
+
+	if (ifindex && ifi && nla_len(ifi) == sizeof(uint32_t))
+		*ifindex = nla_get_u32(ifi);
+	return nla_find(head, len, type);
+}
+
+int attrs_parse_event(struct nlmsghdr *hdr, struct kern_event *ev)
+{
+	struct genlmsghdr *genl = nlmsg_data(hdr);
+	struct nlattr *nest;
+
+	if (!genlmsg_valid_hdr(hdr, 0))
+		return -EBADMSG;
+	ev->cmd = genl->cmd;
+	switch (ev->cmd) {
+	case RATMAN_CMD_FRAME_RX:
+		nest = attrs_nest(hdr, RATMAN_A_FRAME, &ev->ifindex);
+		return nest ? attrs_parse_frame(nest, &ev->frame) : -EBADMSG;
+	case RATMAN_CMD_CANDIDATE_NTF:
+	case RATMAN_CMD_NEIGH_NTF:
+		nest = attrs_nest(hdr, RATMAN_A_NEIGH, &ev->ifindex);
+		return nest ? attrs_parse_neigh(nest, &ev->neigh) : -EBADMSG;
+	case RATMAN_CMD_LINK_NTF:
+		nest = attrs_nest(hdr, RATMAN_A_LINK, &ev->ifindex);
+		return nest ? attrs_parse_link(nest, &ev->link) : -EBADMSG;
+	case RATMAN_CMD_SESSION_WANT:
+		nest = attrs_nest(hdr, RATMAN_A_SESSION, &ev->ifindex);
+		return nest ? attrs_parse_session(nest, &ev->session) : -EBADMSG;
+	default:
+		return -EBADMSG;
+	}
 }
 
 /* libnl's nla_put_* give 0 or a negative libnl code, whose only cause here is a full message. */

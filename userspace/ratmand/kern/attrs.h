@@ -24,6 +24,15 @@ int attrs_parse_session(struct nlattr *nest, struct kern_session *out);
 int attrs_parse_frame(struct nlattr *nest, struct kern_frame *out);
 int attrs_parse_stat(struct nlattr *nest, char name[static 64], uint64_t *value);
 
+/*
+ * The nested attribute @type of a message of the family (borrowed), or NULL; sets
+ * @ifindex (may be NULL) when the message names the mesh device.
+ */
+struct nlattr *attrs_nest(struct nlmsghdr *hdr, int type, uint32_t *ifindex);
+
+/* Parses an event wholly into @out; a frame's body stays in the message. 0 or -EBADMSG. */
+int attrs_parse_event(struct nlmsghdr *hdr, struct kern_event *out);
+
 /* Each appends one nested attribute; -EMSGSIZE when the message is full. */
 int attrs_put_neigh(struct nl_msg *msg, const struct kern_neigh *neigh);
 int attrs_put_route(struct nl_msg *msg, const struct kern_route *route);

@@ -104,18 +104,6 @@ static int change(struct kern *k, struct nl_msg *msg, int put_err)
 	return kern_finish(k, &k->req, nlsock_request(&k->req, msg, NULL, NULL));
 }
 
-/* The nested attribute of one kind in an answer or event, or NULL. */
-static struct nlattr *payload(struct nlmsghdr *hdr, int type, uint32_t *ifindex)
-{
-	struct nlattr *head = nlmsg_attrdata(hdr, GENL_HDRLEN);
-	int len = nlmsg_attrlen(hdr, GENL_HDRLEN);
-	struct nlattr *ifi = nla_find(head, len, RATMAN_A_IFINDEX);
-
-	if (ifindex && ifi && nla_len(ifi) == sizeof(uint32_t))
-		*ifindex = nla_get_u32(ifi);
-	return nla_find(head, len, type);
-}
-
 /*
  * A dump: one entry of this per kind ties the attribute, its parser and the
  * caller's callback together.
@@ -130,7 +118,7 @@ struct dump {
 	{                                                                                     \
 		struct dump *d = ctx;                                                         \
 		struct kern_##kind record = { 0 };                                            \
-		struct nlattr *nest = payload(hdr, ATTR, NULL);                               \
+		struct nlattr *nest = attrs_nest(hdr, ATTR, NULL);                               \
 		kern_##kind##_cb cb = (kern_##kind##_cb)d->cb;                                \
                                                                                               \
 		if (!nest || attrs_parse_##kind(nest, &record))                               \
@@ -157,7 +145,7 @@ static int on_dev(struct nlmsghdr *hdr, void *ctx)
 {
 	struct dump *d = ctx;
 	struct kern_dev dev = { 0 };
-	struct nlattr *nest = payload(hdr, RATMAN_A_DEV, &dev.ifindex);
+	struct nlattr *nest = attrs_nest(hdr, RATMAN_A_DEV, &dev.ifindex);
 	kern_dev_cb cb = (kern_dev_cb)d->cb;
 
 	if (!nest || attrs_parse_dev(nest, &dev))
@@ -371,34 +359,6 @@ int kern_frame_tx(struct kern *k, uint32_t ifindex, const struct kern_frame *fra
 	return msg ? change(k, msg, attrs_put_frame(msg, frame)) : -ENOMEM;
 }
 
-/* Parses one event wholly before anybody acts on it. */
-static int parse_event(struct nlmsghdr *hdr, struct kern_event *ev)
-{
-	struct genlmsghdr *genl = nlmsg_data(hdr);
-	struct nlattr *nest;
-
-	if (!genlmsg_valid_hdr(hdr, 0))
-		return -EBADMSG;
-	ev->cmd = genl->cmd;
-	switch (ev->cmd) {
-	case RATMAN_CMD_FRAME_RX:
-		nest = payload(hdr, RATMAN_A_FRAME, &ev->ifindex);
-		return nest ? attrs_parse_frame(nest, &ev->frame) : -EBADMSG;
-	case RATMAN_CMD_CANDIDATE_NTF:
-	case RATMAN_CMD_NEIGH_NTF:
-		nest = payload(hdr, RATMAN_A_NEIGH, &ev->ifindex);
-		return nest ? attrs_parse_neigh(nest, &ev->neigh) : -EBADMSG;
-	case RATMAN_CMD_LINK_NTF:
-		nest = payload(hdr, RATMAN_A_LINK, &ev->ifindex);
-		return nest ? attrs_parse_link(nest, &ev->link) : -EBADMSG;
-	case RATMAN_CMD_SESSION_WANT:
-		nest = payload(hdr, RATMAN_A_SESSION, &ev->ifindex);
-		return nest ? attrs_parse_session(nest, &ev->session) : -EBADMSG;
-	default:
-		return -EBADMSG;
-	}
-}
-
 int kern_dispatch(struct kern *k, kern_event_cb cb, void *ctx)
 {
 	uint8_t buf[EVENT_MAX] __attribute__((aligned(NLMSG_ALIGNTO)));
@@ -418,7 +378,7 @@ int kern_dispatch(struct kern *k, kern_event_cb cb, void *ctx)
 		for (; nlmsg_ok(hdr, left); hdr = nlmsg_next(hdr, &left)) {
 			struct kern_event ev = { 0 };
 
-			if (hdr->nlmsg_type != k->family || parse_event(hdr, &ev))
+			if (hdr->nlmsg_type != k->family || attrs_parse_event(hdr, &ev))
 				bad = -EBADMSG;
 			else
 				cb(ctx, &ev);

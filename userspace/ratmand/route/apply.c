@@ -48,6 +48,16 @@ static void pending_add(struct route_core *core, uint64_t now, struct route_neig
 	n->flush_at = now;
 }
 
+/* The neighbour believes in an older record: it learns the newest one. */
+static void tell_newest(struct route_core *core, uint64_t now, struct route_neigh *n,
+			struct route_entry *e)
+{
+	struct oneoff item = { .kind = ONEOFF_RECORD, .address = e->address };
+
+	if (e->cur && !set_has(&e->cur->has, n->slot))
+		emit_oneoff(core, now, n, &item);
+}
+
 static void advertise(struct route_core *core, uint64_t now, struct route_neigh *n,
 		      struct route_rec *rec, uint16_t metric)
 {
@@ -55,6 +65,8 @@ static void advertise(struct route_core *core, uint64_t now, struct route_neigh 
 
 	set_add(&rec->has, n->slot);
 	core->stats.updates_in++;
+	if (e->cur->flags & RECORD_WITHDRAWN)
+		tell_newest(core, now, n, e);
 	if (!table_set_via(core, e, n, rec->sequence, metric, 0))
 		n->incomplete = true;
 	if (metric != ROUTE_INFINITY &&
@@ -77,18 +89,13 @@ static void apply_update(struct route_core *core, uint64_t now, struct route_nei
 		pending_add(core, now, n, item->update.id, item->update.metric);
 }
 
-/* The neighbour passes on a record older than ours: it learns the newer one. */
+/* The neighbour passes on a record older than ours. */
 static void answer_older(struct route_core *core, uint64_t now, struct route_neigh *n,
 			 struct route_entry *e)
 {
-	struct oneoff item = { .kind = ONEOFF_RECORD, .address = e->address };
-
 	core->stats.drop_older_sequence++;
 	table_set_via(core, e, n, 0, ROUTE_INFINITY, 0);
-	if (e->cur && !set_has(&e->cur->has, n->slot)) {
-		item.sequence = e->cur->sequence;
-		emit_oneoff(core, now, n, &item);
-	}
+	tell_newest(core, now, n, e);
 	table_eval(core, now, e);
 }
 

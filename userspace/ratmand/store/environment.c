@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "base/log.h"
@@ -297,6 +298,15 @@ int environment_grow(struct environment *e, const struct overlay_segment *segmen
 	return set_size(e, size < high + need ? high + need : size);
 }
 
+/* LMDB calls a write that was cut short for want of space an I/O error. */
+static bool disk_is_full(const struct environment *e, const struct overlay_segment *segment)
+{
+	struct statvfs st;
+
+	return !fstatvfs(e->lock_fd, &st) &&
+	       (uint64_t)st.f_bavail * st.f_frsize < segment->bytes * 2 + (1u << 20);
+}
+
 int environment_write(struct environment *e, const struct overlay_segment *segment)
 {
 	const struct overlay_record **list;
@@ -330,6 +340,8 @@ int environment_write(struct environment *e, const struct overlay_segment *segme
 		rc = mdb_txn_commit(txn);
 out:
 	free(list);
+	if (rc == EIO && disk_is_full(e, segment))
+		rc = ENOSPC;
 	if (rc)
 		log_error("store: a commit of %zu records failed: %s", n, mdb_strerror(rc));
 	return environment_error(rc);

@@ -1,0 +1,370 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * From local programs into the mesh: find the session, or let the packet wait
+ * for one; encrypt; hand the frame to the next hop.
+ *
+ * Everything here runs under RCU with bottom halves disabled.
+ */
+#include <linux/icmp.h>
+#include <linux/icmpv6.h>
+#include <linux/if_ether.h>
+#include <linux/ipv6.h>
+#include <net/icmp.h>
+#include <net/ipv6.h>
+
+#include "crypt.h"
+#include "nl.h"
+#include "session.h"
+
+#define RATMAN_WANT_GAP		HZ		/* for packets that wait */
+#define RATMAN_RENEW_GAP	(2 * HZ)	/* for a key that grows old */
+
+/**
+ * ratman_session_unreachable - drop a packet and tell its sender
+ * @rdev: mesh device
+ * @skb: the packet; consumed
+ * @stat: why
+ */
+void ratman_session_unreachable(struct ratman_dev *rdev, struct sk_buff *skb, enum ratman_stat stat)
+{
+	/* Keepalives are nobody's packets. */
+	if (skb->len >= sizeof(struct ipv6hdr))
+		icmpv6_ndo_send(skb, ICMPV6_DEST_UNREACH, ICMPV6_ADDR_UNREACH, 0);
+	ratman_drop(rdev, skb, stat);
+}
+
+static void ratman_session_unreachable_list(struct ratman_dev *rdev, struct sk_buff *list,
+					    enum ratman_stat stat)
+{
+	struct sk_buff *skb, *next;
+
+	skb_list_walk_safe(list, skb, next) {
+		skb_mark_not_on_list(skb);
+		ratman_session_unreachable(rdev, skb, stat);
+	}
+}
+
+/**
+ * ratman_session_want - ask the daemon for a key
+ * @rdev: mesh device
+ * @session: for which session
+ * @gap: not more often than this, in jiffies
+ */
+void ratman_session_want(struct ratman_dev *rdev, struct ratman_session *session, unsigned long gap)
+{
+	unsigned long last = READ_ONCE(session->last_want), now = jiffies;
+
+	if (time_before(now, last + gap) || cmpxchg(&session->last_want, last, now) != last)
+		return;
+	if (!ratman_limit_take(&rdev->limits[RATMAN_PUNT_WANT])) {
+		ratman_count(rdev, RATMAN_STAT_want_rate);
+		return;
+	}
+	ratman_nl_session_want(rdev, session);
+}
+
+static bool ratman_session_key_sends(const struct ratman_session_key *key)
+{
+	return !ratman_session_key_older(key, RATMAN_REJECT_AFTER) &&
+	       (u64)atomic64_read(&key->tx_counter) < RATMAN_REJECT_MESSAGES;
+}
+
+/* The frame around a packet that was encrypted. */
+static void ratman_session_encap(const struct ratman_session *session,
+				 const struct ratman_session_key *key, u64 nonce,
+				 struct sk_buff *skb, union ratman_data_tagged *tagged)
+{
+	struct ratman_data_hdr *data;
+	struct ratman_hop_hdr *hop;
+
+	data = skb_push(skb, sizeof(*data));
+	memcpy(data->dest, session->peer, sizeof(data->dest));
+	data->session = key->peer_index;
+	data->counter = cpu_to_be64(nonce);
+	memcpy(tagged->data, data, sizeof(tagged->data));
+
+	hop = skb_push(skb, sizeof(*hop));
+	hop->ver_type = ratman_ver_type(RATMAN_DATA);
+	hop->hop_limit = RATMAN_HOP_LIMIT;
+	hop->len = cpu_to_be16(skb->len - sizeof(*hop));
+
+	/* The socket stays charged until the link has sent the frame. */
+	skb_scrub_packet(skb, false);
+	skb->mark = 0;
+	skb->ip_summed = CHECKSUM_NONE;
+	skb->encapsulation = 0;
+}
+
+static void ratman_session_send_one(struct ratman_dev *rdev, struct ratman_session *session,
+				    struct ratman_session_key *key,
+				    struct ratman_neigh_key *hop, struct sk_buff *skb)
+{
+	const struct net_device *out = hop->link->dev;
+	union ratman_data_tagged tagged;
+	unsigned int len = skb->len;
+	u64 nonce;
+
+	if (unlikely(len + RATMAN_DATA_OVERHEAD > ratman_link_mtu(hop->link))) {
+		ratman_drop(rdev, skb, RATMAN_STAT_tx_too_big);
+		return;
+	}
+	/* Of the packet as it is now, so that flows stay on their queues. */
+	skb_get_hash(skb);
+	if (unlikely(ratman_crypt_room(skb, LL_RESERVED_SPACE(out) + sizeof(struct ratman_hop_hdr) +
+				       sizeof(struct ratman_data_hdr),
+				       RATMAN_AEAD_TAG_LEN + out->needed_tailroom))) {
+		ratman_drop(rdev, skb, RATMAN_STAT_tx_nomem);
+		return;
+	}
+	if (skb->ip_summed == CHECKSUM_PARTIAL && unlikely(skb_checksum_help(skb))) {
+		ratman_drop(rdev, skb, RATMAN_STAT_tx_checksum);
+		return;
+	}
+	nonce = atomic64_inc_return(&key->tx_counter) - 1;
+	if (unlikely(nonce >= RATMAN_REJECT_MESSAGES)) {
+		ratman_drop(rdev, skb, RATMAN_STAT_tx_key_exhausted);
+		return;
+	}
+	ratman_crypt_seal(skb, key->tx_key, nonce);
+	ratman_session_encap(session, key, nonce, skb, &tagged);
+
+	if (len) {
+		ratman_stats_add(rdev->stats, RATMAN_STAT_tx_packets, 1);
+		dev_sw_netstats_tx_add(rdev->dev, 1, len);
+		atomic64_inc(&session->tx_packets);
+		atomic64_add(len, &session->tx_bytes);
+	} else {
+		ratman_count(rdev, RATMAN_STAT_tx_keepalive);
+	}
+	ratman_neigh_xmit_data(hop, skb, &tagged);
+}
+
+/**
+ * ratman_session_send - encrypt packets and send them
+ * @rdev: mesh device
+ * @session: their session
+ * @key: its current key
+ * @list: the packets, linked by ->next; may be NULL; consumed
+ */
+void ratman_session_send(struct ratman_dev *rdev, struct ratman_session *session,
+			 struct ratman_session_key *key, struct sk_buff *list)
+{
+	const struct ratman_dest *dest;
+	struct ratman_neigh_key *hop;
+	struct sk_buff *skb, *next;
+	bool back;
+
+	dest = ratman_fib_lookup(rdev, session->peer);
+	if (unlikely(!dest || dest->local)) {
+		ratman_session_unreachable_list(rdev, list, RATMAN_STAT_tx_no_route);
+		return;
+	}
+	hop = ratman_dest_hop(dest, NULL, &back);
+	if (unlikely(!hop)) {
+		ratman_drop_list(rdev, list, RATMAN_STAT_tx_no_neigh);
+		return;
+	}
+	skb_list_walk_safe(list, skb, next) {
+		skb_mark_not_on_list(skb);
+		ratman_session_send_one(rdev, session, key, hop, skb);
+	}
+	ratman_session_used(session);
+	if (unlikely(ratman_session_key_older(key, key->initiator ? RATMAN_REKEY_INITIATOR :
+							  RATMAN_REKEY_RESPONDER)))
+		ratman_session_want(rdev, session, RATMAN_RENEW_GAP);
+}
+
+/**
+ * ratman_session_keepalive - send an empty packet, which shows that we have the key
+ * @rdev: mesh device
+ * @session: the session
+ * @key: its current key
+ */
+void ratman_session_keepalive(struct ratman_dev *rdev, struct ratman_session *session,
+			      struct ratman_session_key *key)
+{
+	unsigned int headroom = LL_MAX_HEADER + sizeof(struct ratman_hop_hdr) +
+				sizeof(struct ratman_data_hdr);
+	struct sk_buff *skb;
+
+	skb = alloc_skb(headroom + RATMAN_AEAD_TAG_LEN, GFP_ATOMIC);
+	if (!skb)
+		return;
+	skb_reserve(skb, headroom);
+	skb_reset_network_header(skb);
+	skb->dev = rdev->dev;
+	ratman_session_send(rdev, session, key, skb);
+}
+
+/*
+ * Let packets wait for a key. When there are too many in the session the
+ * oldest goes, when there are too many in all the new one unless it has an
+ * elder in its session.
+ */
+static void ratman_session_stage(struct ratman_dev *rdev, struct ratman_session *session,
+				 struct sk_buff *list)
+{
+	struct ratman_session_key *key;
+	struct sk_buff *skb, *next;
+	struct sk_buff_head full;
+
+	/* They may wait long: a socket should not be charged for that. */
+	skb_list_walk_safe(list, skb, next) {
+		skb_orphan(skb);
+		skb_dst_drop(skb);
+		ratman_staged_set(skb);
+	}
+
+	__skb_queue_head_init(&full);
+	spin_lock_bh(&session->lock);
+	key = rcu_dereference_protected(session->cur, lockdep_is_held(&session->lock));
+	if (session->dead || (key && ratman_session_key_sends(key))) {
+		bool dead = session->dead;
+
+		spin_unlock_bh(&session->lock);
+		if (dead)
+			ratman_drop_list(rdev, list, RATMAN_STAT_tx_staged_purged);
+		else
+			ratman_session_send(rdev, session, key, list);
+		return;
+	}
+	skb_list_walk_safe(list, skb, next) {
+		skb_mark_not_on_list(skb);
+		if (skb_queue_len(&session->staged) >= RATMAN_STAGED_PER_SESSION ||
+		    atomic_read(&rdev->staged) >= RATMAN_STAGED_MAX) {
+			struct sk_buff *oldest = __skb_dequeue(&session->staged);
+
+			if (!oldest) {
+				__skb_queue_tail(&full, skb);
+				continue;
+			}
+			__skb_queue_tail(&full, oldest);
+			atomic_dec(&rdev->staged);
+		}
+		__skb_queue_tail(&session->staged, skb);
+		atomic_inc(&rdev->staged);
+		ratman_count(rdev, RATMAN_STAT_tx_staged);
+	}
+	spin_unlock_bh(&session->lock);
+
+	while ((skb = __skb_dequeue(&full)))
+		ratman_drop(rdev, skb, RATMAN_STAT_tx_staged_full);
+	ratman_session_want(rdev, session, RATMAN_WANT_GAP);
+}
+
+/* The session for a packet that has none yet; the packet is consumed if there can be none. */
+static struct ratman_session *ratman_session_open(struct ratman_dev *rdev,
+						  const struct ratman_session_id *id,
+						  struct sk_buff *skb)
+{
+	const struct ratman_dest *local, *route;
+	struct ratman_session *session;
+
+	local = ratman_fib_lookup6(rdev, &id->local);
+	if (!local || !local->local) {
+		icmpv6_ndo_send(skb, ICMPV6_DEST_UNREACH, ICMPV6_POLICY_FAIL, 0);
+		ratman_drop(rdev, skb, RATMAN_STAT_tx_no_source);
+		return NULL;
+	}
+	route = ratman_fib_lookup6(rdev, &id->peer);
+	if (!route || route->local) {
+		ratman_session_unreachable(rdev, skb, RATMAN_STAT_tx_no_route);
+		return NULL;
+	}
+	session = ratman_session_create(rdev, local, route->address, &route->ipv6, GFP_ATOMIC);
+	if (IS_ERR(session)) {
+		ratman_drop(rdev, skb, PTR_ERR(session) == -ENOSPC ?
+			    RATMAN_STAT_tx_sessions_full : RATMAN_STAT_tx_nomem);
+		return NULL;
+	}
+	return session;
+}
+
+/* Is it a packet that we take at all? It is consumed if not. */
+static bool ratman_session_check(struct ratman_dev *rdev, struct sk_buff *skb)
+{
+	const struct ipv6hdr *ip6;
+
+	if (unlikely(skb->protocol != htons(ETH_P_IPV6) || !pskb_may_pull(skb, sizeof(*ip6)))) {
+		if (skb->protocol == htons(ETH_P_IP))
+			icmp_ndo_send(skb, ICMP_DEST_UNREACH, ICMP_HOST_UNREACH, 0);
+		ratman_drop(rdev, skb, RATMAN_STAT_tx_not_ipv6);
+		return false;
+	}
+	skb_reset_network_header(skb);
+	ip6 = ipv6_hdr(skb);
+	if (unlikely(ip6->version != 6)) {
+		ratman_drop(rdev, skb, RATMAN_STAT_tx_not_ipv6);
+		return false;
+	}
+	if (unlikely(ipv6_addr_is_multicast(&ip6->daddr))) {
+		ratman_drop(rdev, skb, RATMAN_STAT_tx_multicast);
+		return false;
+	}
+	return true;
+}
+
+/* One packet, or the list of segments a large one is cut into; NULL when it was consumed. */
+static struct sk_buff *ratman_session_segment(struct ratman_dev *rdev, struct sk_buff *skb)
+{
+	unsigned int mtu = READ_ONCE(rdev->dev->mtu);
+	struct sk_buff *segments;
+
+	if (skb_is_gso(skb) ? !skb_gso_validate_network_len(skb, mtu) : skb->len > mtu) {
+		icmpv6_ndo_send(skb, ICMPV6_PKT_TOOBIG, 0, mtu);
+		ratman_drop(rdev, skb, RATMAN_STAT_tx_too_big);
+		return NULL;
+	}
+	if (!skb_is_gso(skb)) {
+		skb_mark_not_on_list(skb);
+		return skb;
+	}
+	segments = skb_gso_segment(skb, 0);
+	if (IS_ERR_OR_NULL(segments)) {
+		ratman_drop(rdev, skb, RATMAN_STAT_tx_gso);
+		return NULL;
+	}
+	consume_skb(skb);
+	return segments;
+}
+
+/**
+ * ratman_session_xmit - a packet from the network stack
+ * @rdev: mesh device
+ * @skb: the packet; consumed
+ */
+void ratman_session_xmit(struct ratman_dev *rdev, struct sk_buff *skb)
+{
+	struct ratman_session *session;
+	struct ratman_session_key *key;
+	struct ratman_session_id id;
+
+	skb = skb_share_check(skb, GFP_ATOMIC);
+	if (unlikely(!skb)) {
+		ratman_count(rdev, RATMAN_STAT_tx_nomem);
+		return;
+	}
+	if (!ratman_session_check(rdev, skb))
+		return;
+	id.local = ipv6_hdr(skb)->saddr;
+	id.peer = ipv6_hdr(skb)->daddr;
+
+	rcu_read_lock();
+	session = ratman_session_lookup(rdev, &id);
+	if (unlikely(!session))
+		session = ratman_session_open(rdev, &id, skb);
+	if (likely(session))
+		skb = ratman_session_segment(rdev, skb);
+	if (unlikely(!session || !skb))
+		goto out;
+
+	key = rcu_dereference(session->cur);
+	if (likely(key && ratman_session_key_sends(key)))
+		ratman_session_send(rdev, session, key, skb);
+	else if (ratman_fib_lookup(rdev, session->peer))
+		ratman_session_stage(rdev, session, skb);
+	else
+		ratman_session_unreachable_list(rdev, skb, RATMAN_STAT_tx_no_route);
+out:
+	rcu_read_unlock();
+}

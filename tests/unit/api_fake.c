@@ -1,0 +1,408 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "api_fake.h"
+
+#include <errno.h>
+#include <sodium.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define ADDRESSES 64
+#define PEERS 3
+
+struct fake_stream {
+	struct fake_stream *next;
+	struct letterhead head;
+	uint8_t *data;
+	size_t len;
+	bool taken;
+};
+
+struct backend_listener {
+	struct backend_listener *next;
+	struct fake *f;
+	struct recipient to;
+	backend_ready_cb ready;
+	void *ctx;
+};
+
+struct backend_send {
+	struct backend_send *next;
+	struct fake *f;
+	struct letterhead *heads;
+	size_t n;
+	uint8_t *data;
+	size_t len;
+	backend_ready_cb drain;
+	void *ctx;
+	bool waits;
+	bool refused_once;
+};
+
+struct backend_recv {
+	struct fake *f;
+	struct fake_stream *stream;
+	size_t pos;
+};
+
+struct fake {
+	struct {
+		struct address address;
+		struct ident token;
+		bool used, up;
+	} a[ADDRESSES];
+	struct fake_stream *streams;
+	struct backend_listener *listeners;
+	struct backend_send *sends;
+	unsigned int slow, writes;
+};
+
+struct fake *fake_new(void)
+{
+	if (sodium_init() < 0)
+		return NULL;
+	return calloc(1, sizeof(struct fake));
+}
+
+static void stream_free(struct fake *f, struct fake_stream *s)
+{
+	struct fake_stream **p = &f->streams;
+
+	while (*p != s)
+		p = &(*p)->next;
+	*p = s->next;
+	free(s->data);
+	free(s);
+}
+
+void fake_free(struct fake *f)
+{
+	while (f->streams)
+		stream_free(f, f->streams);
+	free(f);
+}
+
+void fake_set_slow(struct fake *f, unsigned int n)
+{
+	f->slow = n;
+}
+
+void fake_turn(struct fake *f)
+{
+	struct backend_send *s, *next;
+
+	for (s = f->sends; s; s = next) {
+		next = s->next;
+		if (s->waits) {
+			s->waits = false;
+			s->drain(s->ctx);
+			return;	/* the list may have changed */
+		}
+	}
+}
+
+size_t fake_waiting(const struct fake *f)
+{
+	size_t n = 0;
+
+	for (const struct fake_stream *s = f->streams; s; s = s->next)
+		n++;
+	return n;
+}
+
+static int find(const struct fake *f, const struct address *address)
+{
+	for (int i = 0; i < ADDRESSES; i++) {
+		if (f->a[i].used && address_equal(&f->a[i].address, address))
+			return i;
+	}
+	return -ENOENT;
+}
+
+static void clean_ident(struct ident *id)
+{
+	do
+		randombytes_buf(id->b, sizeof(id->b));
+	while (memchr(id->b, 0, sizeof(id->b)));
+}
+
+static void addr_create(void *be, const char *name, const uint8_t *ns_key, backend_created_cb cb,
+			void *ctx)
+{
+	struct fake *f = be;
+	uint8_t secret[64];
+
+	(void)name;
+	for (int i = 0; i < ADDRESSES; i++) {
+		if (f->a[i].used)
+			continue;
+		do {
+			if (ns_key)
+				crypto_sign_seed_keypair(f->a[i].address.b, secret, ns_key);
+			else
+				crypto_sign_keypair(f->a[i].address.b, secret);
+		} while (!ns_key && memchr(f->a[i].address.b, 0, 32));
+		if (find(f, &f->a[i].address) >= 0) {
+			cb(ctx, -EEXIST, NULL, NULL);
+			return;
+		}
+		f->a[i].used = true;
+		clean_ident(&f->a[i].token);
+		cb(ctx, 0, &f->a[i].address, &f->a[i].token);
+		return;
+	}
+	cb(ctx, -ENOSPC, NULL, NULL);
+}
+
+static int addr_check(void *be, const struct address *address, const struct ident *token)
+{
+	struct fake *f = be;
+	int i = find(f, address);
+
+	if (i < 0)
+		return -ENOENT;
+	return sodium_memcmp(f->a[i].token.b, token->b, 32) ? -EACCES : 0;
+}
+
+static void addr_up(void *be, const struct address *address, const struct ident *token,
+		    backend_done_cb cb, void *ctx)
+{
+	struct fake *f = be;
+	int err = addr_check(be, address, token);
+
+	if (!err)
+		f->a[find(f, address)].up = true;
+	cb(ctx, err);
+}
+
+static void addr_down(void *be, const struct address *address, backend_done_cb cb, void *ctx)
+{
+	struct fake *f = be;
+	int i = find(f, address);
+
+	if (i >= 0)
+		f->a[i].up = false;
+	cb(ctx, i < 0 ? i : 0);
+}
+
+static void addr_destroy(void *be, const struct address *address, bool force, backend_done_cb cb,
+			 void *ctx)
+{
+	struct fake *f = be;
+	int i = find(f, address);
+
+	(void)force;
+	if (i >= 0)
+		f->a[i].used = false;
+	cb(ctx, i < 0 ? i : 0);
+}
+
+static int compare(const void *a, const void *b)
+{
+	return address_compare(a, b);
+}
+
+static void addr_list(void *be, backend_addr_cb cb, void *ctx)
+{
+	struct address list[ADDRESSES];
+	struct fake *f = be;
+	size_t n = 0;
+
+	for (int i = 0; i < ADDRESSES; i++) {
+		if (f->a[i].used)
+			list[n++] = f->a[i].address;
+	}
+	qsort(list, n, sizeof(list[0]), compare);
+	for (size_t i = 0; i < n; i++)
+		cb(ctx, &list[i]);
+}
+
+static void peer_list(void *be, backend_peer_cb cb, void *ctx)
+{
+	(void)be;
+	for (uint8_t i = 0; i < PEERS; i++) {
+		struct backend_peer p = { .first_seen_ns = 1729531526123456789, .last_seen_ns =
+					  1729531800000000001, .active = i & 1 };
+
+		memset(p.address.b, 0x41 + i, 32);
+		cb(ctx, &p);
+	}
+}
+
+static void status(void *be, struct backend_status *out)
+{
+	struct fake *f = be;
+
+	*out = (struct backend_status){ .peers = PEERS };
+	for (int i = 0; i < ADDRESSES; i++)
+		out->locals += f->a[i].used;
+}
+
+static int send_open(void *be, const struct letterhead *heads, size_t n, backend_ready_cb drain,
+		     void *ctx, struct backend_send **out)
+{
+	struct fake *f = be;
+	struct backend_send *s = calloc(1, sizeof(*s));
+
+	if (!s)
+		return -ENOMEM;
+	s->heads = malloc(n * sizeof(*heads));
+	memcpy(s->heads, heads, n * sizeof(*heads));
+	s->n = n;
+	s->f = f;
+	s->drain = drain;
+	s->ctx = ctx;
+	s->next = f->sends;
+	f->sends = s;
+	*out = s;
+	return 0;
+}
+
+static int send_write(struct backend_send *s, const void *data, size_t len)
+{
+	if (s->f->slow && !s->refused_once && ++s->f->writes % s->f->slow == 0) {
+		s->refused_once = s->waits = true;
+		return -EAGAIN;
+	}
+	s->refused_once = false;
+	if (len) {
+		s->data = realloc(s->data, s->len + len);
+		memcpy(s->data + s->len, data, len);
+	}
+	s->len += len;
+	return 0;
+}
+
+static void send_abort(struct backend_send *s)
+{
+	struct backend_send **p = &s->f->sends;
+
+	while (*p != s)
+		p = &(*p)->next;
+	*p = s->next;
+	free(s->heads);
+	free(s->data);
+	free(s);
+}
+
+static bool same_recipient(const struct recipient *a, const struct recipient *b)
+{
+	return a->kind == b->kind && address_equal(&a->address, &b->address);
+}
+
+static void send_finish(struct backend_send *s, backend_done_cb cb, void *ctx)
+{
+	struct fake *f = s->f;
+
+	for (size_t i = 0; i < s->n; i++) {
+		struct fake_stream *st = calloc(1, sizeof(*st)), **tail = &f->streams;
+
+		st->head = s->heads[i];
+		st->head.stream_size = s->len;
+		st->len = s->len;
+		st->data = malloc(s->len + 1);
+		memcpy(st->data, s->data, s->len);
+		while (*tail)
+			tail = &(*tail)->next;
+		*tail = st;
+		for (struct backend_listener *l = f->listeners; l; l = l->next) {
+			if (same_recipient(&l->to, &st->head.to))
+				l->ready(l->ctx);
+		}
+	}
+	send_abort(s);
+	cb(ctx, 0);
+}
+
+static int do_listen(void *be, const struct address *local, const struct recipient *to,
+		     backend_ready_cb ready, void *ctx, struct backend_listener **out)
+{
+	struct fake *f = be;
+	struct backend_listener *l = calloc(1, sizeof(*l));
+
+	(void)local;
+	l->f = f;
+	l->to = *to;
+	l->ready = ready;
+	l->ctx = ctx;
+	l->next = f->listeners;
+	f->listeners = l;
+	*out = l;
+	ready(ctx);
+	return 0;
+}
+
+static void listen_stop(struct backend_listener *l)
+{
+	struct backend_listener **p = &l->f->listeners;
+
+	while (*p != l)
+		p = &(*p)->next;
+	*p = l->next;
+	free(l);
+}
+
+static int recv_open(struct backend_listener *l, struct letterhead *head,
+		     struct backend_recv **out)
+{
+	for (struct fake_stream *s = l->f->streams; s; s = s->next) {
+		struct backend_recv *r;
+
+		if (s->taken || !same_recipient(&s->head.to, &l->to))
+			continue;
+		r = calloc(1, sizeof(*r));
+		r->f = l->f;
+		r->stream = s;
+		s->taken = true;
+		*head = s->head;
+		*out = r;
+		return 0;
+	}
+	return -EAGAIN;
+}
+
+static ssize_t recv_read(struct backend_recv *r, void *buf, size_t size)
+{
+	size_t left = r->stream->len - r->pos;
+
+	size = size < left ? size : left;
+	memcpy(buf, r->stream->data + r->pos, size);
+	r->pos += size;
+	return (ssize_t)size;
+}
+
+static void recv_close(struct backend_recv *r, bool delivered)
+{
+	struct fake *f = r->f;
+	struct fake_stream *s = r->stream;
+
+	free(r);
+	if (delivered) {
+		stream_free(f, s);
+		return;
+	}
+	s->taken = false;
+	for (struct backend_listener *l = f->listeners; l; l = l->next) {
+		if (same_recipient(&l->to, &s->head.to))
+			l->ready(l->ctx);
+	}
+}
+
+const struct backend_ops fake_ops = {
+	.addr_create = addr_create,
+	.addr_up = addr_up,
+	.addr_down = addr_down,
+	.addr_check = addr_check,
+	.addr_destroy = addr_destroy,
+	.addr_list = addr_list,
+	.peer_list = peer_list,
+	.status = status,
+	.send_open = send_open,
+	.send_write = send_write,
+	.send_finish = send_finish,
+	.send_abort = send_abort,
+	.listen = do_listen,
+	.listen_stop = listen_stop,
+	.recv_open = recv_open,
+	.recv_read = recv_read,
+	.recv_close = recv_close,
+};

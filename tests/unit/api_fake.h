@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * A backend in memory for the client protocol server: addresses, tokens, and
+ * streams that go to local addresses at once. For tests.
+ */
+#ifndef TESTS_API_FAKE_H
+#define TESTS_API_FAKE_H
+
+#include "ratmand/api/backend.h"
+
+struct fake;
+
+extern const struct backend_ops fake_ops;
+
+struct fake *fake_new(void);
+void fake_free(struct fake *f);
+
+/* Every @n-th send_write answers -EAGAIN first and drains at the next fake_turn(). 0 = never. */
+void fake_set_slow(struct fake *f, unsigned int n);
+
+/* Calls the drain callbacks that wait. */
+void fake_turn(struct fake *f);
+
+/* Streams stored and not delivered. */
+size_t fake_waiting(const struct fake *f);
+
+#endif
