@@ -19,22 +19,15 @@
 #include <net/genetlink.h>
 
 /* Remove when the minimum is 6.5: moved out of netdevice.h. */
-#if __has_include(<net/gso.h>)
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 5, 0)
 #include <net/gso.h>
 #endif
 
-/* Remove when the minimum is 6.5: crypto_memneq() moved. */
-#if __has_include(<crypto/utils.h>)
-#include <crypto/utils.h>
-#else
-#include <crypto/algapi.h>
-#endif
-
 /* Remove when the minimum is 6.12: moved out of asm/. */
-#if __has_include(<linux/unaligned.h>)
-#include <linux/unaligned.h>
-#else
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 12, 0)
 #include <asm/unaligned.h>
+#else
+#include <linux/unaligned.h>
 #endif
 
 /* Remove when the minimum is 6.2; stable 6.1 got it late. */
@@ -57,17 +50,18 @@ static inline struct nlattr **ratman_dump_attrs(struct netlink_callback *cb)
 #endif
 }
 
-/* Remove the branches when the minimum is 6.12 and 6.15: feature bits became fields. */
+/* Remove the branches when the minimum is 6.15: feature bits became fields, one of them twice. */
 static inline void ratman_compat_setup(struct net_device *dev)
 {
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 12, 0)
 	dev->features |= NETIF_F_LLTX | NETIF_F_NETNS_LOCAL;
-#elif LINUX_VERSION_CODE < KERNEL_VERSION(6, 15, 0)
-	dev->lltx = true;
-	dev->netns_local = true;
 #else
 	dev->lltx = true;
+#ifdef RATMAN_HAVE_NETNS_IMMUTABLE
 	dev->netns_immutable = true;
+#else
+	dev->netns_local = true;
+#endif
 #endif
 }
 

@@ -3,7 +3,7 @@
 #ifndef RATMAN_FIB_H
 #define RATMAN_FIB_H
 
-#include <linux/in6.h>
+#include <net/ipv6.h>
 #include <linux/rhashtable.h>
 
 #include "neigh.h"

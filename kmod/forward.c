@@ -8,6 +8,8 @@
  * for every frame. Offsets are fixed, so nothing is parsed twice; pointers into
  * a frame are taken anew after every call that may move it.
  */
+#include <crypto/algapi.h>
+
 #include "fib.h"
 #include "forward.h"
 #include "neigh.h"

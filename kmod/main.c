@@ -8,6 +8,7 @@
 #include <linux/module.h>
 #include <linux/random.h>
 #include <linux/rcupdate.h>
+#include <net/rtnetlink.h>
 
 #include "dev.h"
 #include "link.h"

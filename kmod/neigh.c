@@ -83,11 +83,20 @@ struct ratman_neigh *ratman_neigh_find_index(struct ratman_dev *rdev, u32 index)
 	return key && key->index == index ? key->neigh : NULL;
 }
 
-static struct ratman_neigh *ratman_neigh_find(struct ratman_dev *rdev,
-					      const struct ratman_link *link, const u8 *router)
+/**
+ * ratman_neigh_find - a neighbour by what names it
+ * @rdev: mesh device
+ * @link: the link
+ * @router: router address
+ *
+ * Return: the neighbour or NULL.
+ */
+struct ratman_neigh *ratman_neigh_find(struct ratman_dev *rdev, const struct ratman_link *link,
+				       const u8 *router)
 {
 	struct ratman_neigh *neigh;
 
+	lockdep_assert_held(&rdev->lock);
 	list_for_each_entry(neigh, &rdev->neighs, list)
 		if (neigh->link == link && !memcmp(neigh->router, router, RATMAN_ADDR_LEN))
 			return neigh;

@@ -245,6 +245,8 @@ static inline struct ratman_neigh_key *ratman_neigh_tx_key(const struct ratman_n
 	return key;
 }
 
+struct ratman_neigh *ratman_neigh_find(struct ratman_dev *rdev, const struct ratman_link *link,
+				       const u8 *router);
 struct ratman_neigh *ratman_neigh_find_index(struct ratman_dev *rdev, u32 index);
 int ratman_neigh_set(struct ratman_dev *rdev, const struct ratman_neigh_config *config,
 		     struct netlink_ext_ack *extack);

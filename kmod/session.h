@@ -6,7 +6,6 @@
 #ifndef RATMAN_SESSION_H
 #define RATMAN_SESSION_H
 
-#include <linux/in6.h>
 #include <linux/rhashtable.h>
 #include <linux/skbuff.h>
 

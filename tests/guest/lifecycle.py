@@ -92,12 +92,6 @@ def line(n=3):
     return net, traffic
 
 
-def forget(net):
-    for mesh in net.mesh:
-        mesh.nl.close()
-        mesh.ns.close()
-
-
 def leaks():
     """What kmemleak finds of ours; None when the kernel has none"""
     path = '/sys/kernel/debug/kmemleak'
@@ -127,14 +121,7 @@ def unload():
             for name, link in ns.rt.links().items():
                 equal(link.master, 0, 'master of %s' % name)
         check(took < 10 * SLOW, 'rmmod took %.1f s', took)
-        forget(net)
-        _forget_cleanups()
-
-
-def _forget_cleanups():
-    """What a round made is gone; the list of what to clean up must not grow with the rounds."""
-    import ratman
-    ratman._clean()
+        clean_up()
 
 
 @test
@@ -191,8 +178,7 @@ def interface_removed():
         check(until(lambda: len(net.mesh[1].dump('LINK_GET')) == 1), 'the link is still there')
         check(until(lambda: len(net.mesh[1].neighs()) == 1), 'its neighbour is still there')
         traffic.stop()
-        forget(net)
-        _forget_cleanups()
+        clean_up()
     nothing_left()
 
 
@@ -206,8 +192,7 @@ def device_removed():
             equal(link.master, 0, 'master of %s' % link.name)
         refused(net.mesh[i % 3].neighs, code=errno.ENODEV)
         traffic.stop()
-        forget(net)
-        _forget_cleanups()
+        clean_up()
     nothing_left()
 
 
@@ -226,8 +211,7 @@ def namespace_removed():
         name = 'to%d' % (1 + i % 2)
         check(until(lambda: not neighbour.ns.rt.exists(name), 20), 'the other end of its veth is still there')
         traffic.stop()
-        forget(net)
-        _forget_cleanups()
+        clean_up()
     nothing_left()
 
 
@@ -364,8 +348,7 @@ def mixed():
         if rng.randrange(4) == 0:
             unload_and_load()
         traffic.stop()
-        forget(net)
-        _forget_cleanups()
+        clean_up()
     nothing_left()
     unload_and_load()
     nl = Genl()

@@ -112,7 +112,8 @@ def cleanup(f, *args):
     _cleanups.append(functools.partial(f, *args))
 
 
-def _clean():
+def clean_up():
+    """What was made since the last time goes; a test with many rounds calls it itself."""
     problem = None
     while _cleanups:
         try:
@@ -156,7 +157,7 @@ def run_tests():
                 f()
             finally:
                 signal.alarm(0)
-                _clean()
+                clean_up()
         except Skip as e:
             skipped += 1
             note = ' # SKIP %s' % e
@@ -336,6 +337,7 @@ NLM_F_REQUEST, NLM_F_MULTI, NLM_F_ACK, NLM_F_DUMP = 1, 2, 4, 0x300
 NLM_F_REPLACE, NLM_F_EXCL, NLM_F_CREATE = 0x100, 0x200, 0x400
 NLM_F_DUMP_INTR, NLM_F_CAPPED, NLM_F_ACK_TLVS = 0x10, 0x100, 0x200
 NLMSG_NOOP, NLMSG_ERROR, NLMSG_DONE = 1, 2, 3
+SO_RCVBUFFORCE = 33
 SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, NETLINK_CAP_ACK, NETLINK_EXT_ACK = 270, 1, 10, 11
 NLA_F_NESTED, NLA_TYPE = 0x8000, 0x3fff
 
@@ -392,7 +394,10 @@ class Netlink:
         self.sock.bind((0, 0))
         self.sock.setsockopt(SOL_NETLINK, NETLINK_EXT_ACK, 1)
         self.sock.setsockopt(SOL_NETLINK, NETLINK_CAP_ACK, 1)
-        self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
+        try:
+            self.sock.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 4 << 20)
+        except PermissionError:
+            pass
         self.seq = 0
         self.unasked = collections.deque()      # messages that answer nothing: events
         self.interrupted = False
@@ -778,7 +783,7 @@ class Wire:
         self.outgoing = outgoing
         protocol = ETH_P_ALL if outgoing or ethertype is None else ethertype
         self.sock = ns.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
-        self.sock.setsockopt(socket.SOL_SOCKET, 33, 32 << 20)       # SO_RCVBUFFORCE
+        self.sock.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 32 << 20)
         self.sock.bind((name, protocol))
         self.ethertype = ethertype
         self.mac = self.sock.getsockname()[4]
@@ -1323,4 +1328,4 @@ def netem(ns, dev, *args):
         raise Skip('no netem here: ' + done.stderr.strip())
 
 
-atexit.register(_clean)
+atexit.register(clean_up)

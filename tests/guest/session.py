@@ -31,7 +31,7 @@ class Host:
         self.peer = self.peers[0]
         # what comes out of the device, as tcpdump sees it
         self.inner = self.mesh.ns.socket(socket.AF_PACKET, socket.SOCK_DGRAM, 0)
-        self.inner.setsockopt(socket.SOL_SOCKET, 33, 32 << 20)
+        self.inner.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 32 << 20)
         self.inner.bind(('ratman0', ETH_P_ALL))
         for peer in self.peers if install else ():
             peer.install(**kw)

@@ -171,7 +171,7 @@ static int teardown(void **state)
 	(void)state;
 	for (int i = 0; i < ROUTERS; i++) {
 		router_stop(&routers[i]);
-		snprintf(cmd, sizeof(cmd), "rm -rf %s", routers[i].dir);
+		snprintf(cmd, sizeof(cmd), "rm -rf %.63s", routers[i].dir);
 		assert_int_equal(system(cmd), 0);
 	}
 	uv_run(&loop, UV_RUN_NOWAIT);
@@ -184,7 +184,10 @@ static int teardown(void **state)
 
 static uint8_t pattern(uint64_t seed, uint64_t i)
 {
-	return (uint8_t)((i * 2654435761u + seed * 40503u) >> 11);
+	uint64_t x = (i / 8 + (seed << 40)) * 0x9e3779b97f4a7c15u;
+
+	x = (x ^ x >> 31) * 0xbf58476d1ce4e5b9u;
+	return (uint8_t)((x ^ x >> 27) >> 8 * (i % 8));
 }
 
 struct sending {
@@ -556,11 +559,11 @@ static void test_receiver_restarts(void **state)
 	listen_on(b);
 	expect_streams(b, 1);
 	expect_content(b, 16u << 20, 9);
-	/* 513 leaves and two inner nodes; what was on its way when it broke is sent again. */
+	/* 513 leaves, two inner nodes, a root; what was on its way when it broke is sent again. */
 	sent = flow_stats(a->flow)->blocks_sent;
-	printf("restart: %llu blocks sent for 515, received %llu\n", (unsigned long long)sent,
+	printf("restart: %llu blocks sent for 516, received %llu\n", (unsigned long long)sent,
 	       (unsigned long long)(b->received_before + flow_stats(b->flow)->blocks_received));
-	assert_true(b->received_before + flow_stats(b->flow)->blocks_received <= 515);
+	assert_true(sent <= 516 + 516 / 20);
 	expect_clean(a);
 	expect_clean(b);
 }
@@ -699,10 +702,11 @@ static void proxy_start(struct proxy *p, struct router *r)
 static void test_cuts(void **state)
 {
 	struct router *a = &routers[0], *b = &routers[1];
-	struct proxy proxy = { .budget = 1000000, .max_cuts = 8 };
+	static struct proxy proxy;
 	uint64_t sent;
 
 	(void)state;
+	proxy = (struct proxy){ .budget = 1000000, .max_cuts = 8 };
 	proxy_start(&proxy, b);
 	router_start(a, true);
 	router_start(b, true);
@@ -711,10 +715,10 @@ static void test_cuts(void **state)
 	expect_streams(b, 1);
 	expect_content(b, 16u << 20, 4);
 	sent = flow_stats(b->flow)->blocks_received;
-	printf("cuts: %u, received %llu of 515 blocks, sent %llu\n", proxy.cuts,
+	printf("cuts: %u, received %llu of 516 blocks, sent %llu\n", proxy.cuts,
 	       (unsigned long long)sent, (unsigned long long)flow_stats(a->flow)->blocks_sent);
 	assert_true(proxy.cuts >= 4);
-	assert_int_equal(sent, 515);
+	assert_int_equal(sent, 516);
 	assert_int_equal(flow_stats(b->flow)->blocks_rejected, 0);
 	expect_clean(a);
 	expect_clean(b);
@@ -725,9 +729,10 @@ static void test_cuts(void **state)
 static void test_lost_receipt(void **state)
 {
 	struct router *a = &routers[0], *b = &routers[1];
-	struct proxy proxy = { .drop_receipt = true, .max_cuts = 3 };
+	static struct proxy proxy;
 
 	(void)state;
+	proxy = (struct proxy){ .drop_receipt = true, .max_cuts = 3 };
 	proxy_start(&proxy, b);
 	router_start(a, true);
 	router_start(b, true);
@@ -760,8 +765,11 @@ static int hostile_connect(struct router *r)
 static void hostile_send(int fd, const void *data, size_t len)
 {
 	assert_int_equal(send(fd, data, len, MSG_NOSIGNAL), (ssize_t)len);
-	for (int i = 0; i < 20; i++)
+	/* The kernel may hand the bytes over a little later. */
+	for (int i = 0; i < 20; i++) {
+		usleep(200);
 		uv_run(&loop, UV_RUN_NOWAIT);
+	}
 }
 
 /* True when the other side has closed. */

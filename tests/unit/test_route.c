@@ -1018,6 +1018,27 @@ static void our_restart(void **state)
 	teardown((void **)&v);
 }
 
+/* A neighbour went while we were away: the kernel must not keep it as a next hop. */
+static void restore_without_a_lost_hop(void **state)
+{
+	const struct route_hop hops[2] = { { 1, 40 }, { 0, 50 } };
+	struct world *w = world_new(NULL);
+
+	(void)state;
+	route_neigh_up(w->core, w->now, 0, 10, 0);
+	assert_int_equal(route_restore(w->core, w->now, &w->key[0].address, 5, 41, hops, 2), 0);
+	assert_int_equal(w->installs, 1);
+	assert_int_equal(w->n_hops, 1);
+	assert_int_equal(w->hops[0].neigh, 0);
+	assert_int_equal(route_restore(w->core, w->now, &w->key[0].address, 5, 41, hops, 2),
+			 -EEXIST);
+	assert_int_equal(route_restore(w->core, w->now, &w->key[1].address, 5, 41, hops, 1), 0);
+	assert_int_equal(w->uninstalls, 1);
+	assert_int_equal(route_restore(w->core, w->now, &w->key[2].address, 5, 0, hops, 1),
+			 -EINVAL);
+	teardown((void **)&w);
+}
+
 static void new_address_waits_while_old_promises_may_be_held(void **state)
 {
 	struct world *w;
@@ -1239,7 +1260,7 @@ int main(void)
 		T(request_reaches_the_origin), T(request_is_passed_on_once), T(own_address_rules),
 		T(lifetime_ends), T(stable_is_silent), T(wrong_digest_causes_resync),
 		T(digests_agree), T(neighbour_restarts_gracefully), T(neighbour_reboots),
-		T(our_restart), T(new_address_waits_while_old_promises_may_be_held),
+		T(our_restart), T(restore_without_a_lost_hop), T(new_address_waits_while_old_promises_may_be_held),
 		T(quota_belongs_to_the_neighbour), T(signature_budget), T(flood_is_bounded),
 		T(sending_is_paced), T(changes_collapse), T(cookies), T(listing_is_sorted),
 		T(too_many_neighbours),

@@ -108,7 +108,7 @@ static const struct option common_options[] = {
 	{ NULL, 0, NULL, 0 },
 };
 
-#define user_error(...) (print_error(&opt.style, PROGRAM, EXIT_USER, __VA_ARGS__), EXIT_USER)
+#define user_error(...) (print_failure(&opt.style, PROGRAM, EXIT_USER, __VA_ARGS__), EXIT_USER)
 
 static int usage_hint(void)
 {
@@ -441,15 +441,18 @@ struct sink {
 static void name_in_directory(const struct ratman_letterhead *head, char *out, size_t size)
 {
 	char from[ADDRESS_TEXT_LEN], when[32];
+	size_t dir_len = strlen(opt.output);
 	time_t now = time(NULL);
 	struct tm tm;
 
 	id_text(&head->from, from);
 	gmtime_r(&now, &tm);
 	strftime(when, sizeof(when), "%Y%m%dT%H%M%SZ", &tm);
-	snprintf(out, size, "%s/%s-%.4s", opt.output, when, from);
+	while (dir_len > 1 && opt.output[dir_len - 1] == '/')
+		dir_len--;
+	snprintf(out, size, "%.*s/%s-%.4s", (int)dir_len, opt.output, when, from);
 	for (unsigned int k = 2; !access(out, F_OK) && k < 10000; k++)
-		snprintf(out, size, "%s/%s-%.4s-%u", opt.output, when, from, k);
+		snprintf(out, size, "%.*s/%s-%.4s-%u", (int)dir_len, opt.output, when, from, k);
 }
 
 static bool output_is_directory(void)
@@ -633,10 +636,10 @@ static const struct command *find_command(const char *word)
 	}
 	meant = suggest_nearest(word, names, N_COMMANDS);
 	if (meant)
-		print_error(&opt.style, PROGRAM, EXIT_USER, "no command '%s'; did you mean '%s'?",
+		print_failure(&opt.style, PROGRAM, EXIT_USER, "no command '%s'; did you mean '%s'?",
 			    word, meant);
 	else
-		print_error(&opt.style, PROGRAM, EXIT_USER, "no command '%s'", word);
+		print_failure(&opt.style, PROGRAM, EXIT_USER, "no command '%s'", word);
 	usage_hint();
 	return NULL;
 }

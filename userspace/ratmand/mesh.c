@@ -52,8 +52,6 @@ int mesh_announce(struct mesh *mesh, const struct mesh_local *local, uint64_t at
 			   flags & RECORD_WITHDRAWN ? TOMBSTONE_S : RECORD_LIFETIME_S, flags);
 	if (!err)
 		err = route_local_add(mesh->routes, clock_ms(), record);
-	if (err)
-		log_warn("mesh: cannot announce an address: %s", strerror(-err));
 	return err;
 }
 
@@ -66,7 +64,10 @@ static void tell_reached(void *ctx, const struct address *peer)
 	mesh->ops->reachable(mesh->ctx, peer);
 }
 
-/* Tells who got a route since the last time; the cores are not running now. */
+/*
+ * Tells who got a route since the last time; the cores are not running now. The
+ * op must not change the mesh.
+ */
 static void flush_reached(struct mesh *mesh)
 {
 	bool many = mesh->reached_many;
@@ -156,6 +157,9 @@ static void leave_kernel(struct mesh *mesh)
 	kern_close(mesh->kern);
 	mesh->kern = NULL;
 	memset(mesh->neighs, 0, sizeof(mesh->neighs));
+	for (size_t i = 0; i < mesh->n_locals; i++)
+		mesh->locals[i].installed = mesh->locals[i].announced = false;
+	mesh->n_left_out = 0;
 	mesh->n_reached = 0;
 	mesh->reached_many = false;
 }
@@ -173,6 +177,8 @@ static void detach(struct mesh *mesh, const char *why)
 static void on_readable(uv_poll_t *poll, int status, int events)
 {
 	struct mesh *mesh = poll->data;
+	static struct log_gate gate;
+	uint64_t now = clock_ms();
 	int err;
 
 	(void)events;
@@ -181,10 +187,17 @@ static void on_readable(uv_poll_t *poll, int status, int events)
 		return;
 	}
 	err = kern_dispatch(mesh->kern, mesh_on_event, mesh);
-	if (err == -ENOBUFS)
-		log_warn("mesh: the kernel had more events than we could take; some are lost");
-	else if (err == -EBADMSG)
+	if (err == -ENOBUFS) {
+		if (log_gate_open(&gate, now, 4, 60000))
+			log_warn("mesh: the kernel had more events than we could take; some are lost");
+		/* A neighbour or link may have gone unnoticed. All else is repeated. */
+		mesh_measure(mesh, now);
+	} else if (err == -EBADMSG) {
 		log_debug("mesh: an event that is not understood; module and daemon differ");
+	} else if (err) {
+		detach(mesh, "the netlink socket failed");
+		return;
+	}
 	mesh_arm(mesh);
 }
 
@@ -277,8 +290,13 @@ static void attach(struct mesh *mesh)
 		detach(mesh, why);
 		return;
 	}
+	err = uv_poll_init(mesh->loop, &mesh->poll, kern_fd(kern));
+	if (err) {
+		kern_close(kern);
+		detach(mesh, uv_strerror(err));
+		return;
+	}
 	mesh->kern = kern;
-	uv_poll_init(mesh->loop, &mesh->poll, kern_fd(kern));
 	mesh->poll.data = mesh;
 	mesh->poll_open = true;
 	if (!make_cores(mesh, boot_id_number(boot_id))) {
@@ -292,6 +310,8 @@ static void attach(struct mesh *mesh)
 	take_links(mesh);
 	mesh->refreshed_ms = mesh->measured_ms = clock_ms();
 	mesh->off[0] = 0;
+	/* What was restored is not installed again. */
+	mesh->reached_many = true;
 	log_info("mesh: on, device %s", mesh->dev.name);
 	mesh->ops->joined(mesh->ctx);
 	mesh_arm(mesh);
@@ -322,6 +342,8 @@ static void on_housekeeping(uv_timer_t *timer)
 		return;
 	}
 	take_links(mesh);
+	for (size_t i = 0; i < mesh->n_locals; i++)
+		mesh_local_install(mesh, &mesh->locals[i]);
 	if (now - mesh->measured_ms >= MEASURE_MS) {
 		mesh->measured_ms = now;
 		mesh_measure(mesh, now);
@@ -394,6 +416,7 @@ int mesh_local_up(struct mesh *mesh, const struct address *address, const uint8_
 		return -ENOMEM;
 	memcpy(local->secret, secret, crypto_sign_SECRETKEYBYTES);
 	local->address = *address;
+	local->installed = local->announced = false;
 	mesh->n_locals++;
 	if (mesh->kern) {
 		mesh_local_install(mesh, local);
@@ -406,15 +429,21 @@ void mesh_local_down(struct mesh *mesh, const struct address *address)
 {
 	struct mesh_local *local = mesh_local_find(mesh, address);
 	struct in6_addr ip;
+	int err;
 
 	if (!local)
 		return;
 	if (mesh->kern) {
-		mesh_announce(mesh, local, 0, RECORD_WITHDRAWN);
 		session_local_remove(mesh->sessions, address);
 		address_to_ipv6(address, &ip);
 		kern_ip_del(mesh->kern, mesh->dev.ifindex, &ip);
-		kern_addr_del(mesh->kern, mesh->dev.ifindex, address);
+		err = kern_addr_del(mesh->kern, mesh->dev.ifindex, address);
+		if (err && err != -ENOENT)
+			log_warn("mesh: cannot take an address off %s: %s", mesh->dev.name,
+				 kern_why(mesh->kern));
+		/* Without a stamp a retraction must do: it says "no way", not "gone". */
+		if (local->announced && mesh_announce(mesh, local, 0, RECORD_WITHDRAWN))
+			route_local_remove(mesh->routes, clock_ms(), address);
 		mesh_arm(mesh);
 	}
 	sodium_free(local->secret);

@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <sodium.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -34,16 +35,30 @@ static uint16_t link_cost(uint32_t rtt_us, uint32_t loss)
 	return (uint16_t)(cost > 16384 ? 16384 : cost);
 }
 
-static uint32_t neigh_handle(const struct mesh *mesh, const struct mesh_neigh *n)
+/* Lines that a stranger can cause, each kind so often. */
+static bool may_log(struct log_gate *gate)
 {
-	return (uint32_t)(n - mesh->neighs);
+	return log_gate_open(gate, clock_ms(), 8, 60000);
 }
 
-struct mesh_neigh *mesh_neigh_by_index(struct mesh *mesh, uint32_t index)
+static uint32_t neigh_handle(const struct mesh *mesh, const struct mesh_neigh *n)
 {
-	for (size_t i = 0; i < ROUTE_NEIGH_MAX; i++)
-		if (mesh->neighs[i].used && mesh->neighs[i].index == index)
-			return &mesh->neighs[i];
+	return n->generation * ROUTE_NEIGH_MAX + (uint32_t)(n - mesh->neighs);
+}
+
+static const struct mesh_neigh *neigh_by_handle(const struct mesh *mesh, uint32_t handle)
+{
+	return &mesh->neighs[handle % ROUTE_NEIGH_MAX];
+}
+
+static struct mesh_neigh *neigh_by_index(struct mesh *mesh, uint32_t index)
+{
+	for (size_t i = 0; index && i < ROUTE_NEIGH_MAX; i++) {
+		struct mesh_neigh *n = &mesh->neighs[i];
+
+		if (n->used && (n->index == index || n->old_index == index))
+			return n;
+	}
 	return NULL;
 }
 
@@ -58,16 +73,24 @@ static struct mesh_neigh *neigh_find(struct mesh *mesh, uint32_t link, const str
 
 static struct mesh_neigh *neigh_new(struct mesh *mesh, uint32_t link, const struct address *router)
 {
-	for (size_t i = 0; i < ROUTE_NEIGH_MAX; i++) {
-		struct mesh_neigh *n = &mesh->neighs[i];
+	struct mesh_neigh *n = NULL;
+	bool same = false;
 
-		if (n->used)
+	/* Where it was before, else where nobody was, else anywhere. */
+	for (size_t i = 0; i < ROUTE_NEIGH_MAX && !same; i++) {
+		struct mesh_neigh *free = &mesh->neighs[i];
+
+		if (free->used)
 			continue;
-		*n = (struct mesh_neigh){ .used = true, .link = link, .router = *router,
-					  .cost = COST_BASE };
-		return n;
+		same = free->link == link && address_equal(&free->router, router);
+		if (!n || same || (!free->link && n->link))
+			n = free;
 	}
-	return NULL;
+	if (!n)
+		return NULL;
+	*n = (struct mesh_neigh){ .used = true, .generation = n->generation + !same, .link = link,
+				  .router = *router, .cost = COST_BASE };
+	return n;
 }
 
 static void neigh_alive(struct mesh *mesh, struct mesh_neigh *n)
@@ -92,6 +115,7 @@ static void neigh_forget(struct mesh *mesh, struct mesh_neigh *n)
 	neigh_dead(mesh, n);
 	linkauth_gone(mesh->linkauth, clock_ms(), n->link, &n->router);
 	n->used = false;
+	n->index = n->old_index = 0;
 }
 
 /* Linkauth: frames and keys. */
@@ -124,8 +148,24 @@ static uint64_t get_boot_id(const uint8_t in[8])
 	return number;
 }
 
+/* linkauth holds it for a neighbour until mesh_measure() says otherwise. */
+static void leave_out(struct mesh *mesh, uint32_t link, const struct address *router)
+{
+	static struct log_gate gate;
+
+	if (may_log(&gate))
+		log_warn("mesh: more than %d neighbours; one is left out", ROUTE_NEIGH_MAX);
+	for (size_t i = 0; i < mesh->n_left_out; i++)
+		if (mesh->left_out[i].link == link &&
+		    address_equal(&mesh->left_out[i].router, router))
+			return;
+	if (mesh->n_left_out < sizeof(mesh->left_out) / sizeof(mesh->left_out[0]))
+		mesh->left_out[mesh->n_left_out++] = (struct mesh_left_out){ link, *router };
+}
+
 static void neigh_established(void *ctx, const struct linkauth_neigh *ln)
 {
+	static struct log_gate gate, refused;
 	struct mesh *mesh = ctx;
 	struct mesh_neigh *n = neigh_find(mesh, ln->ifindex, &ln->router);
 	struct kern_neigh kn = {
@@ -141,7 +181,7 @@ static void neigh_established(void *ctx, const struct linkauth_neigh *ln)
 	if (!n)
 		n = neigh_new(mesh, ln->ifindex, &ln->router);
 	if (!n) {
-		log_warn("mesh: more than %d neighbours; one is left out", ROUTE_NEIGH_MAX);
+		leave_out(mesh, ln->ifindex, &ln->router);
 		return;
 	}
 	memcpy(kn.lladdr, ln->mac, sizeof(kn.lladdr));
@@ -151,13 +191,20 @@ static void neigh_established(void *ctx, const struct linkauth_neigh *ln)
 	err = kern_neigh_set(mesh->kern, mesh->dev.ifindex, &kn);
 	sodium_memzero(&kn, sizeof(kn));
 	if (err) {
-		log_warn("mesh: the kernel refuses a neighbour: %s", kern_why(mesh->kern));
-		if (!n->alive)
-			n->used = false;
+		/* A new one stays, dead, until mesh_measure() finds that the kernel lacks it. */
+		if (may_log(&refused))
+			log_warn("mesh: the kernel refuses a neighbour: %s", kern_why(mesh->kern));
 		return;
 	}
+	if (may_log(&gate))
+		log_info("mesh: neighbour %.9s… on link %u", address_format(&ln->router, text),
+			 ln->ifindex);
+	n->old_index = n->index;
 	n->index = ln->local_index;
-	log_info("mesh: neighbour %.9s… on link %u", address_format(&ln->router, text), ln->ifindex);
+	/* It has started anew and lost what it had: so must the routing core. */
+	if (n->boot_id != ln->boot_id)
+		neigh_dead(mesh, n);
+	n->boot_id = ln->boot_id;
 	neigh_alive(mesh, n);
 }
 
@@ -206,12 +253,13 @@ static void session_installed(void *ctx, const struct session_keys *keys)
 		.initiator = keys->initiator,
 		.contact = is_contact(mesh, &keys->peer),
 	};
+	static struct log_gate gate;
 
 	address_to_ipv6(&s.local, &s.local_ipv6);
 	address_to_ipv6(&s.peer, &s.peer_ipv6);
 	memcpy(s.rx_key, keys->rx_key, sizeof(s.rx_key));
 	memcpy(s.tx_key, keys->tx_key, sizeof(s.tx_key));
-	if (kern_session_set(mesh->kern, mesh->dev.ifindex, &s))
+	if (kern_session_set(mesh->kern, mesh->dev.ifindex, &s) && may_log(&gate))
 		log_warn("mesh: the kernel refuses a session: %s", kern_why(mesh->kern));
 	sodium_memzero(&s, sizeof(s));
 }
@@ -244,7 +292,7 @@ const struct session_ops mesh_session_ops = {
 static void send_control(void *ctx, uint32_t handle, const uint8_t *bytes, size_t len)
 {
 	struct mesh *mesh = ctx;
-	const struct mesh_neigh *n = &mesh->neighs[handle];
+	const struct mesh_neigh *n = neigh_by_handle(mesh, handle);
 	struct kern_frame f = {
 		.type = RATMAN_CONTROL, .neigh = n->index, .body = bytes, .len = len,
 	};
@@ -259,7 +307,7 @@ static void fill_route(const struct mesh *mesh, const struct address *dest,
 	out->dest = *dest;
 	address_to_ipv6(dest, &out->ipv6);
 	for (size_t i = 0; i < n && i < RATMAN_ROUTE_HOPS_MAX; i++) {
-		out->hops[i].neigh = mesh->neighs[hops[i].neigh].index;
+		out->hops[i].neigh = neigh_by_handle(mesh, hops[i].neigh)->index;
 		out->hops[i].metric = hops[i].metric;
 		out->n_hops = i + 1;
 	}
@@ -271,11 +319,12 @@ static void route_install(void *ctx, const struct address *dest, const struct ro
 {
 	struct mesh *mesh = ctx;
 	struct kern_route r = { 0 };
+	static struct log_gate gate;
 
 	fill_route(mesh, dest, hops, n, &r);
 	memcpy(r.cookie, cookie, cookie_len);
 	r.cookie_len = cookie_len;
-	if (kern_route_set(mesh->kern, mesh->dev.ifindex, &r))
+	if (kern_route_set(mesh->kern, mesh->dev.ifindex, &r) && may_log(&gate))
 		log_warn("mesh: the kernel refuses a route: %s", kern_why(mesh->kern));
 	if (mesh->n_reached < sizeof(mesh->reached) / sizeof(mesh->reached[0]))
 		mesh->reached[mesh->n_reached++] = *dest;
@@ -287,8 +336,9 @@ static void route_uninstall(void *ctx, const struct address *dest)
 {
 	struct mesh *mesh = ctx;
 	int err = kern_route_del(mesh->kern, mesh->dev.ifindex, dest);
+	static struct log_gate gate;
 
-	if (err && err != -ENOENT)
+	if (err && err != -ENOENT && may_log(&gate))
 		log_warn("mesh: cannot remove a route: %s", kern_why(mesh->kern));
 }
 
@@ -311,8 +361,8 @@ static void route_want(void *ctx, const struct address *address, uint64_t sequen
 	struct mesh *mesh = ctx;
 	const struct mesh_local *local = mesh_local_find(mesh, address);
 
-	if (local)
-		mesh_announce(mesh, local, sequence, 0);
+	if (local && mesh_announce(mesh, local, sequence, 0))
+		log_warn("mesh: cannot renew the announcement of an address");
 }
 
 const struct route_ops mesh_route_ops = {
@@ -335,7 +385,7 @@ static void on_frame(struct mesh *mesh, const struct kern_frame *f, uint64_t now
 		linkauth_input(mesh->linkauth, now, f->link, f->lladdr, f->body, f->len);
 		break;
 	case RATMAN_CONTROL:
-		n = mesh_neigh_by_index(mesh, f->neigh);
+		n = neigh_by_index(mesh, f->neigh);
 		if (n)
 			route_input(mesh->routes, now, neigh_handle(mesh, n), f->body, f->len);
 		break;
@@ -363,7 +413,9 @@ static void on_neigh(struct mesh *mesh, const struct kern_neigh *kn)
 		neigh_dead(mesh, n);
 		break;
 	case RATMAN_NEIGH_REMOVED:
-		neigh_forget(mesh, n);
+		/* Under another index it is old news: since then we have set it again. */
+		if (!kn->index || kn->index == n->index)
+			neigh_forget(mesh, n);
 		break;
 	}
 }
@@ -407,11 +459,69 @@ void mesh_on_event(void *ctx, const struct kern_event *ev)
 	}
 }
 
-/* What the kernel still has. */
+/*
+ * What the kernel still has. A dump is read to its end before anything is done
+ * about it: a request in the middle would take the dump's answers for its own.
+ */
 
-static void restore_neigh(void *ctx, const struct kern_neigh *kn)
+struct list {
+	void *items;
+	size_t n, cap;
+	bool no_memory;
+};
+
+static void list_add(struct list *list, const void *item, size_t size)
 {
-	struct mesh *mesh = ctx;
+	if (list->n == list->cap) {
+		size_t cap = list->cap ? list->cap * 2 : 16;
+		void *items = realloc(list->items, cap * size);
+
+		if (!items) {
+			list->no_memory = true;
+			return;
+		}
+		list->items = items;
+		list->cap = cap;
+	}
+	memcpy((uint8_t *)list->items + list->n++ * size, item, size);
+}
+
+static void keep_neigh(void *ctx, const struct kern_neigh *kn)
+{
+	list_add(ctx, kn, sizeof(*kn));
+}
+
+/* 0 and every neighbour of the kernel, to be freed; or a negative errno. */
+static int read_neighs(struct mesh *mesh, struct list *out)
+{
+	int err;
+
+	*out = (struct list){ 0 };
+	err = kern_neighs(mesh->kern, mesh->dev.ifindex, keep_neigh, out);
+	if (!err && out->no_memory)
+		err = -ENOMEM;
+	if (err)
+		free(out->items);
+	return err;
+}
+
+/* May a neighbour of the daemon before be one of ours? The configuration may have changed. */
+static bool may_keep(const struct mesh *mesh, const struct kern_neigh *kn)
+{
+	const struct config *c = mesh->config;
+
+	if (!address_equal(&mesh->dev.router, &mesh->router))
+		return false;
+	if (!c->closed || !c->n_members)
+		return true;
+	for (size_t i = 0; i < c->n_members; i++)
+		if (address_equal(&c->members[i], &kn->router))
+			return true;
+	return false;
+}
+
+static bool restore_neigh(struct mesh *mesh, const struct kern_neigh *kn)
+{
 	struct linkauth_neigh ln = {
 		.ifindex = kn->link,
 		.router = kn->router,
@@ -422,38 +532,93 @@ static void restore_neigh(void *ctx, const struct kern_neigh *kn)
 	struct mesh_neigh *n;
 
 	memcpy(ln.mac, kn->lladdr, sizeof(ln.mac));
-	if (linkauth_restore(mesh->linkauth, clock_ms(), &ln, kn->age_ms))
-		return;
+	if (!may_keep(mesh, kn) || linkauth_restore(mesh->linkauth, clock_ms(), &ln, kn->age_ms))
+		return false;
 	n = neigh_new(mesh, kn->link, &kn->router);
-	if (!n)
-		return;
+	if (!n) {
+		linkauth_gone(mesh->linkauth, clock_ms(), kn->link, &kn->router);
+		return false;
+	}
 	n->index = kn->index;
+	n->boot_id = ln.boot_id;
 	n->cost = link_cost(kn->rtt_us, kn->loss);
 	n->dead_since_ms = clock_ms();
 	if (kn->state == RATMAN_NEIGH_ALIVE)
 		neigh_alive(mesh, n);
+	return true;
 }
 
-static void restore_route(void *ctx, const struct kern_route *kr)
+static int restore_neighs(struct mesh *mesh)
 {
-	struct mesh *mesh = ctx;
-	struct route_hop hops[RATMAN_ROUTE_HOPS_MAX];
+	struct list list;
+	int err = read_neighs(mesh, &list);
+	struct kern_neigh *neighs = list.items;
+
+	if (err)
+		return err;
+	for (size_t i = 0; i < list.n; i++)
+		if (!restore_neigh(mesh, &neighs[i]))
+			kern_neigh_del(mesh->kern, mesh->dev.ifindex, neighs[i].link,
+				       &neighs[i].router);
+	free(list.items);
+	return 0;
+}
+
+/* A route of ours in the kernel; there may be a million. */
+struct kept_route {
+	struct address dest;
 	struct route_cookie cookie;
-	size_t n = 0;
+	uint32_t index[RATMAN_ROUTE_HOPS_MAX];
+	uint16_t metric[RATMAN_ROUTE_HOPS_MAX];
+	uint8_t n_hops;
+};
+
+static void keep_route(void *ctx, const struct kern_route *kr)
+{
+	struct kept_route r = { .dest = kr->dest, .n_hops = (uint8_t)kr->n_hops };
 
 	/* A route set by hand has no cookie of ours: leave it alone. */
-	if (route_cookie_decode(kr->cookie, kr->cookie_len, &cookie))
+	if (route_cookie_decode(kr->cookie, kr->cookie_len, &r.cookie))
 		return;
 	for (size_t i = 0; i < kr->n_hops; i++) {
-		const struct mesh_neigh *neigh = mesh_neigh_by_index(mesh, kr->hops[i].neigh);
+		r.index[i] = kr->hops[i].neigh;
+		r.metric[i] = (uint16_t)kr->hops[i].metric;
+	}
+	list_add(ctx, &r, sizeof(r));
+}
+
+static void restore_route(struct mesh *mesh, const struct kept_route *kr)
+{
+	struct route_hop hops[RATMAN_ROUTE_HOPS_MAX];
+	size_t n = 0;
+
+	for (size_t i = 0; i < kr->n_hops; i++) {
+		const struct mesh_neigh *neigh = neigh_by_index(mesh, kr->index[i]);
 
 		if (!neigh)
 			continue;
 		hops[n].neigh = neigh_handle(mesh, neigh);
-		hops[n].metric = (uint16_t)kr->hops[i].metric;
+		hops[n].metric = kr->metric[i];
 		n++;
 	}
-	route_restore(mesh->routes, clock_ms(), &kr->dest, cookie.sequence, cookie.metric, hops, n);
+	/* What the routing core does not know it would never remove. */
+	if (route_restore(mesh->routes, clock_ms(), &kr->dest, kr->cookie.sequence,
+			  kr->cookie.metric, hops, n))
+		kern_route_del(mesh->kern, mesh->dev.ifindex, &kr->dest);
+}
+
+static int restore_routes(struct mesh *mesh)
+{
+	struct list list = { 0 };
+	int err = kern_routes(mesh->kern, mesh->dev.ifindex, keep_route, &list);
+	const struct kept_route *routes = list.items;
+
+	if (!err && list.no_memory)
+		err = -ENOMEM;
+	for (size_t i = 0; !err && i < list.n; i++)
+		restore_route(mesh, &routes[i]);
+	free(list.items);
+	return err;
 }
 
 static void restore_session(void *ctx, const struct kern_session *ks)
@@ -502,38 +667,41 @@ static void remove_orphans(struct mesh *mesh)
 
 void mesh_restore(struct mesh *mesh)
 {
-	uint32_t dev = mesh->dev.ifindex;
-
-	if (kern_neighs(mesh->kern, dev, restore_neigh, mesh) ||
-	    kern_routes(mesh->kern, dev, restore_route, mesh) ||
-	    kern_sessions(mesh->kern, dev, restore_session, mesh))
+	if (restore_neighs(mesh) || restore_routes(mesh) ||
+	    kern_sessions(mesh->kern, mesh->dev.ifindex, restore_session, mesh))
 		log_warn("mesh: cannot read the kernel's state: %s", kern_why(mesh->kern));
 	remove_orphans(mesh);
 }
 
-void mesh_local_install(struct mesh *mesh, const struct mesh_local *local)
+/* Puts @local on the device and announces it, as far as that is not done yet. */
+void mesh_local_install(struct mesh *mesh, struct mesh_local *local)
 {
 	struct kern_addr ka = { .address = local->address, .policy = mesh->config->inbound };
+	static struct log_gate gate;
 
+	if (local->announced)
+		return;
 	address_to_ipv6(&ka.address, &ka.ipv6);
-	if (kern_addr_set(mesh->kern, mesh->dev.ifindex, &ka) ||
-	    kern_ip_add(mesh->kern, mesh->dev.ifindex, &ka.ipv6))
-		log_warn("mesh: cannot put an address on %s: %s", mesh->dev.name,
-			 kern_why(mesh->kern));
+	if (!local->installed) {
+		local->installed = !kern_addr_set(mesh->kern, mesh->dev.ifindex, &ka) &&
+				   !kern_ip_add(mesh->kern, mesh->dev.ifindex, &ka.ipv6);
+		if (!local->installed && may_log(&gate))
+			log_warn("mesh: cannot put an address on %s, trying again: %s",
+				 mesh->dev.name, kern_why(mesh->kern));
+	}
+	if (!local->installed)
+		return;
 	if (session_local_add(mesh->sessions, &local->address, local->secret))
 		log_warn("mesh: no room for the sessions of an address");
-	mesh_announce(mesh, local, 0, 0);
+	local->announced = !mesh_announce(mesh, local, 0, 0);
+	if (!local->announced && may_log(&gate))
+		log_warn("mesh: cannot announce an address, trying again");
 }
 
-static void measure_neigh(void *ctx, const struct kern_neigh *kn)
+static void measure_neigh(struct mesh *mesh, struct mesh_neigh *n, const struct kern_neigh *kn)
 {
-	struct mesh *mesh = ctx;
-	struct mesh_neigh *n = neigh_find(mesh, kn->link, &kn->router);
 	uint16_t cost = link_cost(kn->rtt_us, kn->loss);
 
-	if (!n)
-		return;
-	/* Events may have been lost: the kernel's word counts. */
 	if (kn->state == RATMAN_NEIGH_ALIVE)
 		neigh_alive(mesh, n);
 	else
@@ -545,16 +713,41 @@ static void measure_neigh(void *ctx, const struct kern_neigh *kn)
 	}
 }
 
+/* Events may have been lost: the kernel's word counts, and who is not in it is none. */
 void mesh_measure(struct mesh *mesh, uint64_t now)
 {
-	kern_neighs(mesh->kern, mesh->dev.ifindex, measure_neigh, mesh);
+	bool there[ROUTE_NEIGH_MAX] = { false };
+	const struct kern_neigh *neighs;
+	struct list list;
+	bool room = false;
+
+	if (read_neighs(mesh, &list))
+		return;
+	neighs = list.items;
+	for (size_t i = 0; i < list.n; i++) {
+		struct mesh_neigh *n = neigh_find(mesh, neighs[i].link, &neighs[i].router);
+
+		if (!n)
+			continue;
+		there[n - mesh->neighs] = true;
+		measure_neigh(mesh, n, &neighs[i]);
+	}
+	free(list.items);
 	for (size_t i = 0; i < ROUTE_NEIGH_MAX; i++) {
 		struct mesh_neigh *n = &mesh->neighs[i];
 
-		if (!n->used || n->alive || now - n->dead_since_ms < DEAD_REMOVE_MS)
-			continue;
-		kern_neigh_del(mesh->kern, mesh->dev.ifindex, n->link, &n->router);
-		neigh_forget(mesh, n);
+		if (n->used && !there[i]) {
+			neigh_forget(mesh, n);
+		} else if (n->used && !n->alive && now - n->dead_since_ms >= DEAD_REMOVE_MS) {
+			kern_neigh_del(mesh->kern, mesh->dev.ifindex, n->link, &n->router);
+			neigh_forget(mesh, n);
+		}
+		room |= !n->used;
+	}
+	for (; room && mesh->n_left_out; mesh->n_left_out--) {
+		const struct mesh_left_out *l = &mesh->left_out[mesh->n_left_out - 1];
+
+		linkauth_gone(mesh->linkauth, now, l->link, &l->router);
 	}
 }
 

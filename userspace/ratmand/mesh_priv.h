@@ -12,13 +12,20 @@
 #include "ratmand/session/linkauth.h"
 #include "ratmand/session/session.h"
 
-/* A keyed neighbour; the slot's number is the routing core's handle. */
+/*
+ * A keyed neighbour. The routing core's handle is the slot's number plus
+ * ROUTE_NEIGH_MAX * generation: another one for another neighbour in the same slot,
+ * so that nobody inherits quotas; the same for one that comes back.
+ */
 struct mesh_neigh {
 	bool used;
 	bool alive;
+	uint32_t generation;
 	uint32_t link;
 	struct address router;
-	uint32_t index;			/* kernel's name for it: our current index */
+	uint64_t boot_id;
+	uint32_t index;			/* kernel's name for it: our current index, 0: none yet */
+	uint32_t old_index;		/* before the last renewal: frames still come under it */
 	uint16_t cost;
 	uint64_t dead_since_ms;
 };
@@ -26,6 +33,14 @@ struct mesh_neigh {
 struct mesh_local {
 	struct address address;
 	uint8_t *secret;		/* sodium_malloc, 64 bytes */
+	bool installed;			/* on the device */
+	bool announced;
+};
+
+/* An authenticated neighbour there was no slot for. */
+struct mesh_left_out {
+	uint32_t link;
+	struct address router;
 };
 
 struct mesh {
@@ -46,6 +61,8 @@ struct mesh {
 	struct session_mgr *sessions;
 	struct route_core *routes;
 	struct mesh_neigh neighs[ROUTE_NEIGH_MAX];
+	struct mesh_left_out left_out[64];	/* asked in again when a slot is free */
+	size_t n_left_out;
 	struct address reached[64];	/* told to ops->reachable by mesh_arm(), outside the core */
 	size_t n_reached;
 	bool reached_many;		/* more than that: tell all */
@@ -67,7 +84,6 @@ int mesh_announce(struct mesh *mesh, const struct mesh_local *local, uint64_t at
 void mesh_arm(struct mesh *mesh);
 
 /* mesh_kern.c */
-struct mesh_neigh *mesh_neigh_by_index(struct mesh *mesh, uint32_t index);
 extern const struct linkauth_ops mesh_linkauth_ops;
 extern const struct session_ops mesh_session_ops;
 extern const struct route_ops mesh_route_ops;
@@ -75,6 +91,6 @@ void mesh_on_event(void *ctx, const struct kern_event *event);
 void mesh_restore(struct mesh *mesh);
 void mesh_measure(struct mesh *mesh, uint64_t now);
 void mesh_refresh_routes(struct mesh *mesh, uint64_t now);
-void mesh_local_install(struct mesh *mesh, const struct mesh_local *local);
+void mesh_local_install(struct mesh *mesh, struct mesh_local *local);
 
 #endif

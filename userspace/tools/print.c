@@ -355,7 +355,7 @@ int print_ok(FILE *f, const struct print_style *style)
 	return finish(f);
 }
 
-void print_error(const struct print_style *style, const char *program, int code,
+void print_failure(const struct print_style *style, const char *program, int code,
 		 const char *format, ...)
 {
 	char text[1024];

@@ -60,12 +60,12 @@ enum exit_code report_failure(const struct print_style *style, const char *progr
 	if (!bind)
 		bind = RATMAN_DEFAULT_BIND;
 	if (err == RATMAN_EUNREACHABLE)
-		print_error(style, program, code, "cannot reach ratmand on %s. %s", bind, next);
+		print_failure(style, program, code, "cannot reach ratmand on %s. %s", bind, next);
 	else if (err == -EINVAL && !r)
-		print_error(style, program, code,
+		print_failure(style, program, code,
 			    "'%s' is no address to connect to: expected IP:PORT or [IP6]:PORT", bind);
 	else
-		print_error(style, program, code, "%s: %s%s%s", what,
+		print_failure(style, program, code, "%s: %s%s%s", what,
 			    *said ? said : ratman_strerror(err), next ? ". " : "", next ? next : "");
 	return code;
 }

@@ -153,8 +153,9 @@ static void on_turn(uv_timer_t *timer)
 			more = true;
 		lane_offer(fl);
 	}
+	/* Not 0: libuv before 1.45 would run it again before any input. */
 	if (more)
-		uv_timer_start(timer, on_turn, 0, 0);
+		uv_timer_start(timer, on_turn, 1, 0);
 }
 
 static uint64_t wall_s(void)

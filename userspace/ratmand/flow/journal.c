@@ -243,7 +243,8 @@ static void on_timer(uv_timer_t *timer)
 {
 	struct journal *j = timer->data;
 	struct victim *v = j->victims;
-	uint64_t pause = 0;
+	/* Not 0: libuv before 1.45 would run it again before any input. */
+	uint64_t pause = 1;
 
 	if (store_backlog(j->store) > SWEEP_BACKLOG) {
 		pause = SWEEP_PAUSE_MS;

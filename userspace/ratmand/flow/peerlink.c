@@ -22,7 +22,7 @@
 #define DEAD_MS 15000		/* of silence */
 #define IDLE_MS 60000		/* with nothing to do */
 #define YOUNG_MS 2000		/* a simultaneous connect may still be about */
-#define PROVEN_MS 10000		/* up this long: the next pause is short again */
+#define PROVEN_MS 10000		/* up this long or useful: the next pause is short again */
 #define LISTEN_RETRY_MS 2000
 #define MAX_LINKS 512
 #define MAX_QUEUED (4u << 20)	/* bytes; a peer that makes us write and does not read */
@@ -61,6 +61,7 @@ struct peerlink {
 	struct exchange exchange;
 	void *data;
 	bool outgoing, connected, up, busy, paused, failed, closing;
+	bool useful;			/* something was moved over it */
 	uint64_t opened_at, up_at;
 	uint64_t alive_at;		/* last sign of life */
 	uint64_t used_at;		/* last message either way that was no ping */
@@ -204,7 +205,7 @@ static void link_close(struct peerlink *link)
 	link->pair = NULL;
 	if (pair && pair->link == link) {
 		pair->link = NULL;
-		pair_back_off(p, pair, link->up && now - link->up_at >= PROVEN_MS);
+		pair_back_off(p, pair, link->useful || (link->up && now - link->up_at >= PROVEN_MS));
 	}
 	if (link->up)
 		p->ops->down(p->ctx, link);
@@ -351,7 +352,11 @@ static bool handle_message(struct peerlink *link, const struct exchange_message 
 	}
 	/* An own attempt may still wait for the peer's HELLO: exchange_next() sees to that. */
 	link->used_at = uv_now(p->loop);
-	return p->ops->message(p->ctx, link, m);
+	if (!p->ops->message(p->ctx, link, m))
+		return false;
+	link->useful = link->useful || m->type == EXCHANGE_WANT || m->type == EXCHANGE_BLOCK ||
+		       m->type == EXCHANGE_RECEIPT;
+	return true;
 }
 
 static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)

@@ -13,8 +13,12 @@
 
 /* References asked for at a time for one stream: 2 MiB of large blocks. */
 #define WINDOW 64
-/* Asked for anew when so few are under way, so that the pipe never drains. */
-#define REFILL (WINDOW / 2)
+/*
+ * What a killed daemon has asked for and not yet made durable is sent twice: at
+ * most one block in LOSS_SHARE of the stream, and LOSS_MIN of a short one.
+ */
+#define LOSS_SHARE 25
+#define LOSS_MIN 4
 /* Blocks looked at in one turn of the loop. */
 #define BUDGET 512
 #define MAX_PER_LINK 32
@@ -31,12 +35,25 @@ struct transfer {
 	struct eris_missing missing;
 	uint64_t size;			/* bytes, by the letterhead */
 	uint64_t failures;		/* of the store when it began */
+	uint64_t limit;			/* references asked for plus blocks not durable */
+	uint64_t unsafe;		/* blocks received and not durable */
+	struct safety *safety;		/* the commit that will make some so, or NULL */
 	bool more;			/* the walk is to go on without waiting */
+};
+
+/* A commit under way. */
+struct safety {
+	struct flow *flow;
+	struct transfer *transfer;	/* NULL when it is gone */
+	uint64_t blocks;
 };
 
 static void transfer_free(struct transfer *t)
 {
 	struct flow_link *fl = t->link;
+
+	if (t->safety)
+		t->safety->transfer = NULL;
 
 	DL_DELETE(fl->transfers, t);
 	fl->stray += t->missing.waiting;
@@ -152,13 +169,23 @@ static void complete(struct transfer *t)
 	store_commit(f->store, on_complete_committed, done);
 }
 
+/* How many references may be asked for now. */
+static uint64_t credit(const struct transfer *t)
+{
+	uint64_t used = t->missing.waiting + t->unsafe;
+
+	return used < t->limit ? t->limit - used : 0;
+}
+
 /* Walks on and asks for what turns up. The transfer may be gone afterwards. */
 static void step(struct transfer *t)
 {
 	struct flow_link *fl = t->link;
 	uint8_t refs[EXCHANGE_WANT_MAX][ERIS_REF_LEN];
 	uint8_t frame[EXCHANGE_SMALL_MAX];
-	int n = eris_missing_next(&t->missing, refs, EXCHANGE_WANT_MAX, BUDGET);
+	uint64_t max = credit(t);
+	int n = eris_missing_next(&t->missing, refs, max < EXCHANGE_WANT_MAX ? max :
+				  EXCHANGE_WANT_MAX, BUDGET);
 
 	if (n < 0) {
 		bool damaged = t->missing.tree.fault == ERIS_FAULT_REFERENCE ||
@@ -177,11 +204,60 @@ static void step(struct transfer *t)
 		peerlink_send(fl->peerlink, frame,
 			      exchange_put_want(frame, &t->entry->id, (const void *)refs,
 						(size_t)n));
-	t->more = t->missing.state == ERIS_MISSING_MORE && t->missing.waiting < WINDOW;
+	t->more = t->missing.state == ERIS_MISSING_MORE && t->missing.waiting < WINDOW && credit(t);
 	if (t->missing.state == ERIS_MISSING_COMPLETE)
 		complete(t);
 	else if (t->more)
-		uv_timer_start(&fl->flow->turn, fl->flow->turn.timer_cb, 0, 0);
+		uv_timer_start(&fl->flow->turn, fl->flow->turn.timer_cb, 1, 0);
+}
+
+/* Walks on when there is something to gain: in batches, but never so late that the pipe drains. */
+static void refill(struct transfer *t)
+{
+	uint64_t most = t->limit < WINDOW ? t->limit : WINDOW;
+
+	if (credit(t) && t->missing.waiting <= most / 2)
+		step(t);
+}
+
+static void on_safe(void *ctx, int err);
+
+/* Makes what was received durable, one commit at a time. */
+static void make_safe(struct transfer *t)
+{
+	struct safety *s;
+
+	if (t->safety || !t->unsafe)
+		return;
+	s = malloc(sizeof(*s));
+	if (!s)
+		return;		/* the next block tries again */
+	s->flow = t->link->flow;
+	s->transfer = t;
+	s->blocks = t->unsafe;
+	t->safety = s;
+	flow_expect(s->flow);
+	store_commit(s->flow->store, on_safe, s);
+}
+
+static void on_safe(void *ctx, int err)
+{
+	struct safety *s = ctx;
+	struct flow *f = s->flow;
+	struct transfer *t = s->transfer;
+
+	if (t) {
+		t->safety = NULL;
+		t->unsafe -= s->blocks;
+		if (err) {
+			give_up(t, EXCHANGE_BUSY);
+		} else {
+			make_safe(t);
+			refill(t);
+		}
+	}
+	free(s);
+	flow_settled(f);
 }
 
 bool transfer_turn(struct flow_link *fl)
@@ -236,6 +312,9 @@ static struct transfer *transfer_new(struct flow_link *fl, const struct manifest
 	t->cap = m->cap;
 	t->size = m->head.stream_size;
 	t->failures = store_failures(f->store);
+	t->limit = t->size / t->cap.block_size / LOSS_SHARE;
+	if (t->limit < LOSS_MIN)
+		t->limit = LOSS_MIN;
 	DL_APPEND(fl->transfers, t);
 	fl->n_transfers++;
 	f->n_transfers++;
@@ -359,8 +438,9 @@ bool transfer_block(struct flow_link *fl, const struct exchange_message *m)
 			give_up(t, EXCHANGE_BUSY);
 			continue;
 		}
-		if (t->missing.waiting <= REFILL)
-			step(t);
+		t->unsafe++;
+		make_safe(t);
+		refill(t);
 	}
 	if (!waited && fl->stray) {
 		fl->stray--;

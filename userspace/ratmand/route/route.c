@@ -457,8 +457,11 @@ int route_restore(struct route_core *core, uint64_t now, const struct address *a
 		if (neigh->sweep_at == NEVER)
 			neigh->sweep_at = core->started + STALE_MS;
 	}
-	e->flags |= ENTRY_INSTALLED | ENTRY_UNRESOLVED;
+	e->flags |= ENTRY_UNRESOLVED;
 	core->unresolved++;
+	/* Where a hop is missing now, what the kernel has must be replaced (or removed). */
+	if (e->n_inst == n || e->n_inst == 0)
+		e->flags |= ENTRY_INSTALLED;
 	e->switched_at = now;
 	table_eval(core, now, e);
 	return 0;

@@ -227,7 +227,7 @@ int route_seen(struct route_core *core, uint64_t now, const struct address *addr
 /*
  * After a restart: a route the kernel still has, as it was installed. @sequence
  * and @fd_metric come from its cookie. Hops through handles that are not up are
- * skipped. The route counts as installed and stale: kept until the neighbours have
+ * skipped (and the route installed again without them). It counts as installed and stale: kept until the neighbours have
  * told their tables or 15 s have passed, then replaced or removed. Without this
  * the neighbours drop what they learned from us before the restart at once.
  * Returns 0; -EEXIST when the address is known already; -EINVAL; -ENOSPC; -ENOMEM.

@@ -1,0 +1,436 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * The client protocol server in this process, on a port of its own, with
+ * limits short enough to be met; and libratman against it.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <arpa/inet.h>
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+#include "api_fake.h"
+#include "ratman/ratman.h"
+#include "ratmand/api/server.h"
+#include "ratmand/api/token.h"
+
+static struct daemon {
+	pthread_t thread;
+	uv_loop_t loop;
+	uv_async_t stop;
+	uv_timer_t turn;
+	struct fake *fake;
+	struct api_server *server;
+	struct api_config cfg;
+	struct api_counters last;	/* of the server that ended */
+	char bind[32];
+} d;
+
+static void on_stop(uv_async_t *async)
+{
+	d.last = *api_server_counters(d.server);
+	api_server_free(d.server, NULL, NULL);
+	uv_close((uv_handle_t *)async, NULL);
+	uv_close((uv_handle_t *)&d.turn, NULL);
+}
+
+static void on_turn(uv_timer_t *timer)
+{
+	(void)timer;
+	fake_turn(d.fake);
+}
+
+static void *run(void *arg)
+{
+	uv_run(&d.loop, UV_RUN_DEFAULT);
+	return arg;
+}
+
+static void start(void)
+{
+	char why[128];
+
+	uv_loop_init(&d.loop);
+	uv_async_init(&d.loop, &d.stop, on_stop);
+	uv_timer_init(&d.loop, &d.turn);
+	uv_timer_start(&d.turn, on_turn, 1, 1);
+	d.fake = fake_new();
+	fake_set_slow(d.fake, 3);
+	if (api_server_new(&d.server, &d.loop, &d.cfg, &fake_ops, d.fake, why, sizeof(why)))
+		fail_msg("%s", why);
+	snprintf(d.bind, sizeof(d.bind), "127.0.0.1:%u", api_server_port(d.server));
+	pthread_create(&d.thread, NULL, run, NULL);
+}
+
+/* Stops the server with whatever is connected; every byte must be free afterwards. */
+static void stop(void)
+{
+	uv_async_send(&d.stop);
+	pthread_join(d.thread, NULL);
+	assert_int_equal(uv_loop_close(&d.loop), 0);
+	fake_free(d.fake);
+}
+
+static int setup(void **state)
+{
+	(void)state;
+	signal(SIGPIPE, SIG_IGN);
+	api_config_defaults(&d.cfg);
+	d.cfg.bind = "127.0.0.1:0";
+	d.cfg.limits.first_frame_ms = 200;
+	d.cfg.limits.frame_ms = 300;
+	d.cfg.limits.idle_ms = 400;
+	d.cfg.limits.helper_accept_ms = 200;
+	d.cfg.limits.write_stall_ms = 300;
+	d.cfg.limits.send_grace_ms = 100;
+	start();
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	stop();
+	return 0;
+}
+
+static int dial(void)
+{
+	struct sockaddr_in in = { .sin_family = AF_INET };
+	struct timeval limit = { .tv_sec = 5 };
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+	in.sin_port = htons(api_server_port(d.server));
+	in.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
+	assert_int_equal(connect(fd, (struct sockaddr *)&in, sizeof(in)), 0);
+	return fd;
+}
+
+#define SAY(fd, bytes) assert_int_equal(write(fd, bytes, sizeof(bytes) - 1), sizeof(bytes) - 1)
+#define HELLO "\0\0\0\7\0\x10\0\0\0\0\3\1\0\1"
+#define OK "\0\0\0\7\0\0\0\0\0\0\1\1"
+#define TIMED_OUT "\0\0\0\7\0\0\0\0\0\0\1\4"
+
+/* Reads exactly @want, then nothing or (@end) the end. */
+static void hear(int fd, const char *want, size_t len, bool end)
+{
+	char buf[256];
+	size_t have = 0;
+
+	while (have < len) {
+		ssize_t n = read(fd, buf + have, len - have);
+
+		assert_true(n > 0);
+		have += (size_t)n;
+	}
+	assert_memory_equal(buf, want, len);
+	if (end)
+		assert_int_equal(read(fd, buf, 1), 0);
+}
+
+#define HEAR(fd, bytes, end) hear(fd, bytes, sizeof(bytes) - 1, end)
+
+static uint64_t ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+}
+
+static void first_frame_timeout(void **state)
+{
+	uint64_t begin = ms();
+	int silent = dial(), half = dial();
+
+	(void)state;
+	SAY(half, "\0\0\0\7\0");
+	HEAR(silent, TIMED_OUT, true);
+	HEAR(half, TIMED_OUT, true);
+	assert_in_range(ms() - begin, 180, 1500);
+	close(silent);
+	close(half);
+}
+
+static void frame_and_idle_timeout(void **state)
+{
+	int idle = dial(), half = dial(), payload = dial();
+	uint64_t begin;
+
+	(void)state;
+	SAY(idle, HELLO);
+	SAY(half, HELLO);
+	SAY(payload, HELLO);
+	HEAR(idle, OK, false);
+	HEAR(half, OK, false);
+	HEAR(payload, OK, false);
+	begin = ms();
+	SAY(half, "\0\0");
+	SAY(payload, "\0\0\0\7\1\1\0\0\0\0\5ab");
+	HEAR(half, TIMED_OUT, true);
+	HEAR(payload, TIMED_OUT, true);
+	assert_in_range(ms() - begin, 250, 1500);
+	HEAR(idle, TIMED_OUT, true);
+	assert_in_range(ms() - begin, 350, 1800);
+	close(idle);
+	close(half);
+	close(payload);
+}
+
+static void full_house(void **state)
+{
+	int fds[4];
+	char c;
+
+	(void)state;
+	stop();
+	d.cfg.limits.clients = 3;
+	start();
+	for (int i = 0; i < 3; i++) {
+		fds[i] = dial();
+		SAY(fds[i], HELLO);
+		HEAR(fds[i], OK, false);
+	}
+	fds[3] = dial();
+	assert_true(read(fds[3], &c, 1) <= 0);
+	close(fds[3]);
+	close(fds[0]);
+	usleep(50000);
+	fds[3] = dial();
+	SAY(fds[3], HELLO);
+	HEAR(fds[3], OK, false);
+	for (int i = 1; i < 4; i++)
+		close(fds[i]);
+	stop();
+	assert_int_equal(d.last.refused_full, 1);
+	d.cfg.limits.clients = 1024;
+	start();
+}
+
+static void stalled_reader(void **state)
+{
+	static const char list[] = "\0\0\0\7\4\x30\0\0\0\0\0";
+	int fd = dial(), small = 4096;
+	uint64_t begin = ms();
+
+	(void)state;
+	setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof(small));
+	SAY(fd, HELLO);
+	while (ms() - begin < 8000) {
+		if (send(fd, list, sizeof(list) - 1, MSG_NOSIGNAL | MSG_DONTWAIT) < 0) {
+			if (errno != EAGAIN)
+				break;
+			usleep(1000);
+		}
+	}
+	assert_true(ms() - begin < 8000);
+	close(fd);
+}
+
+static void token_table(void **state)
+{
+	struct token_table *t = token_table_new();
+	struct address a = { { 1 } }, b = { { 2 } };
+	struct ident x = { { 3 } }, y = { { 4 } };
+
+	(void)state;
+	assert_false(token_table_check(t, &a, &x));
+	assert_int_equal(token_table_put(t, &a, &x), 0);
+	assert_int_equal(token_table_put(t, &b, &y), 0);
+	assert_true(token_table_check(t, &a, &x) && token_table_knows(t, &x));
+	assert_false(token_table_check(t, &a, &y));
+	assert_false(token_table_check(t, &b, &x));
+	assert_int_equal(token_table_put(t, &a, &y), 0);
+	assert_false(token_table_check(t, &a, &x) || token_table_knows(t, &x));
+	assert_int_equal(token_table_count(t), 2);
+	token_table_remove(t, &a);
+	token_table_remove(t, &a);
+	assert_int_equal(token_table_count(t), 1);
+	token_table_free(t);
+}
+
+static void library(void **state)
+{
+	struct ratman_id a, t, wrong, *list;
+	struct ratman_status status;
+	struct ratman_peer *peers;
+	struct ratman *r, *busy;
+	size_t n;
+
+	(void)state;
+	assert_int_equal(ratman_open(&r, "nonsense", 1000), -EINVAL);
+	assert_int_equal(ratman_open(&r, "127.0.0.1:1", 1000), RATMAN_EUNREACHABLE);
+	assert_int_equal(ratman_open(&r, d.bind, 5000), 0);
+	assert_true(ratman_is_extended(r));
+	assert_int_equal(ratman_addr_create(r, "test", &a, &t), 0);
+	assert_int_equal(ratman_addr_create(r, "\xff", &wrong, &wrong), RATMAN_EINPUT);
+	assert_string_not_equal(ratman_error_text(r), "");
+	wrong = t;
+	wrong.b[5] ^= 0x40;
+	assert_int_equal(ratman_addr_up(r, &a, &wrong), RATMAN_EAUTH);
+	assert_int_equal(ratman_addr_up(r, &t, &t), RATMAN_ENOADDRESS);
+	assert_int_equal(ratman_addr_up(r, &a, &t), 0);
+	assert_string_equal(ratman_error_text(r), "");
+	assert_int_equal(ratman_addr_list(r, &list, &n), 0);
+	assert_int_equal(n, 1);
+	assert_memory_equal(list[0].b, a.b, 32);
+	ratman_free(list);
+	assert_int_equal(ratman_peer_list(r, &peers, &n), 0);
+	assert_int_equal(n, 3);
+	assert_int_equal(peers[1].first_seen_ns, 1729531526123456789);
+	assert_true(peers[1].active && !peers[0].active);
+	ratman_free(peers);
+	assert_int_equal(ratman_status(r, &status), 0);
+	assert_int_equal(status.tokens, 1);
+	/* The daemon hangs up on the idle; the handle connects again by itself. */
+	usleep(700000);
+	assert_int_equal(ratman_status(r, &status), 0);
+	assert_int_equal(ratman_addr_down(r, &a, &t), 0);
+	assert_int_equal(ratman_addr_destroy(r, &a, &t, true), 0);
+	/* A port that listens and never answers. */
+	{
+		struct sockaddr_in in = { .sin_family = AF_INET };
+		socklen_t len = sizeof(in);
+		int fd = socket(AF_INET, SOCK_STREAM, 0);
+		char bind_text[32];
+
+		in.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+		assert_int_equal(bind(fd, (struct sockaddr *)&in, len), 0);
+		listen(fd, 1);
+		getsockname(fd, (struct sockaddr *)&in, &len);
+		snprintf(bind_text, sizeof(bind_text), "127.0.0.1:%u", ntohs(in.sin_port));
+		assert_int_equal(ratman_open(&busy, bind_text, 100), RATMAN_ETIMEOUT);
+		close(fd);
+	}
+	ratman_close(r);
+}
+
+static void library_streams(void **state)
+{
+	static uint8_t data[300000], got[sizeof(data)];
+	struct ratman_recipient to = { .is_namespace = false };
+	struct ratman_letterhead head;
+	struct ratman_send *s;
+	struct ratman_recv *v;
+	struct ratman_id a, t;
+	struct ratman *r;
+	size_t have = 0;
+	ssize_t n;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(data); i++)
+		data[i] = (uint8_t)(i * 7 + i / 251);
+	assert_int_equal(ratman_open(&r, d.bind, 5000), 0);
+	assert_int_equal(ratman_addr_create(r, NULL, &a, &t), 0);
+	assert_int_equal(ratman_send_begin(r, &a, &t, &to, 1, &s), RATMAN_EAUTH);
+	assert_int_equal(ratman_addr_up(r, &a, &t), 0);
+	to.id = a;
+	/* Aborted: nothing of it arrives. */
+	assert_int_equal(ratman_send_begin(r, &a, &t, &to, 1, &s), 0);
+	assert_int_equal(ratman_addr_up(r, &a, &t), RATMAN_EBUSY);
+	assert_int_equal(ratman_send_write(s, data, 1000), 0);
+	ratman_send_abort(s);
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(ratman_send_begin(r, &a, &t, &to, 1, &s), 0);
+		assert_int_equal(ratman_send_write(s, data, sizeof(data)), 0);
+		assert_int_equal(ratman_send_end(s), 0);
+	}
+	assert_int_equal(ratman_send_begin(r, &a, &t, &to, 1, &s), 0);
+	assert_int_equal(ratman_send_end(s), RATMAN_EINTERNAL);	/* empty */
+	assert_int_equal(ratman_recv_begin(r, &a, &t, NULL, 2, &v), 0);
+	assert_int_equal(ratman_recv_next(v, &head, 5000), 1);
+	assert_int_equal(head.stream_size, sizeof(data));
+	assert_int_equal(ratman_recv_read(v, got, 10), 10);	/* the rest is skipped */
+	assert_int_equal(ratman_recv_next(v, &head, 5000), 1);
+	while ((n = ratman_recv_read(v, got + have, sizeof(got) - have)) > 0)
+		have += (size_t)n;
+	assert_int_equal(n, 0);
+	assert_int_equal(have, sizeof(data));
+	assert_memory_equal(got, data, sizeof(data));
+	assert_int_equal(ratman_recv_next(v, &head, 5000), 0);
+	ratman_recv_end(v);
+	/* Waiting in vain, then given up. */
+	assert_int_equal(ratman_recv_begin(r, &a, &t, NULL, RATMAN_NO_LIMIT, &v), 0);
+	assert_int_equal(ratman_recv_next(v, &head, 50), RATMAN_ETIMEOUT);
+	assert_int_equal(ratman_recv_next(v, &head, 50), RATMAN_ETIMEOUT);
+	ratman_recv_end(v);
+	assert_int_equal(ratman_addr_up(r, &a, &t), 0);
+	/* Closed in the middle of either: nothing leaks, here or there. */
+	assert_int_equal(ratman_send_begin(r, &a, &t, &to, 1, &s), 0);
+	ratman_close(r);
+}
+
+static void helper_timeout(void **state)
+{
+	struct ratman_recipient to = { .is_namespace = false };
+	struct ratman_send *s;
+	struct ratman_id a, t;
+	struct ratman *r;
+
+	(void)state;
+	assert_int_equal(ratman_open(&r, d.bind, 5000), 0);
+	assert_int_equal(ratman_addr_create(r, NULL, &a, &t), 0);
+	assert_int_equal(ratman_addr_up(r, &a, &t), 0);
+	to.id = a;
+	/* A connected but slow sender is not timed out. */
+	assert_int_equal(ratman_send_begin(r, &a, &t, &to, 1, &s), 0);
+	usleep(600000);
+	assert_int_equal(ratman_send_write(s, "x", 1), 0);
+	assert_int_equal(ratman_send_end(s), 0);
+	ratman_close(r);
+}
+
+/* The server goes while clients are in every state. */
+static void stop_in_the_middle(void **state)
+{
+	struct ratman_recipient to = { .is_namespace = false };
+	int silent = dial(), half = dial();
+	struct ratman *r, *q;
+	struct ratman_letterhead head;
+	struct ratman_send *s;
+	struct ratman_recv *v;
+	struct ratman_id a, t;
+
+	(void)state;
+	SAY(half, "\0\0\0");
+	assert_int_equal(ratman_open(&r, d.bind, 2000), 0);
+	assert_int_equal(ratman_open(&q, d.bind, 2000), 0);
+	assert_int_equal(ratman_addr_create(r, NULL, &a, &t), 0);
+	assert_int_equal(ratman_addr_up(r, &a, &t), 0);
+	to.id = a;
+	assert_int_equal(ratman_send_begin(r, &a, &t, &to, 1, &s), 0);
+	assert_int_equal(ratman_send_write(s, "abc", 3), 0);
+	assert_int_equal(ratman_recv_begin(q, &a, &t, NULL, 1, &v), 0);
+	stop();
+	assert_int_equal(ratman_recv_next(v, &head, 1000), RATMAN_ECLOSED);
+	assert_true(ratman_send_end(s) < 0);
+	ratman_close(r);
+	ratman_close(q);
+	close(silent);
+	close(half);
+	start();
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(first_frame_timeout), cmocka_unit_test(frame_and_idle_timeout),
+		cmocka_unit_test(full_house), cmocka_unit_test(stalled_reader),
+		cmocka_unit_test(token_table), cmocka_unit_test(library),
+		cmocka_unit_test(library_streams), cmocka_unit_test(helper_timeout),
+		cmocka_unit_test(stop_in_the_middle),
+	};
+
+	return cmocka_run_group_tests(tests, setup, teardown);
+}
