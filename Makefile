@@ -46,6 +46,7 @@ daemon := $(filter-out userspace/ratmand/main.c,$(wildcard userspace/ratmand/*.c
 ratctl := $(wildcard userspace/ratctl/*.c)
 ratcat := $(wildcard userspace/ratcat/*.c)
 
+comma := ,
 objects = $(patsubst %.c,build/$(1)/%.o,$(2))
 
 programs := build/ratmand build/ratctl build/ratcat build/libratman.so.0
@@ -105,6 +106,7 @@ module:
 # Tests: each tests/unit/test_X.c and tests/sim/test_X.c is one program.
 unit := $(patsubst tests/%.c,build/san/tests/%,$(wildcard tests/unit/test_*.c))
 sims := $(patsubst tests/%.c,build/san/tests/%,$(wildcard tests/sim/test_*.c))
+meshes := $(patsubst tests/%.c,build/san/tests/%,$(wildcard tests/mesh/test_*.c))
 unit_support := $(call objects,san,$(filter-out $(wildcard tests/unit/test_*.c),$(wildcard tests/unit/*.c)))
 sim_support := $(call objects,san,$(filter-out $(wildcard tests/sim/test_*.c),$(wildcard tests/sim/*.c)))
 san_archive := build/san/ratman.a
@@ -119,6 +121,14 @@ $(unit): build/san/tests/%: build/san/tests/%.o $(unit_support) $(san_archive)
 $(sims): build/san/tests/%: build/san/tests/%.o $(sim_support) $(san_archive)
 	@echo "  LD    $@"
 	@$(CC) -fsanitize=address,undefined $^ -o $@ -lcmocka -ljson-c $(libs_daemon)
+
+# The mesh over a fake kernel (in place of kern/ in the archive) and a fake clock for libuv.
+mesh_wraps := uv_timer_start uv_timer_stop uv_close if_nametoindex
+mesh_support := $(call objects,san,$(filter-out $(wildcard tests/mesh/test_*.c),$(wildcard tests/mesh/*.c)))
+$(meshes): build/san/tests/%: build/san/tests/%.o $(mesh_support) $(san_archive)
+	@echo "  LD    $@"
+	@$(CC) -fsanitize=address,undefined $(addprefix -Wl$(comma)--wrap=,$(mesh_wraps)) $^ -o $@ \
+		-lcmocka $(libs_daemon)
 
 build/san/ratmand: $(call objects,san,userspace/ratmand/main.c) $(san_archive)
 	@echo "  LD    $@"
@@ -159,7 +169,7 @@ setup-build:
 
 test:
 	@scripts/setup all
-	@$(MAKE) --no-print-directory -j$(shell nproc) userspace $(unit) $(sims) $(san_programs) $(fuzzers)
+	@$(MAKE) --no-print-directory -j$(shell nproc) userspace $(unit) $(sims) $(meshes) $(san_programs) $(fuzzers)
 	@tests/run
 
 run:

@@ -16,6 +16,7 @@ void ratman_eth_unlisten(struct ratman_link *link);
 static inline void ratman_eth_xmit(struct ratman_link *link, const u8 *lladdr, struct sk_buff *skb)
 {
 	struct ethhdr *eth;
+	int ret;
 
 	skb_reset_network_header(skb);
 	eth = skb_push(skb, ETH_HLEN);
@@ -27,7 +28,9 @@ static inline void ratman_eth_xmit(struct ratman_link *link, const u8 *lladdr, s
 
 	skb->protocol = ratman_ethertype;
 	skb->dev = link->dev;
-	if (unlikely(net_xmit_eval(dev_queue_xmit(skb))))
+	/* The macro evaluates its argument twice. */
+	ret = dev_queue_xmit(skb);
+	if (unlikely(net_xmit_eval(ret)))
 		ratman_count(link->rdev, RATMAN_STAT_tx_queue);
 }
 

@@ -341,17 +341,23 @@ void sim_grid(struct sim *sim, unsigned int width, unsigned int height)
 		}
 }
 
+static void random_link(struct sim *sim, unsigned int a, unsigned int b, uint32_t max_loss)
+{
+	uint16_t cost = (uint16_t)(20 + sim_random(sim, 400));
+	uint32_t delay = 1 + sim_random(sim, 20);
+
+	sim_link(sim, a, b, cost, delay, sim_random(sim, max_loss + 1));
+}
+
 void sim_graph(struct sim *sim, unsigned int extra, uint32_t max_loss_permille)
 {
 	for (unsigned int i = 1; i < sim->n; i++)
-		sim_link(sim, i, sim_random(sim, i), (uint16_t)(20 + sim_random(sim, 400)),
-			 1 + sim_random(sim, 20), sim_random(sim, max_loss_permille + 1));
+		random_link(sim, i, sim_random(sim, i), max_loss_permille);
 	while (extra--) {
 		unsigned int a = sim_random(sim, sim->n), b = sim_random(sim, sim->n);
 
 		if (a != b && !find_link(sim, a, b))
-			sim_link(sim, a, b, (uint16_t)(20 + sim_random(sim, 400)),
-				 1 + sim_random(sim, 20), sim_random(sim, max_loss_permille + 1));
+			random_link(sim, a, b, max_loss_permille);
 	}
 }
 

@@ -35,6 +35,9 @@ static void disturb(struct sim *sim)
 {
 	unsigned int link = sim_random(sim, sim->n_links);
 	uint16_t cost = (uint16_t)(10 + sim_random(sim, 1000));
+	uint16_t back = (uint16_t)(10 + sim_random(sim, 1000));
+	unsigned int node = sim_random(sim, sim->n);
+	uint32_t down_ms = sim_random(sim, 3000);
 
 	switch (sim_random(sim, 8)) {
 	case 0:
@@ -48,11 +51,10 @@ static void disturb(struct sim *sim)
 		break;
 	case 5:
 	case 6:
-		sim_link_cost(sim, link, cost, (uint16_t)(10 + sim_random(sim, 1000)));
+		sim_link_cost(sim, link, cost, back);
 		break;
 	default:
-		sim_restart(sim, sim_random(sim, sim->n), sim_random(sim, 3000),
-			    sim_random(sim, 3) == 0);
+		sim_restart(sim, node, down_ms, sim_random(sim, 3) == 0);
 		break;
 	}
 }

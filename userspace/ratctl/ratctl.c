@@ -123,7 +123,7 @@ int ctl_fail(const struct ctl *ctl, int status, const char *fmt, ...)
 	va_start(ap, fmt);
 	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
-	print_error(&ctl->style, "ratctl", status, "%s", text);
+	print_failure(&ctl->style, "ratctl", status, "%s", text);
 	return status;
 }
 

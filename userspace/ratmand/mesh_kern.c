@@ -738,7 +738,8 @@ void mesh_measure(struct mesh *mesh, uint64_t now)
 
 		if (n->used && !there[i]) {
 			neigh_forget(mesh, n);
-		} else if (n->used && !n->alive && now - n->dead_since_ms >= DEAD_REMOVE_MS) {
+		} else if (n->used && !n->alive &&
+			   clock_ms() - n->dead_since_ms >= DEAD_REMOVE_MS) {
 			kern_neigh_del(mesh->kern, mesh->dev.ifindex, n->link, &n->router);
 			neigh_forget(mesh, n);
 		}
@@ -747,7 +748,8 @@ void mesh_measure(struct mesh *mesh, uint64_t now)
 	for (; room && mesh->n_left_out; mesh->n_left_out--) {
 		const struct mesh_left_out *l = &mesh->left_out[mesh->n_left_out - 1];
 
-		linkauth_gone(mesh->linkauth, now, l->link, &l->router);
+		if (!neigh_find(mesh, l->link, &l->router))
+			linkauth_gone(mesh->linkauth, now, l->link, &l->router);
 	}
 }
 

@@ -81,8 +81,6 @@ int print_ok(FILE *f, const struct print_style *style);
 void print_failure(const struct print_style *style, const char *program, int code,
 		 const char *format, ...) __attribute__((format(printf, 4, 5)));
 
-/* Name in use by ratctl.c; cmocka has a function of that name, so ours is another. */
-#define print_error print_failure
 
 /* 0 when everything written to stdout arrived, else -EIO; call once before exit. */
 int print_finish(void);

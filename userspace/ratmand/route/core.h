@@ -25,6 +25,7 @@ unsigned int route_hash(const void *key, size_t len);
 #define WORDS (ROUTE_NEIGH_MAX / 64)
 
 #define STALE_MS 15000u			/* a restarted neighbour's routes are kept */
+#define SETTLE_MS 60000u		/* a neighbour may say that it holds old promises */
 #define HYSTERESIS_MS 10000u
 #define GRACE_MS 5000u			/* of the previous record, see table.c */
 #define FD_HOLD_MS 5000u
@@ -262,6 +263,7 @@ struct route_core {
 	bool restored;			/* route_restore() was called */
 	bool swept;			/* STALE_MS after the start have passed */
 	bool recheck;			/* entries with FD_UNKNOWN may be usable now */
+	uint64_t recheck_at;
 	uint32_t unresolved;
 	uint32_t unknown_fd;
 	struct route_entry *entries;	/* uthash */
@@ -339,5 +341,16 @@ uint64_t channel_deadline(const struct route_neigh *n);
 
 /* True when nobody can still hold an advertisement from before our start. */
 bool core_settled(const struct route_core *core, uint64_t now);
+/*
+ * True while the neighbour may hold an advertisement of ours that is older than our
+ * epoch, counted from @since. One that talks is waited for longer than its stale routes
+ * can live; one whose daemon is silent only as long as a restored route may.
+ */
+static inline bool core_may_hold(const struct route_neigh *n, uint64_t now, uint64_t since)
+{
+	bool talks = n->peer_epoch || n->heard_epoch;
+
+	return n->up && !n->clean && now < since + (talks ? SETTLE_MS : STALE_MS);
+}
 
 #endif

@@ -8,6 +8,7 @@
 
 #define DEFAULT_BUDGET 32768u
 #define COOKIE_VERSION 1
+#define RECHECK_MS 1000u
 
 static uint8_t hash_key[crypto_shorthash_KEYBYTES];
 static bool hash_key_set;
@@ -46,14 +47,11 @@ struct route_neigh *core_neigh(const struct route_core *core, uint32_t id)
 
 bool core_settled(const struct route_core *core, uint64_t now)
 {
-	if (core->swept || now >= core->started + STALE_MS)
+	if (now >= core->started + SETTLE_MS)
 		return true;
-	for (unsigned int i = 0; i < core->n_slots; i++) {
-		const struct route_neigh *n = core->neighs[i];
-
-		if (n && n->up && !n->clean)
+	for (unsigned int i = 0; i < core->n_slots; i++)
+		if (core->neighs[i] && core_may_hold(core->neighs[i], now, core->started))
 			return false;
-	}
 	return true;
 }
 
@@ -261,9 +259,10 @@ static void recheck(struct route_core *core, uint64_t now)
 {
 	struct route_entry *e, *tmp;
 
-	if (!core->recheck)
+	if (!core->recheck && now < core->recheck_at)
 		return;
 	core->recheck = false;
+	core->recheck_at = now + RECHECK_MS;
 	if (!core->unknown_fd || !core_settled(core, now))
 		return;
 	HASH_ITER(hh, core->entries, e, tmp)
@@ -328,9 +327,10 @@ uint64_t route_deadline(const struct route_core *core)
 {
 	uint64_t at = table_deadline(core);
 
-	if (!core->swept && (core->restored || core->unknown_fd) &&
-	    at > core->started + STALE_MS)
+	if (!core->swept && core->restored && at > core->started + STALE_MS)
 		at = core->started + STALE_MS;
+	if (core->unknown_fd && at > core->recheck_at)
+		at = core->recheck_at;
 	for (unsigned int i = 0; i < core->n_slots; i++) {
 		const struct route_neigh *n = core->neighs[i];
 

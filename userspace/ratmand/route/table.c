@@ -588,7 +588,7 @@ static bool fd_free(const struct route_core *core, uint64_t now, const struct ro
 
 		if (!n || !n->up)
 			continue;
-		if (!n->clean && now < n->up_at + STALE_MS)
+		if (core_may_hold(n, now, n->up_at))
 			return false;
 		if (n->peer_epoch && n->drained < e->version)
 			return false;
