@@ -59,8 +59,8 @@ def rename():
     mesh.ns.rt.link_set('l0', new_name='uplink')
     mesh.ns.rt.link_set('uplink', up=True)
     equal([link['name'] for link in mesh.dump('LINK_GET')], ['uplink'], 'links')
+    fake = mesh.add_fake(wire, 'uplink')
     with mesh.counts(rx_bad_tag=1):
-        fake = mesh.add_fake(wire, 'uplink')
         fake.send(frames.CONTROL, b'x', tag=b'\1' * 8)
 
 

@@ -132,6 +132,20 @@ def down_stays_down():
     mesh.routes(r1, r2)
 
 
+@test(timeout=150)
+def lost_keys():
+    """A peer that lost its sessions is not a black hole: they are made anew while packets come"""
+    ready()
+    check(reachable(r1, r3) is not None, 'no answer before')
+    r3.ctl('addr', 'down')
+    r3.ctl('addr', 'up')
+    equal(r3.json('session', 'list'), [], 'sessions of router 3')
+    took = reachable(r1, r3, max(25, 60 / SLOW))
+    check(took is not None and took < 25 + 5 * SLOW, 'no answer %s after the peer lost its keys',
+          'for %.0f s' % took if took else 'at all')
+    diag('answers again after %.1f s' % took)
+
+
 @test(timeout=60)
 def second():
     """A second daemon on the same state refuses, and says why; the first is unharmed"""

@@ -103,7 +103,8 @@ void mesh_arm(struct mesh *mesh)
 		return;
 	}
 	uv_update_time(mesh->loop);
-	uv_timer_start(&mesh->deadline, on_deadline, due > now ? due - now : 0, 0);
+	/* Not 0: libuv before 1.45 would run such a timer again and again before any I/O. */
+	uv_timer_start(&mesh->deadline, on_deadline, due > now ? due - now : 1, 0);
 }
 
 static void on_deadline(uv_timer_t *timer)
