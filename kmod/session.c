@@ -19,6 +19,10 @@
 /* The daemon is asked again while packets wait, should it have missed it. */
 #define RATMAN_WANT_REPEAT	(2 * HZ)
 
+/* Half of WireGuard's times: a keepalive is cheap, a minute of silence is not. */
+#define RATMAN_KEEPALIVE_AFTER	(5 * HZ)
+#define RATMAN_SILENT_AFTER	(8 * HZ)
+
 static u32 ratman_session_hash(const void *data, u32 len, u32 seed)
 {
 	return ratman_hash_32(data, len, seed);
@@ -460,6 +464,30 @@ static struct ratman_session_key *ratman_session_expire(struct ratman_session *s
 	return key;
 }
 
+/*
+ * A peer that lost its keys (rebooted, address down and up) cannot tell us: what
+ * we send is noise to it. So each side answers what it gets with something within
+ * a time, and who hears nothing for longer makes a new key (as WireGuard does,
+ * section 6.5 of its paper). Under RCU with bottom halves disabled.
+ */
+static void ratman_session_liveness(struct ratman_dev *rdev, struct ratman_session *session)
+{
+	struct ratman_session_key *key = rcu_dereference(session->cur);
+
+	if (!key)
+		return;
+	if (ratman_session_due(&session->unthanked, RATMAN_KEEPALIVE_AFTER)) {
+		ratman_session_clear(&session->unthanked);
+		if (!ratman_session_key_older(key, RATMAN_REJECT_AFTER))
+			ratman_session_keepalive(rdev, session, key);
+	}
+	if (ratman_session_due(&session->unanswered, RATMAN_SILENT_AFTER)) {
+		/* Again only if more is sent. */
+		ratman_session_clear(&session->unanswered);
+		ratman_session_want(rdev, session, RATMAN_WANT_REPEAT);
+	}
+}
+
 /* Once a second: old keys, old packets. True when nothing is left of the session. */
 static bool ratman_session_sweep(struct ratman_dev *rdev, struct ratman_session *session)
 {
@@ -495,6 +523,7 @@ static bool ratman_session_sweep(struct ratman_dev *rdev, struct ratman_session 
 		ratman_session_unreachable(rdev, skb, RATMAN_STAT_tx_staged_expired);
 	if (waiting)
 		ratman_session_want(rdev, session, RATMAN_WANT_REPEAT);
+	ratman_session_liveness(rdev, session);
 	rcu_read_unlock();
 	local_bh_enable();
 	return empty && time_after(now, READ_ONCE(session->last_used) + RATMAN_SESSION_IDLE);

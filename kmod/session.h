@@ -84,6 +84,8 @@ struct ratman_session_key {
  * @contact: the peer is a contact of @local
  * @last_want: when the daemon was last asked for a key, in jiffies
  * @last_used: when a packet last went either way, in jiffies
+ * @unanswered: when a packet was sent after which nothing came, in jiffies; 0 if something did
+ * @unthanked: when a packet came after which nothing was sent, in jiffies; 0 if something was
  * @lock: protects the keys, @dead and @staged
  * @dead: no packet may be staged any more
  * @staged: packets that wait for a key
@@ -107,6 +109,8 @@ struct ratman_session {
 	bool contact;
 	unsigned long last_want;
 	unsigned long last_used;
+	unsigned long unanswered;
+	unsigned long unthanked;
 
 	spinlock_t lock;
 	bool dead;
@@ -172,6 +176,26 @@ static inline void ratman_session_used(struct ratman_session *session)
 {
 	if (READ_ONCE(session->last_used) != jiffies)
 		WRITE_ONCE(session->last_used, jiffies);
+}
+
+/* Notes the time of the first event of a row; 0 stands for none. */
+static inline void ratman_session_mark(unsigned long *since)
+{
+	if (!READ_ONCE(*since))
+		WRITE_ONCE(*since, jiffies ?: 1);
+}
+
+static inline void ratman_session_clear(unsigned long *since)
+{
+	if (READ_ONCE(*since))
+		WRITE_ONCE(*since, 0);
+}
+
+static inline bool ratman_session_due(const unsigned long *since, unsigned long after)
+{
+	unsigned long mark = READ_ONCE(*since);
+
+	return mark && time_after_eq(jiffies, mark + after);
 }
 
 /* session.c */

@@ -149,12 +149,14 @@ void ratman_session_rcv(struct ratman_dev *rdev, const struct ratman_dest *dest,
 	if (unlikely(rcu_access_pointer(session->next) == key))
 		ratman_session_proven(rdev, key);
 	ratman_session_used(session);
+	ratman_session_clear(&session->unanswered);
 
 	if (!skb->len) {
 		ratman_count(rdev, RATMAN_STAT_rx_keepalive);
 		consume_skb(skb);
 		return;
 	}
+	ratman_session_mark(&session->unthanked);
 	atomic64_inc(&session->rx_packets);
 	atomic64_add(skb->len, &session->rx_bytes);
 	stat = ratman_session_inner(session, dest, skb);

@@ -133,9 +133,11 @@ static void ratman_session_send_one(struct ratman_dev *rdev, struct ratman_sessi
 		dev_sw_netstats_tx_add(rdev->dev, 1, len);
 		atomic64_inc(&session->tx_packets);
 		atomic64_add(len, &session->tx_bytes);
+		ratman_session_mark(&session->unanswered);
 	} else {
 		ratman_count(rdev, RATMAN_STAT_tx_keepalive);
 	}
+	ratman_session_clear(&session->unthanked);
 	ratman_neigh_xmit_data(hop, skb, &tagged);
 }
 

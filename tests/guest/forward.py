@@ -183,7 +183,7 @@ def all_lanes():
 def reordered():
     """frames out of order within the window are taken once each"""
     r = Relay()
-    order = [100] + list(range(99, 36, -1)) + list(range(200, 130, -3)) + [131, 132, 201]
+    order = [100] + list(range(99, 36, -1)) + list(range(200, 130, -3)) + [133, 132, 201]
     with r.mesh.counts(fwd_frames=len(order)):
         for counter in order:
             r.a.send(DATA, data(), seq=frames.seq_of(0, counter))
@@ -299,7 +299,8 @@ def bits():
             value = len(raw) - 20 ^ 0x8000 >> (bit - 16)
             name = 'rx_short' if value > len(raw) - 20 else 'rx_length' if value < 60 else 'rx_bad_tag'
         elif 32 <= bit < 64:
-            name = 'rx_neigh_unknown'
+            index = r.a.index ^ 1 << 63 - bit
+            name = 'rx_neigh_wrong_link' if index in (r.b.index, r.c.index) else 'rx_neigh_unknown'
         want[name] += 1
     with r.drops(**want):
         for bit in range(8 * (20 + 44)):

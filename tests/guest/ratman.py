@@ -850,6 +850,7 @@ class Mesh:
     def __init__(self, ns=None, name='ratman0', links=(), router=None, claim=True, hello_ms=60000, up=True):
         self.ns = ns or Ns()
         self.name = name
+        self.fakes = 0                      # neighbours played by the test, ever
         self.index = self.ns.rt.add(name, 'ratman')
         self.nl = Genl(self.ns)
         cleanup(self.nl.close)
@@ -1024,8 +1025,6 @@ class Fake:
     """A neighbour played by the test: it has keys, an index on both sides and a wire. With keep
     it stays alive by itself."""
 
-    _slot = collections.Counter()
-
     def __init__(self, mesh, wire, link, name, install=True, mac=None, initiator=True, keep=True):
         self.mesh, self.wire, self.link = mesh, wire, link
         self.link_index = mesh.link_index(link)
@@ -1033,8 +1032,8 @@ class Fake:
         self.mac = mac or wire.mac
         self.router = address('neighbour ' + name)
         self.boot_id = digest('boot', name, 8)
-        Fake._slot[id(mesh)] += 1
-        slot = Fake._slot[id(mesh)]
+        mesh.fakes += 1
+        slot = mesh.fakes
         self.index = 0x00051000 | slot                      # what we put into frames for the router
         self.peer_index = 0xa5000000 | slot << 4            # what it puts into frames for us
         self.key = digest('key to router', name, 16)

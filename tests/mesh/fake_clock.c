@@ -137,7 +137,8 @@ static struct timer *next_timer(void)
 
 bool fake_until(bool (*done)(void *ctx), void *ctx, uint64_t ms)
 {
-	uint64_t end = now + ms;
+	uint64_t end = now + ms, at = now;
+	unsigned int rounds = 0;
 
 	for (;;) {
 		struct timer *t;
@@ -154,6 +155,11 @@ bool fake_until(bool (*done)(void *ctx), void *ctx, uint64_t ms)
 			break;
 		if (due > now)
 			set_clock(due);
+		/* A timer that is due again and again. */
+		rounds = now == at ? rounds + 1 : 0;
+		at = now;
+		if (rounds > 10000)
+			abort();
 		fake_do_due();
 		settle();
 		for (t = next_timer(); t && t->due <= now; t = next_timer()) {

@@ -824,6 +824,11 @@ const char *fake_link_name(struct fake_node *node, struct fake_link *link)
 	return port_on(node, link)->name;
 }
 
+uint32_t fake_link_ifindex(struct fake_node *node, struct fake_link *link)
+{
+	return port_on(node, link)->ifindex;
+}
+
 void fake_remove_link(struct fake_node *node, struct fake_link *link)
 {
 	struct port *p = port_on(node, link);

@@ -2,8 +2,7 @@
 /*
  * A fake of kern.h: many routers' kernels in one process, joined by links, under a
  * virtual clock that also drives libuv's timers (the Makefile wraps uv_timer_start
- * and uv_timer_stop). Nothing sleeps; the same seed gives the same run as far as the
- * code under test draws no random numbers of its own.
+ * and uv_timer_stop). Nothing sleeps, and the same random numbers give the same run.
  *
  * The state follows kmod/: keys of a neighbour with a previous one, liveness by ECHO,
  * routes with next hops, staged packets, sessions with previous, current and next
@@ -61,8 +60,9 @@ void fake_delay(struct fake_link *link, uint64_t ms);
 /* The node's interface on @link is taken from the device, or given back. */
 void fake_remove_link(struct fake_node *node, struct fake_link *link);
 void fake_restore_link(struct fake_node *node, struct fake_link *link);
-/* Name of the node's interface on @link, as for the configuration. */
+/* Name (as for the configuration) and number of the node's interface on @link. */
 const char *fake_link_name(struct fake_node *node, struct fake_link *link);
+uint32_t fake_link_ifindex(struct fake_node *node, struct fake_link *link);
 
 void fake_module(struct fake_node *node, bool loaded);
 /* Takes the device away with everything in it; makes a new one (all interfaces its links). */

@@ -987,7 +987,8 @@ static void frames_from_nowhere(void **state)
 		ev.frame = (struct kern_frame){
 			.type = i % 3 == 0 ? RATMAN_LINK : i % 3 == 1 ? RATMAN_CONTROL :
 									RATMAN_HANDSHAKE,
-			.link = 11, .neigh = (uint32_t)i, .dest = routers[0]->address,
+			.link = fake_link_ifindex(routers[0]->node, links[0]),
+			.neigh = (uint32_t)i, .dest = routers[0]->address,
 			.body = body, .len = i % 5 ? 188 : sizeof(body),
 		};
 		fake_event(routers[0]->node, &ev);
@@ -1015,7 +1016,7 @@ static void old_news(void **state)
 	(void)state;
 	line(2, links);
 	wait_for(all_reach, NULL, 10000);
-	ev.neigh.link = 11;
+	ev.neigh.link = fake_link_ifindex(routers[0]->node, links[0]);
 	ev.neigh.router = routers[1]->router;
 	ev.neigh.index = 4711;
 	ev.neigh.state = RATMAN_NEIGH_REMOVED;
@@ -1080,6 +1081,138 @@ static void dead_neighbours_are_forgotten(void **state)
 	wait_for(all_reach, NULL, 10000);
 }
 
+/* No packet would go in a circle now, wherever it starts. */
+static void assert_no_loop(void)
+{
+	for (size_t i = 0; i < n_routers; i++)
+		for (size_t j = 0; j < n_routers; j++)
+			assert_int_not_equal(fake_walk(routers[i]->node, &routers[j]->address), -1);
+}
+
+static uint32_t draw(uint32_t below)
+{
+	return randombytes_uniform(below);
+}
+
+/* One thing goes wrong, or right again. The last three break what the protocol relies on. */
+static void mishap(struct fake_link **links, size_t n_links, bool wild)
+{
+	struct router *r = routers[draw((uint32_t)n_routers)];
+	struct fake_link *link = links[draw((uint32_t)n_links)];
+
+	switch (draw(wild ? 12 : 8)) {
+	case 0:
+		fake_link_down(link);
+		break;
+	case 1:
+	case 2:
+		fake_link_up(link);
+		break;
+	case 3:
+		fake_loss(link, draw(60));
+		fake_delay(link, 1 + draw(50));
+		break;
+	case 4:
+		fake_overflow(r->node, false);
+		fake_run(draw(3000));
+		fake_overflow(r->node, true);
+		break;
+	case 5:
+		fake_rekey(r->node);
+		break;
+	case 6:
+		if (!r->mesh)
+			break;
+		mesh_local_down(r->mesh, &r->address);
+		fake_run(draw(3000));
+		assert_int_equal(mesh_local_up(r->mesh, &r->address, r->sk), 0);
+		break;
+	case 7:
+		if (r->mesh)
+			stop(r);
+		fake_run(draw(3000));
+		start(r);
+		break;
+	case 8:
+		fake_device_gone(r->node);
+		fake_run(draw(3000));
+		fake_device_new(r->node);
+		break;
+	case 9:
+		if (r->mesh)
+			stop(r);
+		break;
+	case 10:
+		if (!r->mesh)
+			start(r);
+		break;
+	default:
+		fake_refuse(r->node, (enum fake_call)draw(FAKE_CALLS), -ENOMEM, draw(4));
+		break;
+	}
+}
+
+/* Everything at random, for an hour: in the end all is well. */
+static void mishaps(bool wild)
+{
+	struct fake_link *links[8];
+	size_t n = 0;
+
+	for (int i = 0; i < 6; i++)
+		add_router();
+	for (size_t i = 0; i < 6; i++)
+		links[n++] = fake_link_new(routers[i]->node, routers[(i + 1) % 6]->node);
+	links[n++] = fake_link_new(routers[0]->node, routers[3]->node);
+	links[n++] = fake_link_new(routers[1]->node, routers[4]->node);
+	start_all();
+	for (int step = 0; step < 400; step++) {
+		const struct router *from = routers[draw(6)], *to = routers[draw(6)];
+
+		mishap(links, n, wild);
+		if (from != to)
+			fake_packet(from->node, &from->address, &to->address);
+		for (uint32_t ms = draw(16000); ms > 500; ms -= 500) {
+			fake_run(500);
+			if (!wild)
+				assert_no_loop();
+		}
+	}
+	for (size_t i = 0; i < n; i++) {
+		fake_link_up(links[i]);
+		fake_loss(links[i], 0);
+		fake_delay(links[i], 1);
+	}
+	for (size_t i = 0; i < 6; i++) {
+		for (int call = 0; call < FAKE_CALLS; call++)
+			fake_refuse(routers[i]->node, (enum fake_call)call, 0, 0);
+		if (!routers[i]->mesh)
+			start(routers[i]);
+	}
+	wait_for(all_reach, NULL, 300000);
+	assert_no_loop();
+	for (size_t i = 0; i < 6; i++)
+		deliver(routers[i], routers[(i + 3) % 6]);
+}
+
+static void chaos(void **state)
+{
+	for (int round = 0; round < 4; round++) {
+		mishaps(false);
+		assert_int_equal(teardown(state), 0);
+		assert_int_equal(setup(state), 0);
+	}
+}
+
+static void wild_chaos(void **state)
+{
+	for (int round = 0; round < 4; round++) {
+		mishaps(true);
+		fake_counts.hop_limit = 0;
+		assert_int_equal(teardown(state), 0);
+		assert_int_equal(setup(state), 0);
+	}
+}
+
 static void link_costs(void **state)
 {
 	struct router *a, *b, *c;
@@ -1103,6 +1236,36 @@ static void link_costs(void **state)
 	fake_run(120000);
 	assert_int_equal(fake_walk(a->node, &b->address), 1);
 }
+
+/* Random numbers that repeat; MESH_SEED is another series. */
+
+static uint8_t series[randombytes_SEEDBYTES];
+
+static const char *series_name(void)
+{
+	return "series";
+}
+
+static void series_next(void *buf, const size_t size)
+{
+	randombytes_buf_deterministic(buf, size, series);
+	for (size_t i = 8; i < sizeof(series) && !++series[i]; i++)
+		;
+}
+
+static uint32_t series_word(void)
+{
+	uint32_t word;
+
+	series_next(&word, sizeof(word));
+	return word;
+}
+
+static struct randombytes_implementation series_source = {
+	.implementation_name = series_name,
+	.random = series_word,
+	.buf = series_next,
+};
 
 int main(void)
 {
@@ -1139,10 +1302,17 @@ int main(void)
 		T(more_neighbours_than_the_limit),
 		T(dead_neighbours_are_forgotten),
 		T(link_costs),
+		T(chaos),
+		T(wild_chaos),
 	};
 
+	if (getenv("MESH_SEED"))
+		series[0] = (uint8_t)atoi(getenv("MESH_SEED"));
+	randombytes_set_implementation(&series_source);
 	if (sodium_init() < 0)
 		return 1;
+	if (getenv("MESH_TEST"))
+		cmocka_set_test_filter(getenv("MESH_TEST"));
 	log_set_level(getenv("RATMAN_TEST_LOG") ? LOG_DEBUG : LOG_ERROR);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

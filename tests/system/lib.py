@@ -10,6 +10,7 @@ needs an earlier one says so with need().
 """
 
 import array
+import contextlib
 import hashlib
 import http.server
 import json
@@ -58,7 +59,7 @@ def sha256_file(path):
     return digest.hexdigest()
 
 
-def real_file(minimum=8 << 20, maximum=16 << 20):
+def real_file(minimum=8000000, maximum=16000000):
     """A file of the system that nobody made for this test, such as a kernel image."""
     places = ['/boot/vmlinuz-' + os.uname().release]
     places += sorted(os.path.join('/boot', name) for name in os.listdir('/boot') if name.startswith('vmlinuz-'))
@@ -325,15 +326,21 @@ def pinger(a, b):
 
 
 def reachable(a, b, timeout=20):
-    """One ping after another until one is answered -> seconds, or None"""
+    """One ping after another until one is answered -> seconds, or None. The address may be missing
+    at first: the daemon puts it on a new device when it has found that."""
     started = time.monotonic()
-    with pinger(a, b) as p:
+    with contextlib.ExitStack() as stack:
+        p = None
+
         def once():
+            nonlocal p
             try:
+                if p is None:
+                    p = stack.enter_context(pinger(a, b))
                 p.send()
             except OSError:
-                pass                    # no route yet
-            return p.collect(0.2)
+                time.sleep(0.05)        # no address, no route yet
+            return p and p.collect(0.2)
         return time.monotonic() - started if until(once, timeout, 0.01) else None
 
 

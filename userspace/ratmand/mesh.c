@@ -75,11 +75,17 @@ static void flush_reached(struct mesh *mesh)
 
 	mesh->reached_many = false;
 	mesh->n_reached = 0;
+	if (mesh->regained) {
+		mesh->regained = false;
+		mesh_renew_sessions(mesh);
+	}
 	if (many)
 		mesh_peers(mesh, tell_reached, mesh);
 	else
 		for (size_t i = 0; i < n; i++)
-			mesh->ops->reachable(mesh->ctx, &mesh->reached[i]);
+			/* The route may be gone again. */
+			if (mesh_reachable(mesh, &mesh->reached[i]))
+				mesh->ops->reachable(mesh->ctx, &mesh->reached[i]);
 }
 
 /*
@@ -163,6 +169,9 @@ static void leave_kernel(struct mesh *mesh)
 	mesh->n_left_out = 0;
 	mesh->n_reached = 0;
 	mesh->reached_many = false;
+	mesh->regained = false;
+	mesh->n_lost = 0;
+	memset(mesh->lost, 0, sizeof(mesh->lost));
 }
 
 /* The device or the module is gone, or never was there. */

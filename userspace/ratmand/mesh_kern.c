@@ -13,6 +13,7 @@
 #include "ratmand/mesh_priv.h"
 
 #define ROUTE_EXPIRES_MS 600000
+#define RENEW_MIN_AGE_MS 1000	/* a session this young was made with the peer as it is now */
 #define DEAD_REMOVE_MS 60000	/* a silent neighbour keeps its keys so long */
 
 /*
@@ -314,6 +315,36 @@ static void fill_route(const struct mesh *mesh, const struct address *dest,
 	out->expires_ms = ROUTE_EXPIRES_MS;
 }
 
+#define N_LOST (sizeof(((struct mesh *)0)->lost) / sizeof(struct address))
+
+/*
+ * A peer whose route comes back may have been away with its keys gone: it could
+ * not say so, and the kernel would notice only after seconds of silence.
+ */
+static void note_regained(struct mesh *mesh, const struct address *dest)
+{
+	for (size_t i = 0; i < N_LOST; i++) {
+		if (!address_equal(&mesh->lost[i], dest))
+			continue;
+		memset(&mesh->lost[i], 0, sizeof(mesh->lost[i]));
+		mesh->regained = true;
+		return;
+	}
+}
+
+static void renew_session(void *ctx, const struct kern_session *ks)
+{
+	struct mesh *mesh = ctx;
+
+	if (ks->index && mesh_reachable(mesh, &ks->peer) && ks->age_ms > RENEW_MIN_AGE_MS)
+		session_want(mesh->sessions, clock_ms(), &ks->local, &ks->peer);
+}
+
+void mesh_renew_sessions(struct mesh *mesh)
+{
+	kern_sessions(mesh->kern, mesh->dev.ifindex, renew_session, mesh);
+}
+
 static void route_install(void *ctx, const struct address *dest, const struct route_hop *hops,
 			  size_t n, const uint8_t *cookie, size_t cookie_len)
 {
@@ -326,6 +357,7 @@ static void route_install(void *ctx, const struct address *dest, const struct ro
 	r.cookie_len = cookie_len;
 	if (kern_route_set(mesh->kern, mesh->dev.ifindex, &r) && may_log(&gate))
 		log_warn("mesh: the kernel refuses a route: %s", kern_why(mesh->kern));
+	note_regained(mesh, dest);
 	if (mesh->n_reached < sizeof(mesh->reached) / sizeof(mesh->reached[0]))
 		mesh->reached[mesh->n_reached++] = *dest;
 	else
@@ -337,6 +369,8 @@ static void route_uninstall(void *ctx, const struct address *dest)
 	struct mesh *mesh = ctx;
 	int err = kern_route_del(mesh->kern, mesh->dev.ifindex, dest);
 	static struct log_gate gate;
+
+	mesh->lost[mesh->n_lost++ % N_LOST] = *dest;
 
 	if (err && err != -ENOENT && may_log(&gate))
 		log_warn("mesh: cannot remove a route: %s", kern_why(mesh->kern));
@@ -590,6 +624,7 @@ static void keep_route(void *ctx, const struct kern_route *kr)
 static void restore_route(struct mesh *mesh, const struct kept_route *kr)
 {
 	struct route_hop hops[RATMAN_ROUTE_HOPS_MAX];
+	uint64_t now = clock_ms(), seen;
 	size_t n = 0;
 
 	for (size_t i = 0; i < kr->n_hops; i++) {
@@ -602,9 +637,15 @@ static void restore_route(struct mesh *mesh, const struct kept_route *kr)
 		n++;
 	}
 	/* What the routing core does not know it would never remove. */
-	if (route_restore(mesh->routes, clock_ms(), &kr->dest, kr->cookie.sequence,
-			  kr->cookie.metric, hops, n))
+	if (route_restore(mesh->routes, now, &kr->dest, kr->cookie.sequence, kr->cookie.metric,
+			  hops, n)) {
 		kern_route_del(mesh->kern, mesh->dev.ifindex, &kr->dest);
+		return;
+	}
+	/* The cookie may be older than what was seen since: nobody shall roll it back. */
+	seen = mesh->ops->last_seen(mesh->ctx, &kr->dest);
+	if (seen)
+		route_seen(mesh->routes, now, &kr->dest, seen);
 }
 
 static int restore_routes(struct mesh *mesh)

@@ -65,6 +65,9 @@ struct mesh {
 	size_t n_left_out;
 	struct address reached[64];	/* told to ops->reachable by mesh_arm(), outside the core */
 	size_t n_reached;
+	struct address lost[64];	/* had a route lately: a ring */
+	size_t n_lost;			/* ever written */
+	bool regained;			/* one of them has a route again: mesh_arm() renews sessions */
 	bool reached_many;		/* more than that: tell all */
 	uint64_t refreshed_ms;		/* kernel routes set again */
 	uint64_t measured_ms;		/* neighbour costs read */
@@ -90,6 +93,7 @@ extern const struct route_ops mesh_route_ops;
 void mesh_on_event(void *ctx, const struct kern_event *event);
 void mesh_restore(struct mesh *mesh);
 void mesh_measure(struct mesh *mesh, uint64_t now);
+void mesh_renew_sessions(struct mesh *mesh);
 void mesh_refresh_routes(struct mesh *mesh, uint64_t now);
 void mesh_local_install(struct mesh *mesh, struct mesh_local *local);
 
