@@ -36,7 +36,7 @@ static const struct {
 	[RATMAN_PUNT_LINK] = { 1000, 2000 },
 	[RATMAN_PUNT_CONTROL] = { 20000, 40000 },
 	[RATMAN_PUNT_HANDSHAKE] = { 2000, 4000 },
-	[RATMAN_PUNT_WANT] = { 1000, 2000 },
+	[RATMAN_PUNT_WANT] = { 200, 400 },
 };
 
 /**
@@ -126,6 +126,8 @@ static void ratman_dev_init_fields(struct ratman_dev *rdev, struct net_device *d
 	mutex_init(&rdev->lock);
 	INIT_LIST_HEAD(&rdev->links);
 	INIT_LIST_HEAD(&rdev->neighs);
+	skb_queue_head_init(&rdev->errors);
+	INIT_WORK(&rdev->errors_work, ratman_session_errors_work);
 	INIT_DELAYED_WORK(&rdev->sweep, ratman_dev_sweep);
 	atomic_set(&rdev->staged, 0);
 	rdev->hello_ms = RATMAN_HELLO_MS_DEFAULT;
@@ -214,6 +216,8 @@ static void ratman_dev_uninit(struct net_device *dev)
 	ratman_sessions_destroy(rdev);
 	mutex_unlock(&rdev->lock);
 	ratman_fib_destroy(rdev);
+	cancel_work_sync(&rdev->errors_work);
+	skb_queue_purge(&rdev->errors);
 	ident = rcu_replace_pointer(rdev->ident, NULL, true);
 	if (ident)
 		kfree_rcu(ident, rcu);

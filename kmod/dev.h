@@ -75,6 +75,8 @@ enum ratman_punt_class {
  * @session_ids: sessions by number; its xa_lock also protects @session_count
  * @session_count: number of sessions
  * @staged: packets that wait, all sessions together
+ * @errors: packets whose senders are to be told that they cannot be sent
+ * @errors_work: tells them
  * @sweep: once a second: expiry of routes, keys, staged packets
  * @mtu_user: MTU asked for by the user, 0 if none was
  * @mtu_ours: set while we change the MTU ourselves; protected by RTNL
@@ -109,6 +111,8 @@ struct ratman_dev {
 	u32 session_count;
 	atomic_t staged;
 
+	struct sk_buff_head errors;
+	struct work_struct errors_work;
 	struct delayed_work sweep;
 	unsigned int mtu_user;
 	bool mtu_ours;

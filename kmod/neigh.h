@@ -103,6 +103,7 @@ struct ratman_neigh_key {
  * @peer_stamp: stamp of the last one received, big endian as it came
  * @arrived_us: when that was, our clock
  * @stamps: of the last frames sent
+ * @reported: the neighbour has reported since the key was set
  * @acked_count: highest count the neighbour reported to have received
  * @acked_total: how many it reported
  * @acked: when @acked_count last grew, in jiffies
@@ -117,6 +118,7 @@ struct ratman_echo_state {
 	__be64 peer_stamp;
 	u64 arrived_us;
 	u64 stamps[RATMAN_ECHO_STAMPS];
+	bool reported;
 	u32 acked_count;
 	u32 acked_total;
 	unsigned long acked;
@@ -139,6 +141,7 @@ struct ratman_echo_state {
  * @timer: liveness and ECHO
  * @cur: newest key; changed under @lock and ratman_dev.lock
  * @prev: the one before, or NULL
+ * @fresh: it was never alive
  * @one_way: it died because it does not hear us
  * @busy_since: when traffic began, in jiffies
  * @echo: see there
@@ -168,6 +171,7 @@ struct ratman_neigh {
 	struct timer_list timer;
 	struct ratman_neigh_key __rcu *cur;
 	struct ratman_neigh_key __rcu *prev;
+	bool fresh;
 	bool one_way;
 	unsigned long busy_since;
 	struct ratman_echo_state echo;

@@ -67,10 +67,11 @@ bool ratman_neigh_set_state(struct ratman_neigh *neigh, enum ratman_neigh_state 
 	if (neigh->state == state)
 		return false;
 	WRITE_ONCE(neigh->state, state);
-	if (state == RATMAN_NEIGH_ALIVE)
-		ratman_count(neigh->rdev, RATMAN_STAT_neigh_alive);
-	else if (state == RATMAN_NEIGH_DEAD)
+	if (state == RATMAN_NEIGH_DEAD)
 		ratman_count(neigh->rdev, RATMAN_STAT_neigh_dead);
+	else if (state == RATMAN_NEIGH_ALIVE && !neigh->fresh)
+		ratman_count(neigh->rdev, RATMAN_STAT_neigh_back);
+	neigh->fresh = false;
 	trace_ratman_neigh_state(neigh, state, ratman_neigh_silent_ms(neigh));
 	ratman_nl_neigh_event(neigh, false);
 	return true;
@@ -190,6 +191,7 @@ void ratman_neigh_live_init(struct ratman_neigh *neigh)
 	unsigned long now = jiffies;
 
 	neigh->state = RATMAN_NEIGH_DEAD;
+	neigh->fresh = true;
 	neigh->last_rx = now;
 	neigh->last_tx = now - 2 * HZ;
 	neigh->last_data = now - 2 * HZ;
@@ -209,6 +211,7 @@ void ratman_neigh_live_reset(struct ratman_neigh *neigh)
 	neigh->echo.seen_count = 0;
 	neigh->echo.seen_total = 0;
 	neigh->echo.peer_stamp = 0;
+	neigh->echo.reported = false;
 }
 
 /**
@@ -334,8 +337,12 @@ static bool ratman_echo_report(struct ratman_neigh *neigh, const struct ratman_e
 	u32 sent = count - st->acked_count, got = total - st->acked_total;
 	bool more = (s32)sent > 0 && (s32)(st->count - count) >= 0;
 
-	/* It has begun to count anew: so do we. */
-	if ((s32)sent < 0 || got > sent) {
+	/*
+	 * It has begun to count anew, or for the first time: frames sent
+	 * before it had the key were not lost on the way.
+	 */
+	if (!st->reported || (s32)sent < 0 || got > sent) {
+		st->reported = true;
 		st->acked_count = count;
 		st->acked_total = total;
 	} else if (more) {

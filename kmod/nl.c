@@ -238,16 +238,15 @@ static void ratman_nl_post_doit(const struct genl_split_ops *ops, struct sk_buff
 	ratman_nl_dev_unlock(info->user_ptr[0]);
 }
 
+/* There is no extack yet: what is missing is said in the first part. */
 static int ratman_nl_dump_start(struct netlink_callback *cb)
 {
 	struct nlattr **attrs = ratman_dump_attrs(cb);
 
-	if (!attrs || !attrs[RATMAN_A_IFINDEX]) {
-		NL_SET_ERR_MSG(cb->extack, "The request does not name the mesh device (RATMAN_A_IFINDEX)");
-		return -EINVAL;
-	}
-	ratman_nl_cursor(cb)->ifindex = nla_get_u32(attrs[RATMAN_A_IFINDEX]);
 	ratman_nl_cursor(cb)->next = 0;
+	ratman_nl_cursor(cb)->ifindex = 0;
+	if (attrs && attrs[RATMAN_A_IFINDEX])
+		ratman_nl_cursor(cb)->ifindex = nla_get_u32(attrs[RATMAN_A_IFINDEX]);
 	return 0;
 }
 
@@ -263,7 +262,14 @@ static int ratman_nl_dump_start(struct netlink_callback *cb)
  */
 struct ratman_dev *ratman_nl_dump_begin(struct sk_buff *skb, struct netlink_callback *cb)
 {
-	return ratman_nl_dev_lock(sock_net(skb->sk), ratman_nl_cursor(cb)->ifindex, cb->extack);
+	int ifindex = ratman_nl_cursor(cb)->ifindex;
+
+	if (!ifindex) {
+		NL_SET_ERR_MSG(cb->extack,
+			       "The request does not name the mesh device (RATMAN_A_IFINDEX)");
+		return ERR_PTR(-EINVAL);
+	}
+	return ratman_nl_dev_lock(sock_net(skb->sk), ifindex, cb->extack);
 }
 
 /**

@@ -9,6 +9,7 @@
  * holder of the latter may keep any session it finds. Keys move under
  * ratman_session.lock. Everything is freed by RCU.
  */
+#include <linux/icmpv6.h>
 #include <linux/slab.h>
 
 #include "nl.h"
@@ -268,13 +269,24 @@ static void ratman_session_key_install(struct ratman_dev *rdev, struct ratman_se
 	local_bh_enable();
 }
 
+/* A key in nobody's hands yet; an ERR_PTR with a reason. */
 static struct ratman_session_key *
-ratman_session_key_alloc(const struct ratman_session_config *config)
+ratman_session_key_new(struct ratman_dev *rdev, const struct ratman_session_config *config,
+		       struct netlink_ext_ack *extack)
 {
-	struct ratman_session_key *key = kzalloc(sizeof(*key), GFP_KERNEL);
+	struct ratman_session_key *key;
 
+	/* Only requests add keys, so the answer stays true. */
+	rcu_read_lock();
+	key = ratman_session_key_lookup(rdev, config->index);
+	rcu_read_unlock();
+	if (key) {
+		NL_SET_ERR_MSG(extack, "This session index is in use: choose another");
+		return ERR_PTR(-EEXIST);
+	}
+	key = kzalloc(sizeof(*key), GFP_KERNEL);
 	if (!key)
-		return NULL;
+		return ERR_PTR(-ENOMEM);
 	key->index = config->index;
 	key->peer_index = cpu_to_be32(config->peer_index);
 	key->born = ktime_get_coarse_boottime_ns();
@@ -289,7 +301,7 @@ ratman_session_key_alloc(const struct ratman_session_config *config)
 /* The session a request is about, made if need be; an ERR_PTR with a reason. */
 static struct ratman_session *
 ratman_session_get(struct ratman_dev *rdev, const struct ratman_session_config *config,
-		   const struct ratman_dest *local, const struct ratman_dest *route, bool create,
+		   const struct ratman_dest *local, const struct ratman_dest *route,
 		   struct netlink_ext_ack *extack)
 {
 	struct ratman_session_id id = { .local = local->ipv6 };
@@ -312,7 +324,7 @@ ratman_session_get(struct ratman_dev *rdev, const struct ratman_session_config *
 	rcu_read_lock();
 	session = ratman_session_lookup(rdev, &id);
 	rcu_read_unlock();
-	if (!session && !create) {
+	if (!session && !config->has_key) {
 		NL_SET_ERR_MSG(extack, "There is no such session: give keys and indices to make one");
 		return ERR_PTR(-ENOENT);
 	}
@@ -361,20 +373,22 @@ int ratman_session_set(struct ratman_dev *rdev, const struct ratman_session_conf
 		NL_SET_ERR_MSG(extack, "RATMAN_A_SESSION_PEER is an address of this router");
 		return -EINVAL;
 	}
-	session = ratman_session_get(rdev, config, local, route, config->has_key, extack);
-	if (IS_ERR(session))
-		return PTR_ERR(session);
-
+	/* What can fail comes first, so that a refusal leaves no session behind. */
 	if (config->has_key) {
-		key = ratman_session_key_alloc(config);
-		if (!key)
-			return -ENOMEM;
+		key = ratman_session_key_new(rdev, config, extack);
+		if (IS_ERR(key))
+			return PTR_ERR(key);
+	}
+	session = ratman_session_get(rdev, config, local, route, extack);
+	if (IS_ERR(session)) {
+		kfree_sensitive(key);
+		return PTR_ERR(session);
+	}
+	if (key) {
 		key->session = session;
-		err = rhashtable_lookup_insert_fast(&rdev->session_keys, &key->node,
-						    ratman_session_key_params);
+		err = rhashtable_insert_fast(&rdev->session_keys, &key->node,
+					     ratman_session_key_params);
 		if (err) {
-			if (err == -EEXIST)
-				NL_SET_ERR_MSG(extack, "This session index is in use: choose another");
 			kfree_sensitive(key);
 			return err;
 		}
@@ -503,7 +517,7 @@ static bool ratman_session_sweep(struct ratman_dev *rdev, struct ratman_session 
 	prev = ratman_session_expire(session, &session->prev);
 	next = ratman_session_expire(session, &session->next);
 	while ((skb = skb_peek(&session->staged)) &&
-	       time_after(now, ratman_staged_since(skb) + RATMAN_STAGED_FOR)) {
+	       time_after(now, ratman_packet_cb(skb)->since + RATMAN_STAGED_FOR)) {
 		__skb_unlink(skb, &session->staged);
 		atomic_dec(&rdev->staged);
 		__skb_queue_tail(&old, skb);
@@ -520,7 +534,8 @@ static bool ratman_session_sweep(struct ratman_dev *rdev, struct ratman_session 
 	local_bh_disable();
 	rcu_read_lock();
 	while ((skb = __skb_dequeue(&old)))
-		ratman_session_unreachable(rdev, skb, RATMAN_STAT_tx_staged_expired);
+		ratman_session_unreachable(rdev, skb, ICMPV6_ADDR_UNREACH,
+					   RATMAN_STAT_tx_staged_expired);
 	if (waiting)
 		ratman_session_want(rdev, session, RATMAN_WANT_REPEAT);
 	ratman_session_liveness(rdev, session);

@@ -156,20 +156,26 @@ static inline bool ratman_session_key_older(const struct ratman_session_key *key
 	return ktime_get_coarse_boottime_ns() >= key->born + (u64)seconds * NSEC_PER_SEC;
 }
 
-/* Since when a packet waits; its control block is ours while it does. */
-struct ratman_staged_cb {
-	unsigned long since;
+/**
+ * struct ratman_packet_cb - the control block of a packet that waits
+ * @since: since when, in jiffies, of a staged one
+ * @stat: why it is dropped, of one whose sender is to be told
+ * @code: what the sender is told (ICMPv6)
+ */
+struct ratman_packet_cb {
+	union {
+		unsigned long since;
+		struct {
+			enum ratman_stat stat;
+			u8 code;
+		};
+	};
 };
 
-static inline void ratman_staged_set(struct sk_buff *skb)
+static inline struct ratman_packet_cb *ratman_packet_cb(const struct sk_buff *skb)
 {
-	BUILD_BUG_ON(sizeof(struct ratman_staged_cb) > sizeof(skb->cb));
-	((struct ratman_staged_cb *)skb->cb)->since = jiffies;
-}
-
-static inline unsigned long ratman_staged_since(const struct sk_buff *skb)
-{
-	return ((const struct ratman_staged_cb *)skb->cb)->since;
+	BUILD_BUG_ON(sizeof(struct ratman_packet_cb) > sizeof(skb->cb));
+	return (struct ratman_packet_cb *)skb->cb;
 }
 
 static inline void ratman_session_used(struct ratman_session *session)
@@ -224,8 +230,9 @@ void ratman_session_keepalive(struct ratman_dev *rdev, struct ratman_session *se
 			      struct ratman_session_key *key);
 void ratman_session_want(struct ratman_dev *rdev, struct ratman_session *session,
 			 unsigned long gap);
-void ratman_session_unreachable(struct ratman_dev *rdev, struct sk_buff *skb,
+void ratman_session_unreachable(struct ratman_dev *rdev, struct sk_buff *skb, u8 code,
 				enum ratman_stat stat);
+void ratman_session_errors_work(struct work_struct *work);
 
 /* session_rx.c */
 void ratman_session_rcv(struct ratman_dev *rdev, const struct ratman_dest *dest,

@@ -19,28 +19,64 @@
 #define RATMAN_WANT_GAP		HZ		/* for packets that wait */
 #define RATMAN_RENEW_GAP	(2 * HZ)	/* for a key that grows old */
 
+/* Packets whose senders are still to be told; more are dropped in silence. */
+#define RATMAN_ERRORS_MAX	256
+
+/**
+ * ratman_session_errors_work - tell senders why their packets were dropped
+ * @work: in struct ratman_dev
+ */
+void ratman_session_errors_work(struct work_struct *work)
+{
+	struct ratman_dev *rdev = container_of(work, struct ratman_dev, errors_work);
+	struct sk_buff *skb;
+
+	while ((skb = skb_dequeue(&rdev->errors))) {
+		const struct ratman_packet_cb cb = *ratman_packet_cb(skb);
+
+		/* The stack takes the control block for its own. */
+		memset(skb->cb, 0, sizeof(skb->cb));
+		local_bh_disable();
+		icmpv6_ndo_send(skb, ICMPV6_DEST_UNREACH, cb.code, 0);
+		ratman_drop(rdev, skb, cb.stat);
+		local_bh_enable();
+		cond_resched();
+	}
+}
+
 /**
  * ratman_session_unreachable - drop a packet and tell its sender
  * @rdev: mesh device
  * @skb: the packet; consumed
+ * @code: of ICMPV6_DEST_UNREACH
  * @stat: why
+ *
+ * Told from a work item: the sender may be in here with its socket locked, and
+ * TCP takes an error for a passing one as long as it is.
  */
-void ratman_session_unreachable(struct ratman_dev *rdev, struct sk_buff *skb, enum ratman_stat stat)
+void ratman_session_unreachable(struct ratman_dev *rdev, struct sk_buff *skb, u8 code,
+				enum ratman_stat stat)
 {
 	/* Keepalives are nobody's packets. */
-	if (skb->len >= sizeof(struct ipv6hdr))
-		icmpv6_ndo_send(skb, ICMPV6_DEST_UNREACH, ICMPV6_ADDR_UNREACH, 0);
-	ratman_drop(rdev, skb, stat);
+	if (skb->len < sizeof(struct ipv6hdr) ||
+	    skb_queue_len_lockless(&rdev->errors) >= RATMAN_ERRORS_MAX) {
+		ratman_drop(rdev, skb, stat);
+		return;
+	}
+	skb_orphan(skb);
+	skb_dst_drop(skb);
+	*ratman_packet_cb(skb) = (struct ratman_packet_cb) { .stat = stat, .code = code };
+	skb_queue_tail(&rdev->errors, skb);
+	queue_work(system_wq, &rdev->errors_work);
 }
 
-static void ratman_session_unreachable_list(struct ratman_dev *rdev, struct sk_buff *list,
-					    enum ratman_stat stat)
+static void ratman_session_unreachable_list(struct ratman_dev *rdev, struct sk_buff *list)
 {
 	struct sk_buff *skb, *next;
 
 	skb_list_walk_safe(list, skb, next) {
 		skb_mark_not_on_list(skb);
-		ratman_session_unreachable(rdev, skb, stat);
+		ratman_session_unreachable(rdev, skb, ICMPV6_ADDR_UNREACH, RATMAN_STAT_tx_no_route);
 	}
 }
 
@@ -158,7 +194,7 @@ void ratman_session_send(struct ratman_dev *rdev, struct ratman_session *session
 
 	dest = ratman_fib_lookup(rdev, session->peer);
 	if (unlikely(!dest || dest->local)) {
-		ratman_session_unreachable_list(rdev, list, RATMAN_STAT_tx_no_route);
+		ratman_session_unreachable_list(rdev, list);
 		return;
 	}
 	hop = ratman_dest_hop(dest, NULL, &back);
@@ -214,7 +250,7 @@ static void ratman_session_stage(struct ratman_dev *rdev, struct ratman_session 
 	skb_list_walk_safe(list, skb, next) {
 		skb_orphan(skb);
 		skb_dst_drop(skb);
-		ratman_staged_set(skb);
+		ratman_packet_cb(skb)->since = jiffies;
 	}
 
 	__skb_queue_head_init(&full);
@@ -264,13 +300,12 @@ static struct ratman_session *ratman_session_open(struct ratman_dev *rdev,
 
 	local = ratman_fib_lookup6(rdev, &id->local);
 	if (!local || !local->local) {
-		icmpv6_ndo_send(skb, ICMPV6_DEST_UNREACH, ICMPV6_POLICY_FAIL, 0);
-		ratman_drop(rdev, skb, RATMAN_STAT_tx_no_source);
+		ratman_session_unreachable(rdev, skb, ICMPV6_POLICY_FAIL, RATMAN_STAT_tx_no_source);
 		return NULL;
 	}
 	route = ratman_fib_lookup6(rdev, &id->peer);
 	if (!route || route->local) {
-		ratman_session_unreachable(rdev, skb, RATMAN_STAT_tx_no_route);
+		ratman_session_unreachable(rdev, skb, ICMPV6_ADDR_UNREACH, RATMAN_STAT_tx_no_route);
 		return NULL;
 	}
 	session = ratman_session_create(rdev, local, route->address, &route->ipv6, GFP_ATOMIC);
@@ -366,7 +401,7 @@ void ratman_session_xmit(struct ratman_dev *rdev, struct sk_buff *skb)
 	else if (ratman_fib_lookup(rdev, session->peer))
 		ratman_session_stage(rdev, session, skb);
 	else
-		ratman_session_unreachable_list(rdev, skb, RATMAN_STAT_tx_no_route);
+		ratman_session_unreachable_list(rdev, skb);
 out:
 	rcu_read_unlock();
 }

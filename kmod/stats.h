@@ -94,7 +94,7 @@ struct ratman_dev;
 	RATMAN_STAT(event_lost,			NONE,	NOT_SPECIFIED)		\
 	RATMAN_STAT(want_rate,			NONE,	NOT_SPECIFIED)		\
 	/* tables */								\
-	RATMAN_STAT(neigh_alive,		NONE,	NOT_SPECIFIED)		\
+	RATMAN_STAT(neigh_back,		NONE,	NOT_SPECIFIED)		\
 	RATMAN_STAT(neigh_dead,			NONE,	NOT_SPECIFIED)		\
 	RATMAN_STAT(route_full,			NONE,	NOT_SPECIFIED)		\
 	RATMAN_STAT(route_expired,		NONE,	NOT_SPECIFIED)		\

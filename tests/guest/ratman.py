@@ -696,6 +696,7 @@ class Genl(Netlink):
     def __init__(self, ns=None, family=None):
         super().__init__(16, ns)         # NETLINK_GENERIC
         self.family_name = family or NAMES['RATMAN_FAMILY_NAME']
+        self.queue = collections.deque()        # events nobody has asked for yet
         self.family, self.groups = self._resolve()
 
     def _resolve(self):
@@ -725,32 +726,39 @@ class Genl(Netlink):
         replies = [decode_message(p) for p in self.dump(self.family, self.head(cmd(command)) + payload)]
         return [dict(r.values, device=r.ifindex) for r in replies]
 
-    def events(self, timeout=0.0):
-        """What has come by itself so far"""
+    def _collect(self, timeout=0.0):
+        """Moves what has come by itself into the queue."""
         while True:
             messages = self.receive(timeout)
+            self.unasked.extend(messages)
             if not messages:
                 break
-            self.unasked.extend(messages)
             timeout = 0.0
-        result = [decode_message(m.payload) for m in self.unasked if m.type == self.family]
+        self.queue.extend(decode_message(m.payload) for m in self.unasked if m.type == self.family)
         self.unasked.clear()
+
+    def events(self, timeout=0.0):
+        """All events so far"""
+        self._collect(timeout)
+        result = list(self.queue)
+        self.queue.clear()
         return result
 
     def wait_event(self, name, timeout=5.0, **values):
-        """The first event with that name and those values; others are thrown away."""
+        """The next event with that name and those values; those before it are thrown away."""
         seen = []
 
         def look():
-            for event in self.events(0.01):
+            self._collect(0.01)
+            while self.queue:
+                event = self.queue.popleft()
                 seen.append((event.name, event.values))
                 if event.name == name and all(event.values.get(k) == v for k, v in values.items()):
-                    found.append(event)
-            return found
-        found = []
-        until(look, timeout, 0)
-        check(found, 'no %s with %r; seen: %r', name, values, seen[-10:])
-        return found[0]
+                    return event
+            return None
+        event = until(look, timeout, 0)
+        check(event, 'no %s with %r; seen: %r', name, values, seen[-10:])
+        return event
 
 
 def refused(f, *args, code=None, word=None, **kw):
@@ -795,7 +803,13 @@ class Wire:
 
     def send(self, destination, payload, source=None, ethertype=None):
         kind = struct.pack('>H', self.ethertype if ethertype is None else ethertype)
-        self.sock.send(destination + (source or self.mac) + kind + payload)
+        data = destination + (source or self.mac) + kind + payload
+        try:
+            self.sock.send(data)
+        except OSError as e:
+            if e.errno != errno.ENETDOWN:       # perhaps only what was left from when it went down
+                raise
+            self.sock.send(data)
 
     def _next(self, timeout):
         if not select.select([self.sock], [], [], timeout)[0]:
@@ -1301,9 +1315,14 @@ class Pinger:
             timeout = 0.0
         return len(self.seen) - before
 
+    def lost(self, timeout=5.0):
+        """How many requests have no answer yet, after waiting for all"""
+        until(lambda: (self.collect(0.02), len(self.seen) == self.seq)[1], timeout, 0)
+        return self.seq - len(self.seen)
+
     def once(self, size=32, timeout=3.0):
         seq, started = self.send(size), time.monotonic()
-        until(lambda: self.collect(0.02) and seq in self.seen, timeout, 0)
+        until(lambda: (self.collect(0.02), seq in self.seen)[1], timeout, 0)
         return time.monotonic() - started if seq in self.seen else None
 
 

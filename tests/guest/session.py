@@ -121,10 +121,9 @@ def send():
         packet, rest = packet[:OVERHEAD + n], packet[OVERHEAD + n:]
         equal(rest.strip(b'\0'), b'', 'what follows the packet')
         check(len(rest) < 16, '%d bytes of padding', len(rest))
-        check(packet == frames.udp(h.ip, h.peer.ipv6, 1000, 2000, payload)[:8] + packet[8:], 'another IPv6 header')
-        equal(packet[8:40], h.ip + h.peer.ipv6, 'addresses')
-        check(packet[48:] == payload, 'another payload')
-        equal(frames.udp(h.ip, h.peer.ipv6, 1000, 2000, payload)[40:48], packet[40:48], 'UDP header and checksum')
+        want = frames.udp(h.ip, h.peer.ipv6, 1000, 2000, payload)
+        equal(packet[0] >> 4, 6, 'IP version')
+        check(packet[4:] == want[4:], 'another packet: %s', packet.hex())      # [1:4] is the flow label
         equal(frame.hop_limit, RATMAN_HOP_LIMIT, 'hop limit of the frame')
         if last is not None:
             equal(counter, last + 1, 'counter')
@@ -391,8 +390,8 @@ def staging_many_peers():
     """programs that speak to very many peers at once cannot fill the kernel's memory"""
     h = Host(install=False)
     s = h.udp(1000)
-    n = 6000
-    before = h.mesh.stats()
+    n = 4400
+    before, started = h.mesh.stats(), time.monotonic()
     for i in range(n):
         dest = address('many %d' % i)
         h.mesh.route_set(dest, [(h.fake.index, 1)])
@@ -400,13 +399,14 @@ def staging_many_peers():
             s.sendto(bytes(1000), (text(ipv6_of(dest)), 2000))
         except OSError as e:
             check(e.errno in (errno.EHOSTUNREACH, errno.ENETUNREACH, errno.ENOBUFS), 'sendto: %s', e)
+    def gone():
+        stats = h.mesh.stats()
+        return sum(stats[k] - before[k] for k in ('tx_staged_full', 'tx_staged_expired', 'tx_staged_purged', 'tx_sessions_full'))
+    first = gone()
     waiting = sum(x['staged'] for x in h.mesh.sessions().values())
-    moved = {k: v - before[k] for k, v in h.mesh.stats().items() if v != before[k]}
     between(waiting, 1, 4096, 'packets that wait')
-    gone = sum(moved.get(k, 0) for k in ('tx_staged_full', 'tx_staged_expired', 'tx_sessions_full'))
-    check(gone >= n - 4096, 'too few were dropped: %r', moved)
-    between(waiting + gone, n - 50, n, 'packets that wait or were dropped; %r' % moved)
-    between(len(wants(h)), 1, 2000, 'requests to the daemon')
+    between(n - waiting, first, gone(), 'packets that do not wait any more')
+    between(len(wants(h)), 1, 2100 + 1100 * (time.monotonic() - started), 'requests to the daemon')
 
 
 @test
@@ -452,14 +452,25 @@ def no_route():
     s.bind((text(h.ip), 0))
     s.settimeout(10 * SLOW)
     started = time.monotonic()
+    try:
+        s.connect((text(ipv6_of(address('nobody'))), 80))
+    except OSError as e:
+        check(e.errno in (errno.EHOSTUNREACH, errno.ENETUNREACH), 'connect: %s', e)
+    else:
+        raise Failure('connected to nobody')
+    # an error that comes back while connect() holds the socket counts with the next try, a second later
+    check(time.monotonic() - started < 1.5 + SLOW / 2, 'it took %.1f s', time.monotonic() - started)
+    s = h.udp(0)
+    s.connect((text(ipv6_of(address('nobody'))), 80))
+    s.setsockopt(socket.IPPROTO_IPV6, 25, 1)                        # IPV6_RECVERR
     with h.mesh.counts(tx_no_route=1):
-        try:
-            s.connect((text(ipv6_of(address('nobody'))), 80))
-        except OSError as e:
-            check(e.errno in (errno.EHOSTUNREACH, errno.ENETUNREACH), 'connect: %s', e)
-        else:
-            raise Failure('connected to nobody')
-    check(time.monotonic() - started < 1.0 * SLOW, 'it took %.1f s', time.monotonic() - started)
+        s.send(b'x')
+    try:
+        s.send(b'x')
+    except OSError as e:
+        check(e.errno in (errno.EHOSTUNREACH, errno.ENETUNREACH), 'send: %s', e)
+    else:
+        raise Failure('the program was told nothing')
 
 
 @test
@@ -736,8 +747,7 @@ def rekey_many():
             for _ in range(3):
                 p.send()
             p.collect()
-        until(lambda: p.collect(0.02) and len(p.seen) == p.seq)
-        equal(len(p.seen), p.seq, 'answers')
+        equal(p.lost(), 0, 'pings lost')
     equal([len(m.sessions()) for m in net.mesh], [1, 1], 'sessions')
 
 

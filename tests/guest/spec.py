@@ -10,7 +10,7 @@ import traceback
 import uapi
 
 SKIP = 4
-TAIL = re.compile(r'_UNSPEC$|^__|_MAX$')
+TAIL = re.compile(r'_UNSPEC$|^__')
 
 
 def c_name(name):
@@ -50,7 +50,12 @@ def spec_numbers(spec):
 
 
 def header_numbers():
-    return {name: value for name, value in uapi.NAMES.items() if isinstance(value, int) and not TAIL.search(name)}
+    # RATMAN_A_MAX and its like only say where an enum ends; each has a twin __RATMAN_A_MAX
+    numbers = {name: value for name, value in uapi.NAMES.items()
+               if isinstance(value, int) and not TAIL.search(name) and '__' + name not in uapi.NAMES}
+    # lengths that the specification takes from the wire format
+    numbers['RATMAN_ADDR_LEN'] = uapi.parse(uapi.FRAME)[0]['RATMAN_ADDR_LEN']
+    return numbers
 
 
 def header_types():

@@ -21,6 +21,7 @@
 
 #define MAX_ROUTERS 140
 #define MAX_SEEN 256
+#define CHAOS_ROUNDS 1		/* more by hand, with MESH_SEED */
 
 struct seen {
 	struct address address;
@@ -1094,6 +1095,21 @@ static uint32_t draw(uint32_t below)
 	return randombytes_uniform(below);
 }
 
+/*
+ * The peer may have lost its key of a session; the fake kernel does not notice the
+ * silence, so only the age of our key ends it.
+ */
+static void deliver_at_last(struct router *from, struct router *to)
+{
+	for (int i = 0; i < 40; i++) {
+		uint32_t packet = fake_packet(from->node, &from->address, &to->address);
+
+		if (fake_until(is_delivered, &packet, 5000))
+			return;
+	}
+	fail_msg("no packet arrives");
+}
+
 /* One thing goes wrong, or right again. The last three break what the protocol relies on. */
 static void mishap(struct fake_link **links, size_t n_links, bool wild)
 {
@@ -1152,7 +1168,7 @@ static void mishap(struct fake_link **links, size_t n_links, bool wild)
 	}
 }
 
-/* Everything at random, for an hour: in the end all is well. */
+/* Everything at random, for half an hour: in the end all is well. */
 static void mishaps(bool wild)
 {
 	struct fake_link *links[8];
@@ -1165,7 +1181,7 @@ static void mishaps(bool wild)
 	links[n++] = fake_link_new(routers[0]->node, routers[3]->node);
 	links[n++] = fake_link_new(routers[1]->node, routers[4]->node);
 	start_all();
-	for (int step = 0; step < 400; step++) {
+	for (int step = 0; step < 300; step++) {
 		const struct router *from = routers[draw(6)], *to = routers[draw(6)];
 
 		mishap(links, n, wild);
@@ -1191,12 +1207,12 @@ static void mishaps(bool wild)
 	wait_for(all_reach, NULL, 300000);
 	assert_no_loop();
 	for (size_t i = 0; i < 6; i++)
-		deliver(routers[i], routers[(i + 3) % 6]);
+		deliver_at_last(routers[i], routers[(i + 3) % 6]);
 }
 
 static void chaos(void **state)
 {
-	for (int round = 0; round < 4; round++) {
+	for (int round = 0; round < CHAOS_ROUNDS; round++) {
 		mishaps(false);
 		assert_int_equal(teardown(state), 0);
 		assert_int_equal(setup(state), 0);
@@ -1205,7 +1221,7 @@ static void chaos(void **state)
 
 static void wild_chaos(void **state)
 {
-	for (int round = 0; round < 4; round++) {
+	for (int round = 0; round < CHAOS_ROUNDS; round++) {
 		mishaps(true);
 		fake_counts.hop_limit = 0;
 		assert_int_equal(teardown(state), 0);

@@ -25,35 +25,70 @@ def ready():
 class Traffic:
     """UDP both ways and pings, from a thread, whatever happens to the routers"""
 
+    running = None
+
     def __init__(self):
         self.stopping = False
         self.sent = 0
+        self.left = set()               # routers whose namespace we must not hold by a socket
+        self.lock = threading.Lock()
+        Traffic.running = self
         self.thread = threading.Thread(target=self._run, daemon=True)
         self.thread.start()
         cleanup(self.stop)
 
     def _run(self):
-        sockets = {}
+        self.sockets = {}
         while not self.stopping:
             for a, b in ((r1, r3), (r3, r1)):
-                try:
-                    if a not in sockets:
-                        with a.ns:
-                            sockets[a] = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
-                        sockets[a].bind((a.ipv6, 0))
-                    for size in 10, 1300, 4000:
-                        sockets[a].sendto(bytes(size), (b.ipv6, 9))
-                        self.sent += 1
-                except OSError:
-                    if a in sockets:
-                        sockets.pop(a).close()
+                with self.lock:
+                    self._packets(a, b)
             time.sleep(0.01)
-        for s in sockets.values():
+        for s in self.sockets.values():
             s.close()
+
+    def _packets(self, a, b):
+        if a in self.left:
+            return
+        try:
+            if a not in self.sockets:
+                self.sockets[a] = self._open(a)
+                self.sockets[a].bind((a.ipv6, 0))
+            for size in 10, 1300, 4000:
+                self.sockets[a].sendto(bytes(size), (b.ipv6, 9))
+                self.sent += 1
+        except OSError:
+            if a in self.sockets:
+                self.sockets.pop(a).close()
+
+    @staticmethod
+    def _open(router):
+        """A socket in a router's namespace, from this thread (router.ns belongs to the main one)"""
+        own = os.open('/proc/thread-self/ns/net', os.O_RDONLY)
+        try:
+            ratman._syscall('setns', router.ns.fd, ratman.CLONE_NEWNET)
+            try:
+                return socket.socket(socket.AF_INET6, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+            finally:
+                ratman._syscall('setns', own, ratman.CLONE_NEWNET)
+        finally:
+            os.close(own)
+
+    def leave(self, router):
+        """Closes what would keep its namespace alive; packets from elsewhere go on"""
+        with self.lock:
+            self.left.add(router)
+            if router in self.sockets:
+                self.sockets.pop(router).close()
+
+    def come_back(self, router):
+        with self.lock:
+            self.left.discard(router)
 
     def stop(self):
         self.stopping = True
         self.thread.join()
+        Traffic.running = None
 
 
 def rejoined(timeout=45):
@@ -101,6 +136,8 @@ def daemon_killed():
 def namespace_anew():
     """Router 3's daemon is killed, its namespace vanishes under traffic, and both are made again"""
     r3.stop(signal.SIGKILL)
+    if Traffic.running:
+        Traffic.running.leave(r3)
     r3.ns.close()
     if libc.umount2(b'/run/netns/r3', 2):
         raise Failure('umount: ' + os.strerror(ctypes.get_errno()))
@@ -113,6 +150,8 @@ def namespace_anew():
     cable(r2, r3)
     r3.ns.rt.link_set('ratman0', up=True)
     r3.start()
+    if Traffic.running:
+        Traffic.running.come_back(r3)
 
 
 def cable(a, b):

@@ -332,19 +332,6 @@ static void note_regained(struct mesh *mesh, const struct address *dest)
 	}
 }
 
-static void renew_session(void *ctx, const struct kern_session *ks)
-{
-	struct mesh *mesh = ctx;
-
-	if (ks->index && mesh_reachable(mesh, &ks->peer) && ks->age_ms > RENEW_MIN_AGE_MS)
-		session_want(mesh->sessions, clock_ms(), &ks->local, &ks->peer);
-}
-
-void mesh_renew_sessions(struct mesh *mesh)
-{
-	kern_sessions(mesh->kern, mesh->dev.ifindex, renew_session, mesh);
-}
-
 static void route_install(void *ctx, const struct address *dest, const struct route_hop *hops,
 			  size_t n, const uint8_t *cookie, size_t cookie_len)
 {
@@ -670,6 +657,25 @@ static void restore_session(void *ctx, const struct kern_session *ks)
 	if (ks->index)
 		session_restore(mesh->sessions, now, &ks->local, &ks->peer, ks->index, ks->peer_index,
 				now - (ks->age_ms < now ? ks->age_ms : now));
+}
+
+static void keep_session(void *ctx, const struct kern_session *ks)
+{
+	if (ks->index && ks->age_ms > RENEW_MIN_AGE_MS)
+		list_add(ctx, ks, sizeof(*ks));
+}
+
+void mesh_renew_sessions(struct mesh *mesh)
+{
+	struct list list = { 0 };
+	int err = kern_sessions(mesh->kern, mesh->dev.ifindex, keep_session, &list);
+	const struct kern_session *sessions = list.items;
+
+	for (size_t i = 0; !err && i < list.n; i++)
+		if (mesh_reachable(mesh, &sessions[i].peer))
+			session_want(mesh->sessions, clock_ms(), &sessions[i].local,
+				     &sessions[i].peer);
+	free(list.items);
 }
 
 /* Local addresses in the kernel that nobody holds the key of any more. */
