@@ -53,8 +53,6 @@ def header_numbers():
     # RATMAN_A_MAX and its like only say where an enum ends; each has a twin __RATMAN_A_MAX
     numbers = {name: value for name, value in uapi.NAMES.items()
                if isinstance(value, int) and not TAIL.search(name) and '__' + name not in uapi.NAMES}
-    # lengths that the specification takes from the wire format
-    numbers['RATMAN_ADDR_LEN'] = uapi.parse(uapi.FRAME)[0]['RATMAN_ADDR_LEN']
     return numbers
 
 

@@ -220,8 +220,8 @@ int kern_dev_find(struct kern *k, const char *name, struct kern_dev *out)
 		snprintf(k->why, sizeof(k->why), "there are several mesh devices; name one");
 	else
 		snprintf(k->why, sizeof(k->why),
-			 "there is no mesh device %s; try: ip link add %s type ratman",
-			 name ? name : "", name ? name : "ratman0");
+			 "there is no mesh device%s%s; try: ip link add %s type ratman",
+			 name ? " " : "", name ? name : "", name ? name : "ratman0");
 	return -ENODEV;
 }
 
