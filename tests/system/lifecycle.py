@@ -32,13 +32,13 @@ class Traffic:
         self.sent = 0
         self.left = set()               # routers whose namespace we must not hold by a socket
         self.lock = threading.Lock()
+        self.sockets = {}
         Traffic.running = self
         self.thread = threading.Thread(target=self._run, daemon=True)
         self.thread.start()
         cleanup(self.stop)
 
     def _run(self):
-        self.sockets = {}
         while not self.stopping:
             for a, b in ((r1, r3), (r3, r1)):
                 with self.lock:
