@@ -223,6 +223,8 @@ union ratman_data_tagged {
 static_assert(sizeof(union ratman_data_tagged) ==
 	      RATMAN_TAGGED_HDR + sizeof(struct ratman_data_hdr));
 
+void ratman_neigh_kick(struct ratman_neigh *neigh);
+
 /* The neighbour a frame claims to come from; under RCU. */
 static inline struct ratman_neigh_key *ratman_neigh_key_get(const struct ratman_dev *rdev,
 							    u32 index)
@@ -236,16 +238,20 @@ static inline struct ratman_neigh_key *ratman_neigh_key_get(const struct ratman_
 }
 
 /* What to send with, NULL when the neighbour or its link cannot take frames; under RCU. */
-static inline struct ratman_neigh_key *ratman_neigh_tx_key(const struct ratman_neigh *neigh)
+static inline struct ratman_neigh_key *ratman_neigh_tx_key(struct ratman_neigh *neigh)
 {
 	struct ratman_neigh_key *key;
 
 	if (READ_ONCE(neigh->state) != RATMAN_NEIGH_ALIVE)
 		return NULL;
 	key = rcu_dereference(neigh->tx);
-	/* Carrier loss counts at once, before the notifier comes. */
-	if (unlikely(!key || !ratman_link_ready(key->link)))
+	if (unlikely(!key))
 		return NULL;
+	/* Carrier loss counts at once: the notifier may come a second later. */
+	if (unlikely(!ratman_link_ready(key->link))) {
+		ratman_neigh_kick(neigh);
+		return NULL;
+	}
 	return key;
 }
 
@@ -276,7 +282,6 @@ void ratman_neigh_live_start(struct ratman_neigh *neigh, bool fresh);
 void ratman_neigh_live_reset(struct ratman_neigh *neigh);
 bool ratman_neigh_set_state(struct ratman_neigh *neigh, enum ratman_neigh_state state);
 void ratman_neigh_heard(struct ratman_neigh *neigh);
-void ratman_neigh_kick(struct ratman_neigh *neigh);
 void ratman_neigh_echo(struct ratman_neigh *neigh);
 void ratman_neigh_echo_rcv(struct ratman_neigh *neigh, const struct ratman_echo *echo);
 void ratman_neighs_link_changed(struct ratman_dev *rdev, const struct ratman_link *link, bool up);

@@ -165,7 +165,8 @@ static void ratman_neigh_timer(struct timer_list *timer)
 		spin_unlock(&neigh->lock);
 		return;
 	}
-	if (neigh->state == RATMAN_NEIGH_ALIVE && ratman_neigh_is_silent(neigh, now)) {
+	if (neigh->state == RATMAN_NEIGH_ALIVE &&
+	    (ratman_neigh_is_silent(neigh, now) || !ratman_link_ready(neigh->link))) {
 		neigh->one_way = false;
 		ratman_neigh_set_state(neigh, RATMAN_NEIGH_DEAD);
 	}
@@ -337,6 +338,9 @@ static bool ratman_echo_report(struct ratman_neigh *neigh, const struct ratman_e
 	u32 sent = count - st->acked_count, got = total - st->acked_total;
 	bool more = (s32)sent > 0 && (s32)(st->count - count) >= 0;
 
+	/* It has received nothing, or not yet: nothing to learn from. */
+	if (!count)
+		return false;
 	/*
 	 * It has begun to count anew, or for the first time: frames sent
 	 * before it had the key were not lost on the way.
@@ -371,8 +375,12 @@ void ratman_neigh_echo_rcv(struct ratman_neigh *neigh, const struct ratman_echo 
 
 	spin_lock(&neigh->lock);
 	st->seen_total++;
-	if ((s32)(be32_to_cpu(echo->count) - st->seen_count) > 0 || !st->seen_count)
-		st->seen_count = be32_to_cpu(echo->count);
+	/* One that was overtaken by a later one has nothing new to say. */
+	if (st->seen_count && (s32)(be32_to_cpu(echo->count) - st->seen_count) <= 0) {
+		spin_unlock(&neigh->lock);
+		return;
+	}
+	st->seen_count = be32_to_cpu(echo->count);
 	st->peer_stamp = echo->stamp_us;
 	st->arrived_us = ratman_now_us();
 	st->peer_interval_ms = min_t(u32, be32_to_cpu(echo->interval_ms),

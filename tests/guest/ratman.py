@@ -474,7 +474,7 @@ class Netlink:
 # ------------------------------------------------------------ rtnetlink
 
 RTM_NEWLINK, RTM_DELLINK, RTM_GETLINK = 16, 17, 18
-RTM_NEWADDR, RTM_DELADDR, RTM_NEWROUTE = 20, 21, 24
+RTM_NEWADDR, RTM_DELADDR, RTM_NEWROUTE, RTM_GETROUTE = 20, 21, 24, 26
 IFLA_ADDRESS, IFLA_IFNAME, IFLA_MTU, IFLA_MASTER, IFLA_LINKINFO, IFLA_NET_NS_FD = 1, 3, 4, 10, 18, 28
 IFLA_LINK, IFLA_QDISC, IFLA_STATS64, IFLA_OPERSTATE = 5, 6, 23, 16
 IFLA_INFO_KIND, IFLA_INFO_DATA, VETH_INFO_PEER = 1, 2, 1
@@ -573,6 +573,11 @@ class Rt(Netlink):
         self.talk(RTM_NEWADDR, NLM_F_CREATE,
                   struct.pack('=BBBBI', socket.AF_INET6, plen, 2, 0, self.index(name)) +      # 2: no DAD
                   attr(1, ip) + attr(2, ip))
+
+    def is_local(self, ip):
+        """The stack takes packets to this address as its own (a moment after it was added)."""
+        request = struct.pack('=BBBBBBBBI', socket.AF_INET6, 128, 0, 0, 0, 0, 0, 0, 0) + attr(1, ip)
+        return self.talk(RTM_GETROUTE, 0, request)[0][7] == 2           # RTN_LOCAL
 
     def route_add(self, prefix, plen, name):
         self.talk(RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE,
@@ -954,6 +959,7 @@ class Mesh:
         self.addr_set(addr, policy)
         self.ns.rt.address_add(self.index, ipv6_of(addr), 128)
         self.ns.rt.route_add(bytes.fromhex('20010020') + bytes(12), 28, self.index)
+        check(until(lambda: self.ns.rt.is_local(ipv6_of(addr)), step=0.001), 'the address is not taken by the stack')
 
     # --- exact counting
 

@@ -566,6 +566,17 @@ int kern_stats(struct kern *k, uint32_t ifindex, kern_stat_cb cb, void *ctx)
 	return err;
 }
 
+bool kern_ip_has(struct kern *k, uint32_t ifindex, const struct in6_addr *ip)
+{
+	struct fake_node *node = k->node;
+
+	(void)ifindex;
+	for (size_t i = 0; i < node->n_ips; i++)
+		if (!memcmp(&node->ips[i], ip, sizeof(*ip)))
+			return true;
+	return false;
+}
+
 int kern_ip_add(struct kern *k, uint32_t ifindex, const struct in6_addr *ip)
 {
 	struct fake_node *node = k->node;

@@ -338,6 +338,29 @@ static void check_dev(struct mesh *mesh)
 		detach(mesh, "the device was made anew");
 }
 
+/*
+ * Setting the device down takes every address and route off it, by IPv6's rules;
+ * one address that is missing says that it happened.
+ */
+static void check_ips(struct mesh *mesh)
+{
+	struct in6_addr ip;
+
+	if (!mesh->n_locals || !mesh->locals[0].installed)
+		return;
+	address_to_ipv6(&mesh->locals[0].address, &ip);
+	if (kern_ip_has(mesh->kern, mesh->dev.ifindex, &ip))
+		return;
+	if (kern_prefix_route(mesh->kern, mesh->dev.ifindex))
+		return;		/* still down */
+	for (size_t i = 0; i < mesh->n_locals; i++) {
+		address_to_ipv6(&mesh->locals[i].address, &ip);
+		if (mesh->locals[i].installed)
+			kern_ip_add(mesh->kern, mesh->dev.ifindex, &ip);
+	}
+	log_info("mesh: the device was down; its addresses are back");
+}
+
 static void on_housekeeping(uv_timer_t *timer)
 {
 	struct mesh *mesh = timer->data;
@@ -352,6 +375,7 @@ static void on_housekeeping(uv_timer_t *timer)
 		return;
 	}
 	take_links(mesh);
+	check_ips(mesh);
 	for (size_t i = 0; i < mesh->n_locals; i++)
 		mesh_local_install(mesh, &mesh->locals[i]);
 	if (now - mesh->measured_ms >= MEASURE_MS) {

@@ -315,7 +315,7 @@ static void fill_route(const struct mesh *mesh, const struct address *dest,
 	out->expires_ms = ROUTE_EXPIRES_MS;
 }
 
-#define N_LOST (sizeof(((struct mesh *)0)->lost) / sizeof(struct address))
+#define N_LOST (sizeof(((struct mesh *)0)->lost) / sizeof(struct mesh_lost))
 
 /*
  * A peer whose route comes back may have been away with its keys gone: it could
@@ -324,11 +324,10 @@ static void fill_route(const struct mesh *mesh, const struct address *dest,
 static void note_regained(struct mesh *mesh, const struct address *dest)
 {
 	for (size_t i = 0; i < N_LOST; i++) {
-		if (!address_equal(&mesh->lost[i], dest))
+		if (!address_equal(&mesh->lost[i].address, dest))
 			continue;
-		memset(&mesh->lost[i], 0, sizeof(mesh->lost[i]));
+		mesh->lost[i].back = true;
 		mesh->regained = true;
-		return;
 	}
 }
 
@@ -357,7 +356,7 @@ static void route_uninstall(void *ctx, const struct address *dest)
 	int err = kern_route_del(mesh->kern, mesh->dev.ifindex, dest);
 	static struct log_gate gate;
 
-	mesh->lost[mesh->n_lost++ % N_LOST] = *dest;
+	mesh->lost[mesh->n_lost++ % N_LOST] = (struct mesh_lost){ .address = *dest };
 
 	if (err && err != -ENOENT && may_log(&gate))
 		log_warn("mesh: cannot remove a route: %s", kern_why(mesh->kern));
@@ -665,6 +664,14 @@ static void keep_session(void *ctx, const struct kern_session *ks)
 		list_add(ctx, ks, sizeof(*ks));
 }
 
+static bool is_back(const struct mesh *mesh, const struct address *peer)
+{
+	for (size_t i = 0; i < N_LOST; i++)
+		if (mesh->lost[i].back && address_equal(&mesh->lost[i].address, peer))
+			return true;
+	return false;
+}
+
 void mesh_renew_sessions(struct mesh *mesh)
 {
 	struct list list = { 0 };
@@ -672,10 +679,13 @@ void mesh_renew_sessions(struct mesh *mesh)
 	const struct kern_session *sessions = list.items;
 
 	for (size_t i = 0; !err && i < list.n; i++)
-		if (mesh_reachable(mesh, &sessions[i].peer))
+		if (is_back(mesh, &sessions[i].peer) && mesh_reachable(mesh, &sessions[i].peer))
 			session_want(mesh->sessions, clock_ms(), &sessions[i].local,
 				     &sessions[i].peer);
 	free(list.items);
+	for (size_t i = 0; i < N_LOST; i++)
+		if (mesh->lost[i].back)
+			mesh->lost[i] = (struct mesh_lost){ .back = false };
 }
 
 /* Local addresses in the kernel that nobody holds the key of any more. */

@@ -43,6 +43,11 @@ struct mesh_left_out {
 	struct address router;
 };
 
+struct mesh_lost {
+	struct address address;
+	bool back;			/* it has a route again */
+};
+
 struct mesh {
 	uv_loop_t *loop;
 	const struct config *config;
@@ -65,9 +70,9 @@ struct mesh {
 	size_t n_left_out;
 	struct address reached[64];	/* told to ops->reachable by mesh_arm(), outside the core */
 	size_t n_reached;
-	struct address lost[64];	/* had a route lately: a ring */
+	struct mesh_lost lost[64];	/* peers that lost their route lately: a ring */
 	size_t n_lost;			/* ever written */
-	bool regained;			/* one of them has a route again: mesh_arm() renews sessions */
+	bool regained;			/* one of them is back: mesh_arm() renews its sessions */
 	bool reached_many;		/* more than that: tell all */
 	uint64_t refreshed_ms;		/* kernel routes set again */
 	uint64_t measured_ms;		/* neighbour costs read */

@@ -44,7 +44,9 @@ static void seen(void *ctx, const struct address *address, uint64_t sequence)
 	uint8_t buf[SEEN_LEN];
 	struct wire_writer w;
 
-	node_seen_get(node, address, &old);
+	/* What was seen stays seen, whatever is said later. */
+	if (node_seen_get(node, address, &old) && old.sequence > sequence)
+		return;
 	wire_write_init(&w, buf, sizeof(buf));
 	wire_put_be64(&w, sequence);
 	wire_put_be64(&w, (uint64_t)old.first_ns);
@@ -142,10 +144,13 @@ int node_addr_up(struct node *node, const struct address *address, const struct 
 	if (!err)
 		err = mesh_local_up(node->mesh, address, secret);
 	sodium_memzero(secret, sizeof(secret));
-	if (!err) {
+	if (err)
+		return err;
+	err = flow_local_up(node->flow, address);
+	if (err)
+		mesh_local_down(node->mesh, address);
+	else
 		resume_add(&node->resume, address, token);
-		err = flow_local_up(node->flow, address);
-	}
 	return err;
 }
 
@@ -155,16 +160,17 @@ static void bring_up_again(struct node *node)
 		struct resume_entry e = node->resume.entries[i];
 		int err = node_addr_up(node, &e.address, &e.token);
 
-		if (err) {
-			/* Destroyed meanwhile, or another state directory. */
+		if (err)
 			log_warn("an address that was up cannot be brought up again: %s",
 				 strerror(-err));
+		else
+			api_token_restore(node->server, &e.address, &e.token);
+		/* Destroyed meanwhile, or another state directory; else the next start may do better. */
+		if (err == -ENOENT || err == -EACCES)
 			resume_remove(&node->resume, &e.address);
-			continue;
-		}
-		api_token_restore(node->server, &e.address, &e.token);
+		else
+			i++;
 		sodium_memzero(&e, sizeof(e));
-		i++;
 	}
 }
 

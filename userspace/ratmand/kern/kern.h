@@ -161,7 +161,10 @@ int kern_session_del(struct kern *kern, uint32_t ifindex, const struct address *
 		     const struct address *peer);
 int kern_frame_tx(struct kern *kern, uint32_t ifindex, const struct kern_frame *frame);
 
-/* Dumps; each record is borrowed for the call of @cb. */
+/*
+ * Dumps; each record is borrowed for the call of @cb, which must not call
+ * anything of this header: an answer would be read in the middle of the dump.
+ */
 typedef void (*kern_dev_cb)(void *ctx, const struct kern_dev *dev);
 typedef void (*kern_link_cb)(void *ctx, const struct kern_link *link);
 typedef void (*kern_neigh_cb)(void *ctx, const struct kern_neigh *neigh);
@@ -181,6 +184,9 @@ int kern_stats(struct kern *kern, uint32_t ifindex, kern_stat_cb cb, void *ctx);
 /* rtnetlink: puts an address (with /@prefix_len, no DAD) on the device, or takes it away. */
 int kern_ip_add(struct kern *kern, uint32_t ifindex, const struct in6_addr *ip);
 int kern_ip_del(struct kern *kern, uint32_t ifindex, const struct in6_addr *ip);
+
+/* True when the address is on the device. */
+bool kern_ip_has(struct kern *kern, uint32_t ifindex, const struct in6_addr *ip);
 
 /* The route 2001:20::/28 to the device. 0 also when it is there already. */
 int kern_prefix_route(struct kern *kern, uint32_t ifindex);

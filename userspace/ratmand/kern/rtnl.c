@@ -3,6 +3,7 @@
  * The rtnetlink side of kern.h: addresses and routes on ratman0, links' masters.
  */
 #include <errno.h>
+#include <ifaddrs.h>
 #include <linux/if_addr.h>
 #include <linux/rtnetlink.h>
 #include <net/if.h>
@@ -51,6 +52,25 @@ int kern_ip_del(struct kern *k, uint32_t ifindex, const struct in6_addr *ip)
 	int err = change_ip(k, RTM_DELADDR, 0, ifindex, ip);
 
 	return err == -EADDRNOTAVAIL ? 0 : err;
+}
+
+bool kern_ip_has(struct kern *k, uint32_t ifindex, const struct in6_addr *ip)
+{
+	struct ifaddrs *list, *ifa;
+	bool found = false;
+
+	(void)k;
+	if (getifaddrs(&list))
+		return false;
+	for (ifa = list; ifa && !found; ifa = ifa->ifa_next) {
+		const struct sockaddr_in6 *sin6 = (const void *)ifa->ifa_addr;
+
+		found = sin6 && sin6->sin6_family == AF_INET6 &&
+			if_nametoindex(ifa->ifa_name) == ifindex &&
+			!memcmp(&sin6->sin6_addr, ip, sizeof(*ip));
+	}
+	freeifaddrs(list);
+	return found;
 }
 
 int kern_prefix_route(struct kern *k, uint32_t ifindex)
