@@ -27,10 +27,10 @@
 /* Dead after so long a silence: idle (four of the neighbour's intervals), and while we send. */
 #define RATMAN_SILENT_IDLE_MS	8000
 #define RATMAN_SILENT_IDLE_MAX_MS	40000
-#define RATMAN_SILENT_BUSY_MS	1500
+#define RATMAN_SILENT_BUSY_MS	1200
 /* Dead when its ECHO frames go on saying that it does not hear us. */
 #define RATMAN_DEAF_IDLE_MS	10000
-#define RATMAN_DEAF_BUSY_MS	2000
+#define RATMAN_DEAF_BUSY_MS	1500
 #define RATMAN_DEAF_FRAMES	4
 
 static u64 ratman_now_us(void)

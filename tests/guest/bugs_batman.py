@@ -118,8 +118,8 @@ def nonlinear_frames():
         equal(mesh.nl.wait_event('FRAME_RX').values['body'], digest('c', n, n), 'body')
         with mesh.counts(rx_bad_tag=3):
             put(a.build(DATA, body, tag=bytes(8)))
-            put(a.build(CONTROL, body, tag=bytes(8)))
-            put(a.build(HANDSHAKE, body, tag=bytes(8)))
+            put(a.build(CONTROL, body[:1400], tag=bytes(8)))
+            put(a.build(HANDSHAKE, body[:1400], tag=bytes(8)))
     a.quiet()
     b.quiet()
     with mesh.counts(rx_echo=1):
@@ -169,9 +169,9 @@ def no_headroom():
 
 
 def open_tap(ns, name):
-    tap = os.open('/dev/net/tun', os.O_RDWR | os.O_NONBLOCK)
-    cleanup(os.close, tap)
     with ns:
+        tap = os.open('/dev/net/tun', os.O_RDWR | os.O_NONBLOCK)
+        cleanup(os.close, tap)
         fcntl.ioctl(tap, 0x400454ca, struct.pack('16sH22x', name.encode(), 0x1002))     # IFF_TAP | IFF_NO_PI
     ns.rt.link_set(name, up=True)
     return tap

@@ -337,12 +337,22 @@ def forged_life():
 
 
 @test
-def idle_silence():
-    """without traffic a silent neighbour dies, too, only later"""
+def idle():
+    """without traffic a silent neighbour dies, too, only later; two that hear each other live on"""
     mesh, (wire,) = bench()
     fake = mesh.add_fake(wire, 'l0', keep=False)
+    net = Net(2)
     fake.echo()
-    check(until(lambda: fake.state()['state'] == RATMAN_NEIGH_DEAD, 40, 0.1), 'it does not die')
+    started, died = time.monotonic(), None
+    while time.monotonic() - started < 11 or died is None:
+        for each in net.mesh:
+            equal([n['state'] for n in each.neighs().values()], [RATMAN_NEIGH_ALIVE], 'states')
+        if died is None and fake.state()['state'] == RATMAN_NEIGH_DEAD:
+            died = time.monotonic() - started
+        check(time.monotonic() - started < 40, 'the silent one does not die')
+        time.sleep(0.1)
+    between(died, 4, 20, 'seconds until it was dead')
+    check(net.ping(0, 1), 'no ping')
 
 
 @test
@@ -386,19 +396,6 @@ def carrier():
         a.echo()
         return a.state()['state'] == RATMAN_NEIGH_ALIVE
     check(until(alive), 'the neighbour does not come back')
-
-
-@test
-def both_alive():
-    """two routers keep each other alive without traffic"""
-    net = Net(2)
-    end = time.monotonic() + 12
-    while time.monotonic() < end:
-        for mesh in net.mesh:
-            states = [n['state'] for n in mesh.neighs().values()]
-            equal(states, [RATMAN_NEIGH_ALIVE], 'states')
-        time.sleep(0.5)
-    check(net.ping(0, 1), 'no ping')
 
 
 # ------------------------------------------------------------ ECHO
@@ -514,10 +511,10 @@ def loss():
     for i in range(10):
         round_(False)
     check(fake.state().get('loss', 0) < 6000, 'loss is %r with none', fake.state().get('loss'))
-    for i in range(30):
+    for i in range(20):
         round_(i % 2)
     between(fake.state()['loss'], 12000, 48000, 'loss with every other frame lost')
-    for i in range(40):
+    for i in range(24):
         round_(False)
     check(fake.state()['loss'] < 12000, 'loss is %r, long after the last', fake.state()['loss'])
 
@@ -552,7 +549,7 @@ def loss_of_a_link():
     def info():
         return [next(iter(m.neighs().values())) for m in net.mesh]
     with Pinger(net.mesh[0].ns, net.ip[0], net.ip[1]) as p:
-        end = time.monotonic() + 15
+        end = time.monotonic() + 9
         while time.monotonic() < end:
             p.send()
             time.sleep(0.02)

@@ -460,7 +460,7 @@ def dumps_of_the_rest():
         m.neigh_set(link=f.link_index, lladdr=struct.pack('>HI', 0x0200, i), router=address('router %d' % i), index=4095 - i,
                     peer_index=i, rx_key=KEYS[0][:16], tx_key=KEYS[1][:16])
     equal({a['address']: a['policy'] for a in m.dump('ADDR_GET')},
-          dict({address('many %d' % i): i % 3 for i in range(700)}, **{ME: 0}), 'addresses')
+          {ME: 0} | {address('many %d' % i): i % 3 for i in range(700)}, 'addresses')
     equal(len(m.dump('ADDR_GET')), 701, 'addresses')
     sessions = m.dump('SESSION_GET')
     equal(sorted(s['index'] for s in sessions), sorted([77] + list(range(1000, 1700))), 'sessions')

@@ -115,6 +115,8 @@ def cleanup(f, *args):
 def clean_up():
     """What was made since the last time goes; a test with many rounds calls it itself."""
     problem = None
+    if Keeper.current:
+        Keeper.current.stop()           # before its sockets go
     while _cleanups:
         try:
             _cleanups.pop()()
@@ -1000,7 +1002,6 @@ class Keeper:
         self.sockets = {}
         self.thread = threading.Thread(target=self._run, daemon=True)
         self.thread.start()
-        cleanup(self.stop)
 
     @classmethod
     def add(cls, fake):

@@ -14,6 +14,7 @@
 #define HOUSEKEEPING_MS 2000
 #define REFRESH_MS 200000	/* the kernel forgets a route after 3 times as long */
 #define MEASURE_MS 10000
+#define WITHDRAWN_MS 1000	/* a withdrawal spreads before the next announcement */
 #define RECORD_LIFETIME_S 3600
 #define TOMBSTONE_S 600		/* a withdrawn address is remembered so long elsewhere */
 
@@ -451,6 +452,10 @@ int mesh_local_up(struct mesh *mesh, const struct address *address, const uint8_
 	memcpy(local->secret, secret, crypto_sign_SECRETKEYBYTES);
 	local->address = *address;
 	local->installed = local->announced = false;
+	local->announce_ms = 0;
+	/* Peers hear of up after down as of nothing at all, and would go on with dead keys. */
+	if (address_equal(&mesh->withdrawn, address))
+		local->announce_ms = mesh->withdrawn_ms + WITHDRAWN_MS;
 	mesh->n_locals++;
 	if (mesh->kern) {
 		mesh_local_install(mesh, local);
@@ -480,6 +485,8 @@ void mesh_local_down(struct mesh *mesh, const struct address *address)
 			route_local_remove(mesh->routes, clock_ms(), address);
 		mesh_arm(mesh);
 	}
+	mesh->withdrawn = *address;
+	mesh->withdrawn_ms = clock_ms();
 	sodium_free(local->secret);
 	*local = mesh->locals[--mesh->n_locals];
 }

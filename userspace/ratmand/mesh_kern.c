@@ -319,7 +319,8 @@ static void fill_route(const struct mesh *mesh, const struct address *dest,
 
 /*
  * A peer whose route comes back may have been away with its keys gone: it could
- * not say so, and the kernel would notice only after seconds of silence.
+ * not say so, and the kernel would notice only after seconds of silence. The ring
+ * remembers whose sessions mesh_arm() shall renew.
  */
 static void note_regained(struct mesh *mesh, const struct address *dest)
 {
@@ -357,7 +358,6 @@ static void route_uninstall(void *ctx, const struct address *dest)
 	static struct log_gate gate;
 
 	mesh->lost[mesh->n_lost++ % N_LOST] = (struct mesh_lost){ .address = *dest };
-
 	if (err && err != -ENOENT && may_log(&gate))
 		log_warn("mesh: cannot remove a route: %s", kern_why(mesh->kern));
 }
@@ -747,6 +747,8 @@ void mesh_local_install(struct mesh *mesh, struct mesh_local *local)
 				 mesh->dev.name, kern_why(mesh->kern));
 	}
 	if (!local->installed)
+		return;
+	if (clock_ms() < local->announce_ms)
 		return;
 	if (session_local_add(mesh->sessions, &local->address, local->secret))
 		log_warn("mesh: no room for the sessions of an address");

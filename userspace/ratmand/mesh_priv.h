@@ -33,6 +33,7 @@ struct mesh_neigh {
 struct mesh_local {
 	struct address address;
 	uint8_t *secret;		/* sodium_malloc, 64 bytes */
+	uint64_t announce_ms;		/* not before */
 	bool installed;			/* on the device */
 	bool announced;
 };
@@ -70,6 +71,8 @@ struct mesh {
 	size_t n_left_out;
 	struct address reached[64];	/* told to ops->reachable by mesh_arm(), outside the core */
 	size_t n_reached;
+	struct address withdrawn;	/* the last address that went down, and when */
+	uint64_t withdrawn_ms;
 	struct mesh_lost lost[64];	/* peers that lost their route lately: a ring */
 	size_t n_lost;			/* ever written */
 	bool regained;			/* one of them is back: mesh_arm() renews its sessions */

@@ -868,9 +868,12 @@ static void eval_remote(struct route_core *core, uint64_t now, struct route_entr
 		core->stats.switches++;
 		if (!sel) {
 			core->stats.starved += e->n_via != 0;
+			uint64_t soonest = e->req_at ? e->req_at + SEQREQ_FIRST_MS : now;
+
+			/* Asks made while there was a route do not hold this one up. */
 			e->req_tries = 0;
-			if (e->req_next > now + SEQREQ_FIRST_MS)
-				e->req_next = now + SEQREQ_FIRST_MS;
+			if (e->req_next > soonest)
+				e->req_next = soonest;
 		}
 	}
 	if (sel && table_alive(rec_of(e, sel->sequence), now)) {
