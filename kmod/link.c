@@ -288,7 +288,7 @@ void ratman_link_xmit(struct ratman_link *link, const u8 *lladdr, struct sk_buff
 	ratman_eth_xmit(link, lladdr, skb);
 }
 
-static void ratman_hello_xmit(struct ratman_link *link, const struct ratman_ident *ident)
+static void ratman_hello_xmit(struct ratman_link *link, const struct ratman_ident *ident, u32 ms)
 {
 	struct ratman_hello *hello;
 	struct sk_buff *skb;
@@ -299,7 +299,7 @@ static void ratman_hello_xmit(struct ratman_link *link, const struct ratman_iden
 	hello = (void *)skb->data + sizeof(struct ratman_hop_hdr);
 	memcpy(hello->router, ident->router, sizeof(hello->router));
 	memcpy(hello->boot_id, ident->boot_id, sizeof(hello->boot_id));
-	hello->interval_ms = cpu_to_be32(READ_ONCE(link->rdev->hello_ms));
+	hello->interval_ms = cpu_to_be32(ms);
 	hello->capabilities = 0;
 	ratman_count(link->rdev, RATMAN_STAT_tx_hello);
 	ratman_link_xmit(link, link->dev->broadcast, skb);
@@ -309,29 +309,43 @@ static void ratman_hello_timer(struct timer_list *timer)
 {
 	struct ratman_link *link = container_of(timer, struct ratman_link, hello_timer);
 	unsigned int burst = READ_ONCE(link->hello_burst);
+	u32 ms = READ_ONCE(link->rdev->hello_ms);
 	const struct ratman_ident *ident;
-	u32 ms;
 
 	if (!READ_ONCE(link->up))
 		return;
 
-	rcu_read_lock();
-	ident = rcu_dereference(link->rdev->ident);
-	if (ident)
-		ratman_hello_xmit(link, ident);
-	rcu_read_unlock();
-	/* Without an identity DEV_SET starts us again. */
-	if (!ident)
-		return;
-
-	ms = READ_ONCE(link->rdev->hello_ms);
 	if (burst) {
 		WRITE_ONCE(link->hello_burst, burst - 1);
 		ms = min_t(u32, ms, RATMAN_HELLO_BURST_MS);
 	}
+	rcu_read_lock();
+	ident = rcu_dereference(link->rdev->ident);
+	if (ident)
+		ratman_hello_xmit(link, ident, ms);
+	rcu_read_unlock();
+	/* Without an identity DEV_SET starts us again. */
+	if (!ident)
+		return;
+	WRITE_ONCE(link->hello_sent, jiffies);
+
 	/* Up to an eighth earlier, so that routers do not fall into step. */
 	ms -= get_random_u32() % (ms / 8 + 1);
 	mod_timer(timer, jiffies + msecs_to_jiffies(ms));
+}
+
+/*
+ * Somebody whose HELLOs follow fast has just come up, and can make us a neighbour
+ * only when it hears ours: do not let it wait for the next one.
+ */
+static void ratman_hello_answer(struct ratman_link *link)
+{
+	unsigned long soon = jiffies + 1 + get_random_u32() % (HZ / 10 + 1);
+
+	if (!READ_ONCE(link->up) || time_before(jiffies, READ_ONCE(link->hello_sent) + HZ) ||
+	    !timer_pending(&link->hello_timer) || time_before(READ_ONCE(link->hello_timer.expires), soon))
+		return;
+	mod_timer_pending(&link->hello_timer, soon);
 }
 
 /* False when the daemon was told of this sender less than @gap ago. */
@@ -424,6 +438,8 @@ void ratman_hello_rcv(struct ratman_link *link, struct sk_buff *skb)
 		return;
 	}
 	ratman_count(rdev, RATMAN_STAT_rx_hello);
+	if (be32_to_cpu(hello.interval_ms) <= RATMAN_HELLO_BURST_MS)
+		ratman_hello_answer(link);
 
 	if (!ratman_candidate_due(link, lladdr, RATMAN_CANDIDATE_GAP)) {
 		ratman_drop(rdev, skb, RATMAN_STAT_rx_hello_known);

@@ -42,6 +42,7 @@ struct ratman_candidate {
  * @up: what was last announced; protected by ratman_dev.lock
  * @hello_timer: sends HELLO
  * @hello_burst: HELLOs still to be sent in quick succession
+ * @hello_sent: when the last one was sent, in jiffies
  * @candidates_lock: protects @candidates
  * @candidates: who was heard
  * @hello_limit: candidates told to the daemon
@@ -59,6 +60,7 @@ struct ratman_link {
 	bool up;
 	struct timer_list hello_timer;
 	unsigned int hello_burst;
+	unsigned long hello_sent;
 	spinlock_t candidates_lock;
 	struct ratman_candidate candidates[RATMAN_CANDIDATES];
 	struct ratman_limit hello_limit;
