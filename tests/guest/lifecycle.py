@@ -133,6 +133,29 @@ def reload():
     equal(refcount(), 0, 'reference count')
 
 
+@test
+def ethertype():
+    """the ethertype is a parameter of the module; impossible ones are refused"""
+    rmmod()
+    try:
+        for wrong in ('0x05ff', '0', '1500'):
+            check(load_module('ethertype=' + wrong).returncode, 'ethertype %s was taken', wrong)
+            check(not module_loaded(), 'the module is loaded all the same')
+        equal(load_module('ethertype=0x88b6').stderr, '', 'insmod')
+        mesh, (wire,) = bench(hello_ms=100)
+        other = Wire(mesh.outside, 'w0', 0x88b6)
+        got = other.receive()
+        check(got, 'no HELLO under the chosen ethertype')
+        equal(frames.parse_hello(frames.parse(got[2])).router, mesh.router, 'router address')
+        with mesh.counts(rx_link=1, punt_frames=1):
+            other.send(mesh.ns.rt.get('l0').address, frames.build(frames.LINK, b'noise'))
+            wire.send(mesh.ns.rt.get('l0').address, frames.build(frames.LINK, b'noise'))
+        equal(wire.drain(), [], 'frames under the usual ethertype')
+    finally:
+        clean_up()
+        unload_and_load()
+
+
 @test(timeout=120)
 def link_leaves():
     """links taken out and put back under traffic; frames flow again each time"""

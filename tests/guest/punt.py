@@ -247,7 +247,7 @@ def tx_control():
 def tx_handshake():
     """FRAME_TX of HANDSHAKE: along the route of its address"""
     mesh, fake = setup()
-    for n in (1, 96, 1400 - 32):
+    for n in (1, 96, 1400):
         body = digest('noise', n, n)
         with mesh.counts(tx_handshake=1):
             mesh.frame_tx(type=HANDSHAKE, dest=FAR, body=body)

@@ -200,12 +200,12 @@ def module_file():
     return None
 
 
-def load_module():
+def load_module(*parameters):
     path = module_file()
     if path:
         needs = subprocess.run(['modinfo', '-F', 'depends', path], capture_output=True, text=True).stdout
         modprobe(*filter(None, needs.strip().split(',')))
-    return subprocess.run(['insmod', path] if path else ['modprobe', 'ratman'],
+    return subprocess.run((['insmod', path] if path else ['modprobe', 'ratman']) + list(parameters),
                           capture_output=True, text=True)
 
 

@@ -163,6 +163,27 @@ def statistics():
     check('rx_key' not in info and 'tx_key' not in info, 'a key was dumped')
 
 
+@test
+def errors_of_the_device():
+    """ip -s link adds up what goes wrong: errors and drops, received and sent"""
+    h = Host(policy=RATMAN_POLICY_NONE)
+    s = h.udp(1000)
+    before = h.mesh.ns.rt.get('ratman0').stats
+    broken = bytearray(h.peer.seal(h.packet()))
+    broken[-1] ^= 1
+    with h.mesh.counts(rx_decrypt=1, rx_session_unknown=1, rx_policy=3, tx_no_route=1):
+        h.arrive(bytes(broken))
+        h.arrive(h.peer.seal(h.packet(), index=9))
+        for _ in range(3):
+            h.arrive(h.peer.seal(h.packet()))
+        s.sendto(b'x', (text(ipv6_of(address('nobody'))), 2000))
+    # what is wrong with other people's frames is no error of ours
+    h.fake.send(DATA, frames.data_body(address('nobody'), 1, 1, bytes(16)))
+    after = h.mesh.ns.rt.get('ratman0').stats
+    equal({k: after[k] - before[k] for k in after if after[k] != before[k]}, dict(rx_errors=2, rx_dropped=3, tx_errors=1),
+          'counters of the device')
+
+
 # ------------------------------------------------------------ what must not get in
 
 @test
@@ -854,10 +875,16 @@ def big_transfer():
     """8 MB over TCP, a relay and both directions arrive as they were sent"""
     net = Net(3)
     before = [mesh.stats() for mesh in net.mesh]
+    tap = net.mesh[0].ns.socket(socket.AF_PACKET, socket.SOCK_DGRAM, 0)
+    tap.bind(('ratman0', ETH_P_ALL))
     size = 8 << 20 if SLOW < 8 else 1 << 20
     for i, j in ((0, 2), (2, 0)):
         sent, received = transfer(net, i, j, size)
         equal(received, sent, 'digest')
+    largest = 0
+    while select.select([tap], [], [], 0)[0]:
+        largest = max(largest, tap.recv_into(bytearray(1), 1, socket.MSG_TRUNC))
+    check(largest > 2 * MTU, 'the stack hands over packets of %d bytes at most: no segmentation offload', largest)
     for mesh, old in zip(net.mesh, before):
         moved = {k for k, v in mesh.stats().items() if v != old[k]}
         trouble = moved - {'rx_echo', 'rx_hello', 'rx_hello_known', 'rx_packets', 'tx_packets', 'fwd_frames', 'tx_echo', 'tx_hello',
