@@ -151,7 +151,8 @@ build/fuzz/obj/%.o: %.c
 		-fno-sanitize-recover=undefined -c $< -o $@
 build/fuzz/ratman.a: $(call objects,fuzz/obj,$(sort $(daemon) $(tools) $(library) $(proto) $(base)))
 	@rm -f $@ && ar rcs $@ $^
-$(fuzzers): build/fuzz/%: build/fuzz/obj/tests/fuzz/%.o build/fuzz/ratman.a
+fuzz_support := $(call objects,fuzz/obj,$(filter-out $(wildcard tests/unit/test_*.c),$(wildcard tests/unit/*.c)))
+$(fuzzers): build/fuzz/%: build/fuzz/obj/tests/fuzz/%.o $(fuzz_support) build/fuzz/ratman.a
 	@echo "  LD    $@"
 	@clang -fsanitize=fuzzer,address,undefined $^ -o $@ -ljson-c $(libs_daemon)
 

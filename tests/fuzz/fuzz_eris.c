@@ -13,6 +13,8 @@
 
 #include "base/wire.h"
 
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
 #define MAX_BLOCKS 64
 #define MAX_CONTENT (1u << 20)
 #define ALL_ROUNDS 100000

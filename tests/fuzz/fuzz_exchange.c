@@ -20,7 +20,7 @@ static uint8_t own_secret[64];
 static void feed(const uint8_t *data, size_t size, size_t piece)
 {
 	struct exchange_message m;
-	volatile uint8_t sink = 0;
+	volatile uint8_t sink __attribute__((unused)) = 0;
 	struct exchange x;
 	int got = 0;
 

@@ -17,6 +17,8 @@
 #include "proto/ping.h"
 #include "ratmand/api/server.h"
 
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
 static int each(void *ctx, const struct letterhead *head)
 {
 	uint8_t buf[LETTERHEAD_AUX_MAX + 128];

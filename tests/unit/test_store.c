@@ -207,7 +207,7 @@ static void test_second_open(void **state)
 static void test_newer_version(void **state)
 {
 	static const uint8_t newer[12] = "ratmand\0\0\0\0\2";
-	MDB_val key = { 6, "format" }, val = { sizeof(newer), (void *)newer };
+	MDB_val key = { 6, (void *)"format" }, val = { sizeof(newer), (void *)newer };
 	struct store *s = open_store();
 	MDB_env *env;
 	MDB_txn *txn;
