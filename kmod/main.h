@@ -34,28 +34,29 @@ struct ratman_scratch {
 
 extern struct ratman_scratch __percpu *ratman_scratch;
 
-static inline u32 ratman_hash_fold(u64 hash)
+/*
+ * rhashtable hash functions for keys of 32 and 16 bytes. hsiphash() is enough where
+ * nobody sees the result: it only has to be unpredictable (siphash.rst).
+ */
+static inline hsiphash_key_t ratman_table_key(u32 seed)
 {
-	return (u32)(hash ^ hash >> 32);
-}
-
-/* rhashtable hash functions for keys of 32 and 16 bytes. */
-static inline u32 ratman_hash_32(const void *data, u32 len, u32 seed)
-{
-	const siphash_key_t key = {
+	return (hsiphash_key_t) {
 		.key = { ratman_hash_key.key[0], ratman_hash_key.key[1] ^ seed },
 	};
+}
 
-	return ratman_hash_fold(siphash(data, 32, &key));
+static inline u32 ratman_hash_32(const void *data, u32 len, u32 seed)
+{
+	const hsiphash_key_t key = ratman_table_key(seed);
+
+	return hsiphash(data, 32, &key);
 }
 
 static inline u32 ratman_hash_16(const void *data, u32 len, u32 seed)
 {
-	const siphash_key_t key = {
-		.key = { ratman_hash_key.key[0], ratman_hash_key.key[1] ^ seed },
-	};
+	const hsiphash_key_t key = ratman_table_key(seed);
 
-	return ratman_hash_fold(siphash(data, 16, &key));
+	return hsiphash(data, 16, &key);
 }
 
 /* Equality of 32 bytes that are no secret, any alignment. */
