@@ -266,7 +266,7 @@ def want_storm():
     fake = mesh.add_fake(wire, 'l0')
     me = address('me')
     mesh.use(me)
-    dests = [address('storm %d' % i) for i in range(1500)]
+    dests = [address('storm %d' % i) for i in range(2500)]
     for dest in dests:
         mesh.route_set(dest, [(fake.index, 1)])
     s = mesh.ns.socket(socket.AF_INET6, socket.SOCK_DGRAM, 0)
@@ -397,15 +397,16 @@ def failed_requests_leak_nothing():
     payloads = [mesh.nl.head(NAMES['RATMAN_CMD_' + command]) + mesh.head() + encode(set_name, values)
                 for command, set_name, values in bad]
     before = used()
-    for i in range(2000):
+    n = many(2000)
+    for i in range(n):
         for payload in payloads:
             try:
                 mesh.nl.talk(mesh.nl.family, 0, payload)
             except NetlinkError:
                 pass
     equal((len(mesh.routes()), len(mesh.neighs()), len(mesh.sessions())), (1, 1, 0), 'routes, neighbours and sessions')
-    # each of the 12,000 failures losing 256 bytes would be 3,000 kB
-    check(until(lambda: used() - before < 2000, 10), 'the kernel took %d kB', used() - before)
+    # of each kind one lost object of 256 bytes; debug kernels look with kmemleak, and more closely
+    check(until(lambda: used() - before < max(n // 4, 1500), 10), 'the kernel took %d kB', used() - before)
 
 
 run_tests()

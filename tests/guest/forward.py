@@ -196,6 +196,21 @@ def reordered():
 
 
 @test
+def in_order():
+    """frames in order, hundreds: each once, and none of them again"""
+    r = Relay()
+    raws = [r.a.build(DATA, data(), seq=frames.seq_of(1, counter)) for counter in range(300)]
+    with r.mesh.counts(fwd_frames=300):
+        for raw in raws:
+            r.a.put(raw)
+    for _ in raws:
+        r.b.expect(DATA)
+    with r.drops(rx_replay=300):
+        for raw in raws:
+            r.a.put(raw)
+
+
+@test
 def too_old():
     """frames from before the window are dropped, however new they are to us"""
     r = Relay()

@@ -70,6 +70,11 @@ def until(condition, timeout=5.0, step=0.01):
         time.sleep(step)
 
 
+def many(n):
+    """That many of something costly, fewer on a slow kernel"""
+    return n if SLOW < 4 else max(n // 6, 1)
+
+
 # ------------------------------------------------------------ KTAP
 
 class Skip(Exception):

@@ -3,47 +3,23 @@
  * What commands need before they can work: the daemon, the kernel, an identity,
  * and what the user typed turned into values.
  */
-#include <arpa/inet.h>
 #include <errno.h>
 #include <net/if.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "ratctl/ratctl.h"
+#include "ratctl/rows.h"
+#include "tools/report.h"
+#include "tools/resolve.h"
 
 #define API_TIMEOUT_MS 10000
 
 int ctl_api_failed(struct ctl *ctl, const char *what, int err)
 {
-	const char *said = ctl->api ? ratman_error_text(ctl->api) : "";
-
-	switch (err) {
-	case RATMAN_EUNREACHABLE:
-		return ctl_fail(ctl, CTL_UNREACHABLE,
-				"cannot reach ratmand on %s. Is it running? Try: systemctl status ratmand",
-				ctl->bind);
-	case RATMAN_EVERSION:
-		return ctl_fail(ctl, CTL_UNREACHABLE, "%s: %s", ctl->bind, ratman_strerror(err));
-	case RATMAN_ECLOSED:
-		return ctl_fail(ctl, CTL_UNREACHABLE, "%s: the daemon closed the connection", what);
-	case RATMAN_ETIMEOUT:
-		return ctl_fail(ctl, CTL_TIMEOUT, "%s: no answer within %d s", what,
-				API_TIMEOUT_MS / 1000);
-	case RATMAN_EAUTH:
-		return ctl_fail(ctl, CTL_REFUSED,
-				"%s: the token in the identity file is not the one of this address", what);
-	case RATMAN_ENOADDRESS:
-		return ctl_fail(ctl, CTL_REFUSED,
-				"%s: this daemon does not hold the address; see ratctl addr list", what);
-	case -EINVAL:
-		return ctl_fail(ctl, CTL_USER, "--bind %s: must be IP:PORT", ctl->bind);
-	default:
-		return ctl_fail(ctl, CTL_REFUSED, "%s: %s%s%s", what, ratman_strerror(err),
-				said[0] ? ": " : "", said);
-	}
+	return (int)report_failure(&ctl->style, "ratctl", what, ctl->api, ctl->bind, err);
 }
 
 int ctl_need_api(struct ctl *ctl)
@@ -141,77 +117,52 @@ int ctl_hex(struct ctl *ctl, const char *what, const char *text, uint8_t *out, s
 	return CTL_OK;
 }
 
-/* Candidates for what the user typed: each known address once. */
-struct match {
-	const struct address *prefix;
-	unsigned int nibbles;
-	const struct in6_addr *ip;	/* instead of the prefix, when not NULL */
-	struct address found[2];
-	unsigned int n;
-};
-
-static void consider(struct match *m, const struct address *a)
+static int compare_addresses(const void *a, const void *b)
 {
-	struct in6_addr ip;
-
-	if (m->ip) {
-		address_to_ipv6(a, &ip);
-		if (memcmp(&ip, m->ip, sizeof(ip)))
-			return;
-	} else if (!address_has_prefix(a, m->prefix, m->nibbles)) {
-		return;
-	}
-	for (unsigned int i = 0; i < m->n && i < 2; i++)
-		if (address_equal(&m->found[i], a))
-			return;
-	if (m->n < 2)
-		m->found[m->n] = *a;
-	m->n++;
+	return address_compare(a, b);
 }
 
-static void consider_route(void *ctx, const struct kern_route *r)
+static void keep(struct rows *known, const struct address *a)
 {
-	consider(ctx, &r->dest);
+	struct address *row = rows_add(known);
+
+	if (row)
+		*row = *a;
 }
 
-static void consider_addr(void *ctx, const struct kern_addr *a)
+static void keep_route(void *ctx, const struct kern_route *r)
 {
-	consider(ctx, &a->address);
+	keep(ctx, &r->dest);
 }
 
-static void consider_neigh(void *ctx, const struct kern_neigh *n)
+static void keep_addr(void *ctx, const struct kern_addr *a)
 {
-	consider(ctx, &n->router);
+	keep(ctx, &a->address);
+}
+
+static void keep_neigh(void *ctx, const struct kern_neigh *n)
+{
+	keep(ctx, &n->router);
 }
 
 int ctl_address(struct ctl *ctl, const char *text, struct address *out)
 {
-	struct address prefix;
-	struct in6_addr ip;
-	struct match m = { .prefix = &prefix };
-	int status;
+	struct rows known;
+	char why[256];
+	int err, status;
 
-	if (inet_pton(AF_INET6, text, &ip) == 1)
-		m.ip = &ip;
-	else if (address_parse_prefix(text, &prefix, &m.nibbles))
-		return ctl_fail(ctl, CTL_USER,
-				"'%s' is neither an address, a beginning of one, nor an IPv6 address",
-				text);
-	if (!m.ip && m.nibbles == 2 * ADDRESS_LEN) {
-		*out = prefix;
+	if (!resolve_full(text, out))
 		return CTL_OK;
-	}
 	status = ctl_need_dev(ctl);
 	if (status)
 		return status;
-	kern_addrs(ctl->kern, ctl->dev.ifindex, consider_addr, &m);
-	kern_neighs(ctl->kern, ctl->dev.ifindex, consider_neigh, &m);
-	kern_routes(ctl->kern, ctl->dev.ifindex, consider_route, &m);
-	if (!m.n)
-		return ctl_fail(ctl, CTL_USER, "no known address matches '%s'; see ratctl peers list",
-				text);
-	if (m.n > 1)
-		return ctl_fail(ctl, CTL_USER, "'%s' fits several addresses; type more of it", text);
-	*out = m.found[0];
-	return CTL_OK;
+	rows_init(&known, sizeof(struct address));
+	kern_addrs(ctl->kern, ctl->dev.ifindex, keep_addr, &known);
+	kern_neighs(ctl->kern, ctl->dev.ifindex, keep_neigh, &known);
+	kern_routes(ctl->kern, ctl->dev.ifindex, keep_route, &known);
+	/* A router that is heard on two links is still one address. */
+	rows_sort(&known, compare_addresses);
+	err = resolve_address(text, known.items, known.n, out, why, sizeof(why));
+	rows_free(&known);
+	return err ? ctl_fail(ctl, CTL_USER, "%s", why) : CTL_OK;
 }

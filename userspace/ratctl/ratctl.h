@@ -14,14 +14,14 @@
 #include "ratmand/kern/kern.h"
 #include "tools/identity.h"
 #include "tools/print.h"
+#include "tools/report.h"
 
-/* Exit statuses. */
+/* Exit statuses: those of tools/report.h. */
 enum {
-	CTL_OK = 0,
-	CTL_USER = 1,		/* usage, bad input */
-	CTL_REFUSED = 2,	/* daemon or kernel said no */
-	CTL_UNREACHABLE = 3,	/* daemon not running, module not loaded */
-	CTL_TIMEOUT = 4,
+	CTL_OK = EXIT_OK,
+	CTL_USER = EXIT_USER,			/* usage, bad input */
+	CTL_REFUSED = EXIT_REFUSED,		/* daemon or kernel said no */
+	CTL_UNREACHABLE = EXIT_UNREACHABLE,	/* daemon not running, module not loaded */
 };
 
 struct ctl {
