@@ -138,7 +138,7 @@ static void ratman_rcv_data(struct ratman_link *link, struct sk_buff *skb)
 	stat = RATMAN_STAT_rx_replay;
 	if (unlikely(!ratman_neigh_accept(key, be32_to_cpu(hdr->seq), skb->len)))
 		goto drop;
-	ratman_neigh_accept_data(key);
+	ratman_neigh_busy(key->neigh);
 
 	dest = ratman_fib_lookup(rdev, tagged.data);
 	if (dest && dest->local)

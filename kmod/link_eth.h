@@ -19,7 +19,7 @@ static inline void ratman_eth_xmit(struct ratman_link *link, const u8 *lladdr, s
 	int ret;
 
 	skb_reset_network_header(skb);
-	eth = skb_push(skb, ETH_HLEN);
+	eth = __skb_push(skb, ETH_HLEN);
 	skb_reset_mac_header(skb);
 	skb_reset_mac_len(skb);
 	ether_addr_copy(eth->h_dest, lladdr);

@@ -385,55 +385,15 @@ static void ratman_neigh_key_proven(struct ratman_neigh_key *key)
 }
 
 /**
- * ratman_neigh_accept - a frame's tag is right: count it, unless it is a replay
+ * ratman_neigh_accept_slow - a frame was accepted from a neighbour or key out of the ordinary
  * @key: under which it verified
- * @seq: its sequence number
- * @len: its length
- *
- * Return: false for a replay.
  */
-bool ratman_neigh_accept(struct ratman_neigh_key *key, u32 seq, unsigned int len)
+void ratman_neigh_accept_slow(struct ratman_neigh_key *key)
 {
-	struct ratman_rx_lane *lane = &key->rx[ratman_seq_lane(seq)];
-	struct ratman_neigh *neigh = key->neigh;
-	bool fresh;
-
-	spin_lock(&lane->lock);
-	fresh = ratman_replay_accept(&lane->next, lane->bits, RATMAN_LANE_WORDS,
-				     seq & RATMAN_SEQ_MASK);
-	spin_unlock(&lane->lock);
-	if (unlikely(!fresh))
-		return false;
-
-	ratman_traffic_rx(neigh->stats, len);
-	if (READ_ONCE(neigh->last_rx) != jiffies)
-		WRITE_ONCE(neigh->last_rx, jiffies);
-	if (unlikely(READ_ONCE(key->mode) != RATMAN_KEY_USED))
+	if (READ_ONCE(key->mode) != RATMAN_KEY_USED)
 		ratman_neigh_key_proven(key);
-	if (unlikely(READ_ONCE(neigh->state) != RATMAN_NEIGH_ALIVE))
-		ratman_neigh_heard(neigh);
-	return true;
-}
-
-/* Traffic makes liveness stricter; its beginning must be noticed at once. */
-static inline void ratman_neigh_busy(struct ratman_neigh *neigh)
-{
-	unsigned long last = READ_ONCE(neigh->last_data), now = jiffies;
-
-	if (last == now)
-		return;
-	WRITE_ONCE(neigh->last_data, now);
-	if (time_after(now, last + HZ))
-		ratman_neigh_kick(neigh);
-}
-
-/**
- * ratman_neigh_accept_data - what ratman_neigh_accept() leaves to do for DATA
- * @key: under which it verified
- */
-void ratman_neigh_accept_data(struct ratman_neigh_key *key)
-{
-	ratman_neigh_busy(key->neigh);
+	if (READ_ONCE(key->neigh->state) != RATMAN_NEIGH_ALIVE)
+		ratman_neigh_heard(key->neigh);
 }
 
 static noinline void ratman_neigh_rekey(struct ratman_neigh_key *key)

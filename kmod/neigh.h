@@ -270,8 +270,7 @@ static inline void ratman_neigh_get(struct ratman_neigh *neigh)
 }
 
 bool ratman_neigh_tag(const struct sk_buff *skb, const siphash_key_t *key, u64 *tag);
-bool ratman_neigh_accept(struct ratman_neigh_key *key, u32 seq, unsigned int len);
-void ratman_neigh_accept_data(struct ratman_neigh_key *key);
+void ratman_neigh_accept_slow(struct ratman_neigh_key *key);
 void ratman_neigh_xmit_data(struct ratman_neigh_key *key, struct sk_buff *skb,
 			    union ratman_data_tagged *tagged);
 void ratman_neigh_xmit_opaque(struct ratman_neigh_key *key, struct sk_buff *skb);
@@ -286,5 +285,48 @@ void ratman_neigh_echo(struct ratman_neigh *neigh);
 void ratman_neigh_echo_rcv(struct ratman_neigh *neigh, const struct ratman_echo *echo);
 void ratman_neighs_link_changed(struct ratman_dev *rdev, const struct ratman_link *link, bool up);
 u32 ratman_neigh_silent_ms(const struct ratman_neigh *neigh);
+
+/* Traffic makes liveness stricter; its beginning must be noticed at once. */
+static inline void ratman_neigh_busy(struct ratman_neigh *neigh)
+{
+	unsigned long last = READ_ONCE(neigh->last_data), now = jiffies;
+
+	if (last == now)
+		return;
+	WRITE_ONCE(neigh->last_data, now);
+	if (time_after(now, last + HZ))
+		ratman_neigh_kick(neigh);
+}
+
+/**
+ * ratman_neigh_accept - a frame's tag is right: count it, unless it is a replay
+ * @key: under which it verified
+ * @seq: its sequence number
+ * @len: its length
+ *
+ * Return: false for a replay.
+ */
+static inline bool ratman_neigh_accept(struct ratman_neigh_key *key, u32 seq, unsigned int len)
+{
+	struct ratman_rx_lane *lane = &key->rx[ratman_seq_lane(seq)];
+	struct ratman_neigh *neigh = key->neigh;
+	unsigned long now = jiffies;
+	bool fresh;
+
+	spin_lock(&lane->lock);
+	fresh = ratman_replay_accept(&lane->next, lane->bits, RATMAN_LANE_WORDS,
+				     seq & RATMAN_SEQ_MASK);
+	spin_unlock(&lane->lock);
+	if (unlikely(!fresh))
+		return false;
+
+	ratman_traffic_rx(neigh->stats, len);
+	if (READ_ONCE(neigh->last_rx) != now)
+		WRITE_ONCE(neigh->last_rx, now);
+	if (unlikely(READ_ONCE(key->mode) != RATMAN_KEY_USED ||
+		     READ_ONCE(neigh->state) != RATMAN_NEIGH_ALIVE))
+		ratman_neigh_accept_slow(key);
+	return true;
+}
 
 #endif
