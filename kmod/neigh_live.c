@@ -28,6 +28,8 @@
 #define RATMAN_SILENT_IDLE_MS	8000
 #define RATMAN_SILENT_IDLE_MAX_MS	40000
 #define RATMAN_SILENT_BUSY_MS	1200
+/* ... and so many ECHO frames without an answer: time may have jumped over a pause of ours. */
+#define RATMAN_SILENT_FRAMES	3
 /* Dead when its ECHO frames go on saying that it does not hear us. */
 #define RATMAN_DEAF_IDLE_MS	10000
 #define RATMAN_DEAF_BUSY_MS	1500
@@ -133,7 +135,8 @@ static bool ratman_neigh_is_silent(const struct ratman_neigh *neigh, unsigned lo
 		/* A round trip may be slow, but then it was measured. */
 		limit = clamp_t(u32, neigh->rtt_us / 1000 * 4, RATMAN_SILENT_BUSY_MS,
 				RATMAN_SILENT_IDLE_MS);
-		if (time_after(now, ratman_later(ratman_latest(heard, neigh->busy_since), limit)))
+		if (time_after(now, ratman_later(ratman_latest(heard, neigh->busy_since), limit)) &&
+		    neigh->echo.count - neigh->echo.unacked_from >= RATMAN_SILENT_FRAMES)
 			return true;
 	}
 	limit = clamp_t(u32, 4 * neigh->echo.peer_interval_ms, RATMAN_SILENT_IDLE_MS,

@@ -424,7 +424,7 @@ def staging_many_peers():
     """programs that speak to very many peers at once cannot fill the kernel's memory"""
     h = Host(install=False)
     s = h.udp(1000)
-    n = 4400
+    n = many(4400)
     before, started = h.mesh.stats(), time.monotonic()
     for i in range(n):
         dest = address('many %d' % i)
