@@ -164,7 +164,8 @@ static int ratman_route_resolve(struct ratman_dev *rdev, const struct ratman_rou
 	for (i = 0; i < config->n_hops; i++) {
 		hop[i] = ratman_neigh_find_index(rdev, config->hop[i]);
 		if (!hop[i]) {
-			NL_SET_ERR_MSG(extack, "A next hop is no neighbour: set the neighbour first");
+			NL_SET_ERR_MSG(extack,
+				       "A next hop is no neighbour: set the neighbour first");
 			return -ENOENT;
 		}
 		for (j = 0; j < i; j++) {
@@ -291,7 +292,8 @@ int ratman_fib_addr_set(struct ratman_dev *rdev, const u8 *address, const struct
 	int err;
 
 	if (old && !ipv6_addr_equal(&old->ipv6, ipv6)) {
-		NL_SET_ERR_MSG(extack, "The address is known with another IPv6 address: delete it first");
+		NL_SET_ERR_MSG(extack,
+			       "The address is known with another IPv6 address: delete it first");
 		return -EINVAL;
 	}
 	if (old && old->local) {

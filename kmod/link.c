@@ -343,7 +343,8 @@ static void ratman_hello_answer(struct ratman_link *link)
 	unsigned long soon = jiffies + 1 + get_random_u32() % (HZ / 10 + 1);
 
 	if (!READ_ONCE(link->up) || time_before(jiffies, READ_ONCE(link->hello_sent) + HZ) ||
-	    !timer_pending(&link->hello_timer) || time_before(READ_ONCE(link->hello_timer.expires), soon))
+	    !timer_pending(&link->hello_timer) ||
+	    time_before(READ_ONCE(link->hello_timer.expires), soon))
 		return;
 	mod_timer_pending(&link->hello_timer, soon);
 }

@@ -106,6 +106,8 @@ struct ratman_neigh_key {
  * @reported: the neighbour has reported since the key was set
  * @acked_count: highest count the neighbour reported to have received
  * @acked_total: how many it reported
+ * @sent_sum: frames reported on, fading, in 1/1024
+ * @lost_sum: lost among them
  * @acked: when @acked_count last grew, in jiffies
  * @unacked_from: @count when @acked_count last grew
  * @peer_interval_ms: what the neighbour announced
@@ -121,6 +123,8 @@ struct ratman_echo_state {
 	bool reported;
 	u32 acked_count;
 	u32 acked_total;
+	u64 sent_sum;
+	u64 lost_sum;
 	unsigned long acked;
 	u32 unacked_from;
 	u32 peer_interval_ms;
@@ -146,7 +150,7 @@ struct ratman_echo_state {
  * @busy_since: when traffic began, in jiffies
  * @echo: see there
  * @rtt_us: smoothed round trip, 0 when unknown
- * @loss: smoothed share of frames lost towards it, of 65535
+ * @loss: share of frames lost towards it lately, of 65535
  * @control_limit: CONTROL frames handed to the daemon
  * @handshake_limit: HANDSHAKE frames handed to the daemon
  * @router: its router address

@@ -27,13 +27,16 @@
 /* Dead after so long a silence: idle (four of the neighbour's intervals), and while we send. */
 #define RATMAN_SILENT_IDLE_MS	8000
 #define RATMAN_SILENT_IDLE_MAX_MS	40000
-#define RATMAN_SILENT_BUSY_MS	1200
-/* ... and so many ECHO frames without an answer: time may have jumped over a pause of ours. */
-#define RATMAN_SILENT_FRAMES	3
+#define RATMAN_SILENT_BUSY_MS	1500
 /* Dead when its ECHO frames go on saying that it does not hear us. */
 #define RATMAN_DEAF_IDLE_MS	10000
-#define RATMAN_DEAF_BUSY_MS	1500
+#define RATMAN_DEAF_BUSY_MS	2000
 #define RATMAN_DEAF_FRAMES	4
+
+/* Of the frames reported on so far this part is forgotten with each report ... */
+#define RATMAN_LOSS_FADE	16
+/* ... and so many are taken for received before the first, so that it does not decide alone. */
+#define RATMAN_LOSS_START	(4 << 10)
 
 static u64 ratman_now_us(void)
 {
@@ -87,7 +90,8 @@ void ratman_neigh_heard(struct ratman_neigh *neigh)
 {
 	spin_lock_bh(&neigh->lock);
 	/* One that does not hear us must first say that it does again, in an ECHO. */
-	if (neigh->state == RATMAN_NEIGH_DEAD && !neigh->one_way && ratman_link_ready(neigh->link)) {
+	if (neigh->state == RATMAN_NEIGH_DEAD && !neigh->one_way &&
+	    ratman_link_ready(neigh->link)) {
 		neigh->echo.acked = jiffies;
 		neigh->echo.unacked_from = neigh->echo.count;
 		ratman_neigh_set_state(neigh, RATMAN_NEIGH_ALIVE);
@@ -135,8 +139,7 @@ static bool ratman_neigh_is_silent(const struct ratman_neigh *neigh, unsigned lo
 		/* A round trip may be slow, but then it was measured. */
 		limit = clamp_t(u32, neigh->rtt_us / 1000 * 4, RATMAN_SILENT_BUSY_MS,
 				RATMAN_SILENT_IDLE_MS);
-		if (time_after(now, ratman_later(ratman_latest(heard, neigh->busy_since), limit)) &&
-		    neigh->echo.count - neigh->echo.unacked_from >= RATMAN_SILENT_FRAMES)
+		if (time_after(now, ratman_later(ratman_latest(heard, neigh->busy_since), limit)))
 			return true;
 	}
 	limit = clamp_t(u32, 4 * neigh->echo.peer_interval_ms, RATMAN_SILENT_IDLE_MS,
@@ -202,6 +205,7 @@ void ratman_neigh_live_init(struct ratman_neigh *neigh)
 	neigh->busy_since = now;
 	neigh->echo.acked = now;
 	neigh->echo.sent = now - 10 * HZ;
+	neigh->echo.sent_sum = RATMAN_LOSS_START;
 	timer_setup(&neigh->timer, ratman_neigh_timer, 0);
 }
 
@@ -333,6 +337,21 @@ static void ratman_echo_rtt(struct ratman_neigh *neigh, const struct ratman_echo
 	neigh->rtt_us = neigh->rtt_us ? ratman_smooth(neigh->rtt_us, rtt) : rtt;
 }
 
+/*
+ * The more is lost the fewer reports there are, and the more frames each is
+ * about: so it is frames that are averaged, not reports.
+ */
+static void ratman_echo_loss(struct ratman_neigh *neigh, u32 sent, u32 lost)
+{
+	struct ratman_echo_state *st = &neigh->echo;
+
+	st->sent_sum -= st->sent_sum / RATMAN_LOSS_FADE;
+	st->lost_sum -= st->lost_sum / RATMAN_LOSS_FADE;
+	st->sent_sum += (u64)sent << 10;
+	st->lost_sum += (u64)lost << 10;
+	neigh->loss = min_t(u64, div64_u64(st->lost_sum * 65535, st->sent_sum), 65535);
+}
+
 /* What the neighbour has received of what we sent. True when it is more than before. */
 static bool ratman_echo_report(struct ratman_neigh *neigh, const struct ratman_echo *echo)
 {
@@ -353,7 +372,7 @@ static bool ratman_echo_report(struct ratman_neigh *neigh, const struct ratman_e
 		st->acked_count = count;
 		st->acked_total = total;
 	} else if (more) {
-		neigh->loss = ratman_smooth(neigh->loss, (u64)(sent - got) * 65535 / sent);
+		ratman_echo_loss(neigh, sent, sent - got);
 		st->acked_count = count;
 		st->acked_total = total;
 	}

@@ -10,7 +10,8 @@
 
 #include "nl.h"
 
-#define RATMAN_IFINDEX	[RATMAN_A_IFINDEX] = NLA_POLICY_MIN(NLA_U32, 1)
+/* Every request names its device. */
+#define RATMAN_IFINDEX_POLICY	NLA_POLICY_MIN(NLA_U32, 1)
 
 /* Policies of the nests: each request takes what it needs and nothing else. */
 const struct nla_policy ratman_nl_dev_policy[RATMAN_A_DEV_MAX + 1] = {
@@ -100,12 +101,12 @@ const struct nla_policy ratman_nl_session_del_policy[RATMAN_A_SESSION_MAX + 1] =
 
 /* Policies of the requests. */
 static const struct nla_policy ratman_nl_get_policy[RATMAN_A_MAX + 1] = {
-	RATMAN_IFINDEX,
+	[RATMAN_A_IFINDEX] = RATMAN_IFINDEX_POLICY,
 };
 
 #define RATMAN_REQUEST_POLICY(name, attr)						\
 static const struct nla_policy ratman_nl_##name##_request[RATMAN_A_MAX + 1] = {		\
-	RATMAN_IFINDEX,									\
+	[RATMAN_A_IFINDEX] = RATMAN_IFINDEX_POLICY,					\
 	[attr] = NLA_POLICY_NESTED(ratman_nl_##name##_policy),				\
 }
 
@@ -135,7 +136,8 @@ int ratman_nl_nest(struct genl_info *info, int attr, int max, struct nlattr **tb
 		   const struct nla_policy *policy)
 {
 	if (GENL_REQ_ATTR_CHECK(info, attr)) {
-		NL_SET_ERR_MSG(info->extack, "The request lacks the nest that says what it is about");
+		NL_SET_ERR_MSG(info->extack,
+			       "The request lacks the nest that says what it is about");
 		return -EINVAL;
 	}
 	return nla_parse_nested(tb, max, info->attrs[attr], policy, info->extack);
@@ -158,7 +160,8 @@ bool ratman_nl_missing(struct genl_info *info, int nest, struct nlattr **tb, con
 
 	for (i = 0; i < n; i++) {
 		if (NL_REQ_ATTR_CHECK(info->extack, info->attrs[nest], tb, need[i])) {
-			NL_SET_ERR_MSG(info->extack, "An attribute that this request needs is missing");
+			NL_SET_ERR_MSG(info->extack,
+				       "An attribute that this request needs is missing");
 			return true;
 		}
 	}
@@ -194,7 +197,8 @@ static struct ratman_dev *ratman_nl_dev_lock(struct net *net, int ifindex,
 		return ERR_PTR(-ENODEV);
 	}
 	if (!ratman_is_mesh(dev)) {
-		NL_SET_ERR_MSG(extack, "RATMAN_A_IFINDEX is no mesh device (ip link add ratman0 type ratman)");
+		NL_SET_ERR_MSG(extack,
+			       "RATMAN_A_IFINDEX is no mesh device (ip link add ratman0 type ratman)");
 		dev_put(dev);
 		return ERR_PTR(-EOPNOTSUPP);
 	}
@@ -221,7 +225,8 @@ static int ratman_nl_pre_doit(const struct genl_split_ops *ops, struct sk_buff *
 	struct ratman_dev *rdev;
 
 	if (GENL_REQ_ATTR_CHECK(info, RATMAN_A_IFINDEX)) {
-		NL_SET_ERR_MSG(info->extack, "The request does not name the mesh device (RATMAN_A_IFINDEX)");
+		NL_SET_ERR_MSG(info->extack,
+			       "The request does not name the mesh device (RATMAN_A_IFINDEX)");
 		return -EINVAL;
 	}
 	rdev = ratman_nl_dev_lock(genl_info_net(info), nla_get_u32(info->attrs[RATMAN_A_IFINDEX]),

@@ -217,7 +217,8 @@ static int ratman_nl_frame_tx_link(struct ratman_dev *rdev, struct nlattr **tb,
 	int err;
 
 	if (!tb[RATMAN_A_FRAME_LINK] || !tb[RATMAN_A_FRAME_LLADDR]) {
-		NL_SET_ERR_MSG(extack, "A LINK frame needs RATMAN_A_FRAME_LINK and RATMAN_A_FRAME_LLADDR");
+		NL_SET_ERR_MSG(extack,
+			       "A LINK frame needs RATMAN_A_FRAME_LINK and RATMAN_A_FRAME_LLADDR");
 		return -EINVAL;
 	}
 	link = ratman_link_find(rdev, nla_get_u32(tb[RATMAN_A_FRAME_LINK]));
@@ -226,7 +227,8 @@ static int ratman_nl_frame_tx_link(struct ratman_dev *rdev, struct nlattr **tb,
 		return -ENODEV;
 	}
 	if (!is_valid_ether_addr(nla_data(tb[RATMAN_A_FRAME_LLADDR]))) {
-		NL_SET_ERR_MSG(extack, "LINK frames go to one receiver: the address must be unicast");
+		NL_SET_ERR_MSG(extack,
+			       "LINK frames go to one receiver: the address must be unicast");
 		return -EADDRNOTAVAIL;
 	}
 	err = ratman_nl_frame_fits(link, nla_len(body), extack);

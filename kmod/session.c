@@ -325,7 +325,8 @@ ratman_session_get(struct ratman_dev *rdev, const struct ratman_session_config *
 	session = ratman_session_lookup(rdev, &id);
 	rcu_read_unlock();
 	if (!session && !config->has_key) {
-		NL_SET_ERR_MSG(extack, "There is no such session: give keys and indices to make one");
+		NL_SET_ERR_MSG(extack,
+			       "There is no such session: give keys and indices to make one");
 		return ERR_PTR(-ENOENT);
 	}
 	if (!session)
