@@ -635,7 +635,7 @@ def rekey_flood():
     net = Net(2)
     before = [mesh.stats() for mesh in net.mesh]
     with Pinger(net.mesh[0].ns, net.ip[0], net.ip[1]) as p:
-        for generation in range(1, 51):
+        for generation in range(1, many(50) + 1):
             for _ in range(4):
                 p.send()
             net.key(1, 0, generation, initiator=False)
