@@ -132,16 +132,16 @@ def link_flood_one():
     """a LINK flood from one station is limited"""
     mesh, fake = setup()
     raw = fake.their_mac, build(LINK, b'noise' * 20)
-    flood(mesh, fake.wire, [raw] * 4000, 'rx_link', 'punt_rate_link', 200, 400)
+    flood(mesh, fake.wire, [raw] * many(4000), 'rx_link', 'punt_rate_link', 200, 400)
 
 
 @test
 def link_flood_many():
     """a LINK flood from thousands of stations is limited as well"""
     mesh, fake = setup()
-    raws = [(fake.their_mac, build(LINK, digest('x', i, 90))) for i in range(5000)]
-    flood(mesh, fake.wire, raws, 'rx_link', 'punt_rate_link', 200, 400,
-          [struct.pack('>HI', 0x0200, i) for i in range(5000)])
+    n = many(5000)
+    raws = [(fake.their_mac, build(LINK, digest('x', i, 90))) for i in range(n)]
+    flood(mesh, fake.wire, raws, 'rx_link', 'punt_rate_link', 200, 400, [struct.pack('>HI', 0x0200, i) for i in range(n)])
 
 
 @test(timeout=120)
@@ -151,7 +151,7 @@ def control_flood():
     mesh.addr_set(ME)
     fake = mesh.add_fake(wire, 'l0', 'flooder')
     other = mesh.add_fake(wire1, 'l1', 'other')
-    raws = [(fake.their_mac, fake.build(CONTROL, b'route')) for _ in range(12000)]
+    raws = [(fake.their_mac, fake.build(CONTROL, b'route')) for _ in range(many(12000))]
     flood(mesh, wire, raws, 'rx_control', 'punt_rate_control', 2500, 5000)
     with mesh.counts(rx_control=1, rx_handshake=2, rx_link=1, punt_frames=4):
         other.send(CONTROL, b'mine')
@@ -165,7 +165,7 @@ def control_flood():
 def handshake_flood():
     """a HANDSHAKE flood of one neighbour is limited; CONTROL of the same one gets through"""
     mesh, fake = setup()
-    raws = [(fake.their_mac, fake.build(HANDSHAKE, ME + b'noise' * 20)) for _ in range(3000)]
+    raws = [(fake.their_mac, fake.build(HANDSHAKE, ME + b'noise' * 20)) for _ in range(many(3000))]
     flood(mesh, fake.wire, raws, 'rx_handshake', 'punt_rate_handshake', 400, 800)
     fake.send(CONTROL, b'route')
     equal([f['type'] for f in punted(mesh)], [CONTROL], 'frames')
@@ -176,7 +176,7 @@ def limits_recover():
     """after a flood, frames come through again within seconds"""
     mesh, fake = setup()
     raw = build(LINK, b'noise')
-    for _ in range(3000):
+    for _ in range(many(3000)):
         fake.wire.send(fake.their_mac, raw)
     punted(mesh)
 
