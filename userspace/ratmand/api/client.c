@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "ratmand/api/client.h"
 
-#include <errno.h>
-#include <poll.h>
 #include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,22 +8,13 @@
 
 #include "base/log.h"
 
-#define OUT_FLUSH 65536		/* bytes of replies gathered before the kernel gets them */
-#define HANGUP_POLL_MS 5000	/* how often a client is looked at that we do not read from */
-
 struct write_req {
 	uv_write_t req;
 	struct client *client;
 	uint8_t *data;		/* owned */
 };
 
-static void client_arm(struct client *c);
 static void client_read_update(struct client *c);
-
-static uint64_t now(const struct client *c)
-{
-	return uv_now(c->server->loop);
-}
 
 /* Frees the client once nothing can call back into it. */
 static void client_maybe_free(struct client *c)
@@ -100,7 +89,7 @@ void client_finish(struct client *c)
 	client_flush(c);
 	if (c->phase == CLIENT_DEAD)
 		return;
-	c->deadline_base = now(c);
+	c->deadline_base = client_now(c);
 	c->shutdown.data = c;
 	if (uv_shutdown(&c->shutdown, (uv_stream_t *)&c->tcp, on_shutdown)) {
 		client_kill(c);
@@ -110,7 +99,7 @@ void client_finish(struct client *c)
 	client_arm(c);
 }
 
-/* Replies and writing ------------------------------------------------------ */
+/* Writing ------------------------------------------------------------------- */
 
 size_t client_queued(const struct client *c)
 {
@@ -155,7 +144,7 @@ static void on_written(uv_write_t *req, int status)
 		client_kill(c);
 		return;
 	}
-	c->write_base = now(c);
+	c->write_base = client_now(c);
 	c->write_seen = uv_stream_get_write_queue_size((uv_stream_t *)&c->tcp);
 	if (c->job && c->job->progress)
 		c->job->progress(c, c->job);
@@ -182,7 +171,7 @@ void client_flush(struct client *c)
 			c->out_len -= (size_t)done;
 			memmove(c->out, c->out + done, c->out_len);
 		}
-		c->write_base = now(c);
+		c->write_base = client_now(c);
 		if (!c->out_len)
 			return;
 	}
@@ -204,236 +193,6 @@ void client_flush(struct client *c)
 		return;
 	}
 	c->write_seen = uv_stream_get_write_queue_size(stream);
-}
-
-void client_frame(struct client *c, uint16_t mode, bool echo, const void *payload, size_t len)
-{
-	struct frame_header h = { .mode = mode, .payload_len = (uint32_t)len };
-	uint8_t header[HEADER_WRITE_MAX];
-	size_t header_len;
-
-	if (echo && c->header.has_token) {
-		h.has_token = true;
-		h.token = c->header.token;
-	}
-	header_len = header_write(header, &h);
-	if (client_write(c, header, header_len) && client_write(c, payload, len) &&
-	    c->out_len > OUT_FLUSH)
-		client_flush(c);
-	sodium_memzero(header, sizeof(header));
-	sodium_memzero(&h, sizeof(h));
-}
-
-void client_reply_ok(struct client *c)
-{
-	static const uint8_t ok = PING_OK;
-
-	client_frame(c, MODE_REPLY, true, &ok, 1);
-}
-
-void client_reply_error(struct client *c, bool echo, const struct ping_error *e)
-{
-	uint8_t buf[PING_ERROR_MAX];
-	struct wire_writer w;
-
-	wire_write_init(&w, buf, sizeof(buf));
-	ping_write_error(&w, e);
-	client_frame(c, MODE_REPLY, echo, buf, wire_len(&w));
-}
-
-void client_reply_code(struct client *c, enum ping_error_code code)
-{
-	const struct ping_error e = { .code = code };
-
-	client_reply_error(c, false, &e);
-}
-
-static void set_text(char out[static PING_TEXT_MAX], const char *text)
-{
-	size_t len = strnlen(text, PING_TEXT_MAX - 1);
-
-	memcpy(out, text, len);
-	out[len] = '\0';
-}
-
-void client_reply_input(struct client *c, const char *got, const char *expected)
-{
-	struct ping_error e = { .code = PING_E_USER, .user = PING_USER_INPUT };
-
-	set_text(e.text, got);
-	if (expected) {
-		e.has_text2 = true;
-		set_text(e.text2, expected);
-	}
-	client_reply_error(c, false, &e);
-}
-
-void client_reply_internal(struct client *c, bool echo, const char *text)
-{
-	struct ping_error e = { .code = PING_E_INTERNAL };
-
-	set_text(e.text, text);
-	client_reply_error(c, echo, &e);
-}
-
-void client_reply_denied(struct client *c)
-{
-	struct api_server *s = c->server;
-
-	s->counters.auth_failures++;
-	client_reply_code(c, PING_E_AUTH);
-	if (now(c) - c->auth_window >= 60000) {
-		c->auth_window = now(c);
-		c->auth_failures = 0;
-	}
-	if (++c->auth_failures >= s->limits.auth_failures) {
-		s->counters.auth_closed++;
-		client_finish(c);
-	}
-}
-
-void client_reply_errno(struct client *c, bool echo, int err)
-{
-	switch (err) {
-	case -EACCES:
-		client_reply_denied(c);
-		break;
-	case -ENOENT:
-		client_reply_code(c, PING_E_NO_ADDRESS);
-		break;
-	case -EEXIST:
-		client_reply_code(c, PING_E_DUPLICATE);
-		break;
-	case -EINVAL:
-		client_reply_input(c, "request", NULL);
-		break;
-	case -ENODATA:
-		client_reply_internal(c, echo, "the stream is empty");
-		break;
-	case -ENOSPC:
-	case -EDQUOT:
-		client_reply_internal(c, echo, "the router's storage is full");
-		break;
-	case -EROFS:
-		client_reply_internal(c, echo, "the router's storage takes no writes");
-		break;
-	default:
-		client_reply_internal(c, echo, strerror(-err));
-	}
-}
-
-/* Timeouts ------------------------------------------------------------------ */
-
-/* A protocol timeout runs only while we wait for the client, not the other way round. */
-static bool waits_for_client(const struct client *c)
-{
-	return c->phase < CLIENT_LINGER && !c->job && !c->calls && !c->held;
-}
-
-static bool between_frames(const struct client *c)
-{
-	return header_parser_empty(&c->parser) && !c->in_payload;
-}
-
-static uint64_t protocol_timeout(const struct client *c)
-{
-	const struct api_limits *l = &c->server->limits;
-
-	if (c->phase == CLIENT_HELLO)
-		return l->first_frame_ms;
-	return between_frames(c) ? l->idle_ms : l->frame_ms;
-}
-
-static void on_timer(uv_timer_t *timer);
-
-static void client_arm(struct client *c)
-{
-	const struct api_limits *l = &c->server->limits;
-	uint64_t due = UINT64_MAX;
-
-	if (c->phase == CLIENT_DEAD)
-		return;
-	if (c->phase == CLIENT_LINGER)
-		due = c->deadline_base + l->linger_ms;
-	else if (waits_for_client(c))
-		due = c->deadline_base + protocol_timeout(c);
-	if (uv_stream_get_write_queue_size((uv_stream_t *)&c->tcp)) {
-		uint64_t stall = c->write_base + l->write_stall_ms;
-
-		/* The last words may take as long as any other. */
-		due = c->phase == CLIENT_LINGER || stall < due ? stall : due;
-	}
-	if (!c->reading && !c->eof && c->phase < CLIENT_LINGER && now(c) + HANGUP_POLL_MS < due)
-		due = now(c) + HANGUP_POLL_MS;
-	if (due == UINT64_MAX)
-		uv_timer_stop(&c->timer);
-	else
-		uv_timer_start(&c->timer, on_timer, due > now(c) ? due - now(c) : 0, 0);
-}
-
-static void client_timed_out(struct client *c)
-{
-	struct api_counters *n = &c->server->counters;
-	static const uint8_t timeout = PING_TIMEOUT;
-
-	if (c->phase == CLIENT_HELLO)
-		n->timeout_first++;
-	else if (between_frames(c))
-		n->timeout_idle++;
-	else
-		n->timeout_frame++;
-	client_frame(c, MODE_REPLY, false, &timeout, 1);
-	client_finish(c);
-}
-
-static void on_timer(uv_timer_t *timer)
-{
-	struct client *c = timer->data;
-	const struct api_limits *l = &c->server->limits;
-	size_t queue = uv_stream_get_write_queue_size((uv_stream_t *)&c->tcp);
-
-	if (queue && queue != c->write_seen) {
-		c->write_seen = queue;
-		c->write_base = now(c);
-	} else if (queue && now(c) - c->write_base >= l->write_stall_ms) {
-		c->server->counters.timeout_write++;
-		client_kill(c);
-		return;
-	}
-	if (c->phase == CLIENT_LINGER && !queue && now(c) - c->deadline_base >= l->linger_ms) {
-		client_kill(c);
-		return;
-	}
-	if (!c->reading && !c->eof && c->phase < CLIENT_LINGER && client_hung_up(c)) {
-		client_kill(c);
-		return;
-	}
-	if (waits_for_client(c) && now(c) - c->deadline_base >= protocol_timeout(c)) {
-		client_timed_out(c);
-		return;
-	}
-	client_arm(c);
-}
-
-static short client_poll(struct client *c)
-{
-	struct pollfd p = { .events = POLLRDHUP };
-	uv_os_fd_t fd;
-
-	if (uv_fileno((uv_handle_t *)&c->tcp, &fd))
-		return POLLERR;
-	p.fd = fd;
-	return poll(&p, 1, 0) > 0 ? p.revents : 0;
-}
-
-bool client_hung_up(struct client *c)
-{
-	return c->eof || (client_poll(c) & (POLLRDHUP | POLLHUP | POLLERR));
-}
-
-bool client_was_reset(struct client *c)
-{
-	return client_poll(c) & POLLERR;
 }
 
 /* Reading ------------------------------------------------------------------- */
@@ -554,12 +313,12 @@ static bool client_next_frame(struct client *c)
 
 	data = client_input(c, &len);
 	if (!c->in_payload) {
-		bool first = between_frames(c);
+		bool first = client_between_frames(c);
 
 		got = header_parser_feed(&c->parser, data, len, &used, &c->header);
 		client_take(c, used);
 		if (first && used && c->phase != CLIENT_HELLO)
-			c->deadline_base = now(c);
+			c->deadline_base = client_now(c);
 		if (got < 0)
 			client_refuse_garbage(c);
 		if (got <= 0 || !client_begin_payload(c))
@@ -610,7 +369,7 @@ static void client_run(struct client *c)
 		c->server->counters.requests++;
 		dispatch_request(c);
 		client_drop_payload(c);
-		c->deadline_base = now(c);
+		c->deadline_base = client_now(c);
 	}
 }
 
@@ -630,7 +389,7 @@ void client_process(struct client *c)
 		return;
 	}
 	if (was_held && !c->held)
-		c->deadline_base = now(c);
+		c->deadline_base = client_now(c);
 	/* A job has nobody left to work for, once it had all that came. */
 	if (c->eof && c->job && c->in_len == c->in_pos) {
 		client_kill(c);
@@ -655,7 +414,7 @@ void client_ask(struct client *c)
 bool client_answered(struct client *c)
 {
 	c->calls--;
-	c->deadline_base = now(c);
+	c->deadline_base = client_now(c);
 	if (c->phase != CLIENT_DEAD)
 		return true;
 	client_maybe_free(c);
@@ -670,7 +429,7 @@ void client_start_job(struct client *c, struct client_job *job)
 void client_end_job(struct client *c)
 {
 	c->job = NULL;
-	c->deadline_base = now(c);
+	c->deadline_base = client_now(c);
 }
 
 static void on_kick(uv_timer_t *timer)
@@ -717,8 +476,8 @@ struct client *client_new(struct api_server *s)
 void client_start(struct client *c)
 {
 	uv_tcp_nodelay(&c->tcp, 1);
-	c->deadline_base = now(c);
-	c->auth_window = now(c);
+	c->deadline_base = client_now(c);
+	c->auth_window = client_now(c);
 	client_read_update(c);
 	client_arm(c);
 }

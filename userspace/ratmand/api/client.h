@@ -105,6 +105,11 @@ void server_release(struct api_server *server);
 bool server_same_host(const struct sockaddr_storage *a, const struct sockaddr_storage *b);
 void server_format_bind(const struct sockaddr_storage *a, char *out, size_t size);
 
+static inline uint64_t client_now(const struct client *c)
+{
+	return uv_now(c->server->loop);
+}
+
 /* client.c */
 struct client *client_new(struct api_server *server);
 /* Starts reading; the tcp handle is connected. */
@@ -132,12 +137,18 @@ bool client_write(struct client *c, const void *data, size_t len);
 void client_flush(struct client *c);
 /* Bytes queued here and in libuv. */
 size_t client_queued(const struct client *c);
+
+/* timeout.c */
+/* Sets the timer to the nearest deadline of the client's present state. */
+void client_arm(struct client *c);
+/* True while no byte of the next request has come. */
+bool client_between_frames(const struct client *c);
 /* True when the peer sent FIN, even behind bytes we did not read yet. */
 bool client_hung_up(struct client *c);
 /* True when the peer closed without having read all we sent (Linux answers that with RST). */
 bool client_was_reset(struct client *c);
 
-/* Replies. With @echo the request's token goes into the header. */
+/* reply.c. With @echo the request's token goes into the header. */
 void client_frame(struct client *c, uint16_t mode, bool echo, const void *payload, size_t len);
 void client_reply_ok(struct client *c);
 void client_reply_error(struct client *c, bool echo, const struct ping_error *e);
