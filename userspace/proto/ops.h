@@ -24,12 +24,14 @@ enum op_reply {
 	OP_REPLY_NONE,
 	OP_REPLY_PING,
 	OP_REPLY_RAW,		/* a bare value: Addr/Create, Addr/List */
+	OP_REPLY_EXTENDED,	/* a ping of kind 0x20 or more: for clients with CAPABILITY_EXTENDED */
 };
 
 enum op_id {
 	OP_INTRINSIC_UP,
 	OP_INTRINSIC_DOWN,
 	OP_INTRINSIC_STATUS,
+	OP_INTRINSIC_LIMITS,
 	OP_ADDR_CREATE,
 	OP_ADDR_DESTROY,
 	OP_ADDR_UP,

@@ -4,7 +4,8 @@
  *
  * A client owns its handles, buffers and job. It lives until all its handles
  * are closed and every backend call made for it was answered, so that no
- * callback ever meets freed memory.
+ * callback ever meets freed memory. While nothing is under way it owns no
+ * buffer: input is read into the server's and taken from there.
  */
 #ifndef RATMAND_API_CLIENT_H
 #define RATMAND_API_CLIENT_H
@@ -21,15 +22,13 @@
 #include "ratmand/api/server.h"
 #include "ratmand/api/token.h"
 
-#define CLIENT_INPUT_SIZE 8192
-
 struct client;
 
 /* A request that lasts: one Send or Recv. At most one per client. */
 struct client_job {
 	/* Takes raw bytes from client_input(); NULL when the job wants none. */
 	void (*input)(struct client *c, struct client_job *job);
-	/* Something was written, or the client's kick timer fired. */
+	/* Something was written, or the turn asked for by client_kick() has come. */
 	void (*progress)(struct client *c, struct client_job *job);
 	/* The client is going away: let go of everything; @c is not valid afterwards. */
 	void (*gone)(struct client *c, struct client_job *job);
@@ -48,10 +47,17 @@ enum client_phase {
 struct client {
 	struct api_server *server;
 	struct client *prev, *next;
+	struct client *turn_prev, *turn_next;	/* in server->turns */
 	enum client_phase phase;
-	uv_tcp_t tcp;
+	bool local;		/* came over the Unix socket */
+	bool admin;		/* and is root or of the daemon's own user */
+	uid_t uid;		/* of a local one */
+	union {
+		uv_stream_t stream;
+		uv_tcp_t tcp;
+		uv_pipe_t pipe;
+	};
 	uv_timer_t timer;	/* the nearest deadline */
-	uv_timer_t kick;	/* 0 ms: job->progress outside of any other callback */
 	uv_shutdown_t shutdown;
 	unsigned int handles;	/* not closed yet */
 	unsigned int calls;	/* backend calls not answered yet */
@@ -60,16 +66,24 @@ struct client {
 	struct header_parser parser;
 	struct frame_header header;	/* of the request being read or worked on */
 	bool in_payload;
-	uint8_t *payload;	/* owned; header.payload_len bytes */
+	bool payload_owned;	/* else it lies in the input, as long as the request is worked on */
+	uint8_t *payload;	/* header.payload_len bytes */
 	size_t payload_have;
 	struct client_job *job;	/* owned by itself, let go through job->gone */
 
-	uint8_t in[CLIENT_INPUT_SIZE];
+	uint8_t *in;		/* the server's buffer while reading, else owned: what could wait */
 	size_t in_pos, in_len;
 	bool reading;
 	bool eof;
 	bool processing;
 	bool held;		/* its write queue is too long */
+
+	bool queued;		/* in server->turns */
+	bool kicked;		/* job->progress wants to be called */
+	bool yielded;		/* had its share; goes on in its next turn */
+	uint64_t turn;		/* of the loop, when `work` was counted */
+	uint32_t work;		/* requests of that turn */
+	size_t moved;		/* bytes moved for its job in that turn */
 
 	uint8_t *out;		/* owned; written at the end of each turn */
 	size_t out_len, out_cap;
@@ -81,6 +95,21 @@ struct client {
 	uint32_t auth_failures;
 };
 
+/* Bytes read at a time, from any client. */
+#define SERVER_INPUT_SIZE 65536
+
+/* One way in. */
+struct listener {
+	struct api_server *server;
+	union {
+		uv_stream_t stream;
+		uv_tcp_t tcp;
+		uv_pipe_t pipe;
+	};
+	bool open;
+	bool waits;		/* a connection waits for uv_accept */
+};
+
 struct api_server {
 	uv_loop_t *loop;
 	struct api_limits limits;
@@ -89,21 +118,48 @@ struct api_server {
 	void *be;
 	struct token_table *tokens;
 	struct client *clients;
-	uv_tcp_t listener;
-	unsigned int handles;	/* listener, and jobs that outlive their client */
+	struct client *turns;	/* who goes on in the next turn of the loop, in order */
+	size_t n_turns;
+	uv_prepare_t turn_start;
+	uv_idle_t turn_soon;	/* active while anybody is in turns: the loop does not sleep */
+	uint64_t turn;
+	struct listener tcp, local;
+	char *socket_path;	/* owned; of the Unix socket */
+	ino_t socket_inode;
+	unsigned int handles;	/* our own, and jobs that outlive their client */
 	int fd_reserve_from;	/* accepting pauses at this descriptor number */
-	bool accept_waits;	/* a connection waits for uv_accept */
 	bool closing;
 	uint16_t port;
 	void (*closed)(void *ctx);
 	void *closed_ctx;
+	uint8_t input[SERVER_INPUT_SIZE];
 };
 
 /* server.c */
 void server_client_gone(struct api_server *server);
 void server_release(struct api_server *server);
-bool server_same_host(const struct sockaddr_storage *a, const struct sockaddr_storage *b);
-void server_format_bind(const struct sockaddr_storage *a, char *out, size_t size);
+
+/* listen.c */
+int listen_tcp(struct api_server *s, const char *bind, char *why, size_t why_size);
+int listen_local(struct api_server *s, const struct api_config *cfg, char *why, size_t why_size);
+/* Goes on accepting where it was paused. */
+void listen_resume(struct api_server *s);
+void listen_close(struct api_server *s);
+
+/* turn.c: every client gets a bounded share of each turn of the loop. */
+int turn_init(struct api_server *s);
+void turn_close(struct api_server *s);
+/* Calls client_turn(@c) in the next turn. */
+void turn_queue(struct client *c);
+void turn_forget(struct client *c);
+
+/* helper.c: data sockets, one connection each, for the client of an exchange. */
+/* Where such a socket is to be bound, with port 0: the address the client reached us at. */
+int helper_address(struct client *c, struct sockaddr_storage *out);
+/* True when the connection comes from the client's host. */
+bool helper_is_from(struct client *c, const uv_tcp_t *conn);
+/* "ip:port" or "[ip6]:port". */
+void helper_format(const struct sockaddr_storage *a, char *out, size_t size);
 
 static inline uint64_t client_now(const struct client *c)
 {
@@ -111,8 +167,9 @@ static inline uint64_t client_now(const struct client *c)
 }
 
 /* client.c */
-struct client *client_new(struct api_server *server);
-/* Starts reading; the tcp handle is connected. */
+/* With @local its handle is a pipe, for the Unix socket. */
+struct client *client_new(struct api_server *server, bool local);
+/* Starts reading; the handle is connected. */
 void client_start(struct client *c);
 /* Closes at once. The client is freed later; do not touch it again in this turn's handlers. */
 void client_kill(struct client *c);
@@ -129,6 +186,13 @@ void client_start_job(struct client *c, struct client_job *job);
 void client_end_job(struct client *c);
 /* Calls job->progress soon, from a callback of its own. */
 void client_kick(struct client *c);
+/*
+ * Counts @bytes moved for the client's job. False when its share of this turn
+ * of the loop is used up: move no more now, but ask for a client_kick().
+ */
+bool client_share(struct client *c, size_t bytes);
+/* Its turn has come (turn.c). */
+void client_turn(struct client *c);
 /* Unread raw bytes (borrowed) and their number; client_take() removes some. */
 const uint8_t *client_input(struct client *c, size_t *len);
 void client_take(struct client *c, size_t len);
@@ -137,6 +201,8 @@ bool client_write(struct client *c, const void *data, size_t len);
 void client_flush(struct client *c);
 /* Bytes queued here and in libuv. */
 size_t client_queued(const struct client *c);
+/* Bytes a job may have queued for the client's socket: less when all together have many. */
+size_t client_window(const struct client *c);
 
 /* timeout.c */
 /* Sets the timer to the nearest deadline of the client's present state. */
@@ -168,6 +234,7 @@ bool dispatch_check(struct client *c, const struct address *address);
 void intrinsic_up(struct client *c);
 void intrinsic_down(struct client *c);
 void intrinsic_status(struct client *c);
+void intrinsic_limits(struct client *c);
 void addr_create(struct client *c);
 void addr_up(struct client *c);
 void addr_down(struct client *c);

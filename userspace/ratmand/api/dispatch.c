@@ -16,6 +16,7 @@ static void (*const handlers[OP_COUNT])(struct client *c) = {
 	[OP_INTRINSIC_UP] = intrinsic_up,
 	[OP_INTRINSIC_DOWN] = intrinsic_down,
 	[OP_INTRINSIC_STATUS] = intrinsic_status,
+	[OP_INTRINSIC_LIMITS] = intrinsic_limits,
 	[OP_ADDR_CREATE] = addr_create,
 	[OP_ADDR_DESTROY] = addr_destroy,
 	[OP_ADDR_UP] = addr_up,
@@ -130,7 +131,8 @@ void dispatch_request(struct client *c)
 		return;
 	}
 	op = op_find(c->header.mode);
-	if (!op || !handlers[op->id]) {
+	if (!op || !handlers[op->id] ||
+	    (op->reply == OP_REPLY_EXTENDED && !(c->capabilities & CAPABILITY_EXTENDED))) {
 		c->server->counters.unsupported++;
 		client_reply_code(c, PING_E_NOT_SUPPORTED);
 		return;

@@ -13,8 +13,7 @@
 #include "ratmand/api/client.h"
 
 #define CHUNK 32768		/* bytes read from the backend at a time */
-#define WINDOW (256u << 10)	/* bytes queued to the client's socket at most */
-#define TURN (1u << 20)		/* bytes per turn of the loop: others want to live too */
+#define SHORT 4096		/* bytes that are as much work as beginning a stream */
 
 struct recv_job {
 	struct client_job job;		/* first member */
@@ -111,11 +110,11 @@ static bool recv_chunk(struct recv_job *j)
 	return c->phase != CLIENT_DEAD;
 }
 
-/* Runs from a callback of its own: kick timer or end of a write. */
+/* Runs from a callback of its own: a turn of its own or the end of a write. */
 static void recv_progress(struct client *c, struct client_job *job)
 {
 	struct recv_job *j = (struct recv_job *)job;
-	size_t moved = 0;
+	bool share = true;
 
 	for (;;) {
 		if (!j->stream) {
@@ -126,14 +125,14 @@ static void recv_progress(struct client *c, struct client_job *job)
 			if (!recv_next(j))
 				return;
 		}
-		while (j->left && client_queued(c) < WINDOW) {
-			if (moved >= TURN) {
+		while (j->left && client_queued(c) < client_window(c)) {
+			if (!share) {
 				client_kick(c);
 				return;
 			}
 			if (!recv_chunk(j))
 				return;
-			moved += CHUNK;
+			share = client_share(c, CHUNK);
 		}
 		client_flush(c);
 		if (c->phase == CLIENT_DEAD)
@@ -150,8 +149,8 @@ static void recv_progress(struct client *c, struct client_job *job)
 		c->server->counters.streams_out++;
 		if (j->limited)
 			j->limit--;
-		moved += CHUNK;
-		if (moved >= TURN) {
+		/* Short ones cost as well. */
+		if (!client_share(c, SHORT)) {
 			client_kick(c);
 			return;
 		}

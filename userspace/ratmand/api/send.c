@@ -41,6 +41,7 @@ struct send_job {
 	uv_timer_t *timer;
 	unsigned int handles;
 	bool reading;
+	bool paused;			/* had its share of this turn of the loop */
 	size_t have;			/* bytes in buf that the backend has not taken */
 	char buf[CHUNK];
 };
@@ -72,6 +73,13 @@ static void close_tcp(uv_tcp_t **tcp)
 	*tcp = NULL;
 }
 
+static void stop_listening(struct send_job *j)
+{
+	if (j->listener)
+		j->server->counters.helpers--;
+	close_tcp(&j->listener);
+}
+
 static void close_timer(struct send_job *j)
 {
 	if (j->timer)
@@ -88,7 +96,7 @@ static void send_end(struct send_job *j)
 		return;
 	j->ended = true;
 	j->send = NULL;
-	close_tcp(&j->listener);
+	stop_listening(j);
 	close_tcp(&j->conn);
 	close_timer(j);
 	if (send)
@@ -186,6 +194,10 @@ static bool data_push(struct send_job *j)
 		return false;
 	}
 	j->total += j->have;
+	if (!client_share(j->client, j->have)) {
+		j->paused = true;
+		client_kick(j->client);
+	}
 	j->have = 0;
 	return true;
 }
@@ -229,7 +241,7 @@ static void on_data(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
 /* Reads from the data socket while nothing waits for the backend. */
 static void data_read_update(struct send_job *j)
 {
-	bool want = j->conn && j->send && !j->have;
+	bool want = j->conn && j->send && !j->have && !j->paused;
 
 	if (want == j->reading || !j->conn)
 		return;
@@ -238,16 +250,6 @@ static void data_read_update(struct send_job *j)
 		uv_read_start((uv_stream_t *)j->conn, on_data_alloc, on_data);
 	else
 		uv_read_stop((uv_stream_t *)j->conn);
-}
-
-static bool from_same_host(struct send_job *j, uv_tcp_t *conn)
-{
-	struct sockaddr_storage api = { 0 }, data = { 0 };
-	int api_len = sizeof(api), data_len = sizeof(data);
-
-	return !uv_tcp_getpeername(&j->client->tcp, (struct sockaddr *)&api, &api_len) &&
-	       !uv_tcp_getpeername(conn, (struct sockaddr *)&data, &data_len) &&
-	       server_same_host(&api, &data);
 }
 
 static uv_tcp_t *new_tcp(struct send_job *j)
@@ -273,14 +275,14 @@ static void on_data_connection(uv_stream_t *listener, int status)
 	conn = new_tcp(j);
 	if (!conn)
 		return;
-	if (uv_accept(listener, (uv_stream_t *)conn) || !from_same_host(j, conn)) {
+	if (uv_accept(listener, (uv_stream_t *)conn) || !helper_is_from(j->client, conn)) {
 		j->server->counters.helper_strangers++;
 		close_tcp(&conn);
 		return;
 	}
 	j->conn = conn;
 	j->mode = SEND_SOCKET;
-	close_tcp(&j->listener);
+	stop_listening(j);
 	close_timer(j);
 	data_read_update(j);
 }
@@ -303,34 +305,30 @@ static int send_set_timer(struct send_job *j, uint32_t ms)
 /* Opens the data socket on the address the client reached us at, and names it. */
 static int send_listen(struct send_job *j)
 {
-	struct sockaddr_storage addr = { 0 };
+	struct sockaddr_storage addr;
 	int len = sizeof(addr);
 	uint8_t buf[96];
 	struct wire_writer w;
 	char bind[64];
 	int err;
 
-	err = uv_tcp_getsockname(&j->client->tcp, (struct sockaddr *)&addr, &len);
+	err = helper_address(j->client, &addr);
 	if (err)
 		return err;
-	if (addr.ss_family == AF_INET)
-		((struct sockaddr_in *)&addr)->sin_port = 0;
-	else
-		((struct sockaddr_in6 *)&addr)->sin6_port = 0;
 	j->listener = new_tcp(j);
 	if (!j->listener)
 		return -ENOMEM;
+	j->server->counters.helpers++;
 	err = uv_tcp_bind(j->listener, (struct sockaddr *)&addr, 0);
 	if (!err)
 		err = uv_listen((uv_stream_t *)j->listener, 1, on_data_connection);
-	len = sizeof(addr);
 	if (!err)
 		err = uv_tcp_getsockname(j->listener, (struct sockaddr *)&addr, &len);
 	if (!err)
 		err = send_set_timer(j, j->server->limits.helper_accept_ms);
 	if (err)
 		return err;
-	server_format_bind(&addr, bind, sizeof(bind));
+	helper_format(&addr, bind, sizeof(bind));
 	wire_write_init(&w, buf, sizeof(buf));
 	ping_write_send_socket(&w, bind);
 	client_frame(j->client, MODE_REPLY, true, buf, wire_len(&w));
@@ -352,6 +350,8 @@ static void on_timer(uv_timer_t *timer)
 		return;
 	}
 	/* No inline bytes and no other request: the Rust server's behaviour. */
+	if (j->mode == SEND_WAIT)
+		j->server->counters.timeout_grace++;
 	err = send_listen(j);
 	if (err)
 		send_failed(j, err);
@@ -380,7 +380,7 @@ static void send_input(struct client *c, struct client_job *job)
 	size_t len;
 	int err = 0;
 
-	if (j->mode == SEND_SOCKET || j->finishing)
+	if (j->mode == SEND_SOCKET || j->finishing || j->paused)
 		return;
 	if (j->mode == SEND_EMPTY) {
 		/* A Rust client that sent nothing; this is its next request. */
@@ -389,7 +389,7 @@ static void send_input(struct client *c, struct client_job *job)
 	}
 	if (j->mode == SEND_WAIT) {
 		j->mode = SEND_INLINE;
-		close_tcp(&j->listener);
+		stop_listening(j);
 		close_timer(j);
 	}
 	data = client_input(c, &len);
@@ -405,8 +405,22 @@ static void send_input(struct client *c, struct client_job *job)
 	client_take(c, len);
 	j->total += len;
 	j->left -= len;
-	if (!j->left)
+	if (!j->left) {
 		inline_done(j);
+	} else if (!client_share(c, len)) {
+		j->paused = true;
+		client_kick(c);
+	}
+}
+
+/* The next turn of the loop; what came inline is given to send_input() afterwards. */
+static void send_progress(struct client *c, struct client_job *job)
+{
+	struct send_job *j = (struct send_job *)job;
+
+	(void)c;
+	j->paused = false;
+	data_read_update(j);
 }
 
 /* The backend has room again. */
@@ -433,6 +447,7 @@ static struct send_job *send_new(struct client *c, enum send_mode mode)
 		return NULL;
 	}
 	j->job.input = send_input;
+	j->job.progress = send_progress;
 	j->job.gone = send_gone;
 	j->server = c->server;
 	j->client = c;
@@ -446,6 +461,7 @@ struct heads {
 	const struct address *from;
 	struct letterhead *list;	/* owned */
 	size_t n, max;
+	bool full;			/* there were more */
 	const char *got, *expected;	/* what was wrong */
 };
 
@@ -473,6 +489,7 @@ static int heads_add(struct heads *h, const struct letterhead *head)
 			return 0;
 	}
 	if (h->n == h->max) {
+		h->full = true;
 		h->got = "recipients";
 		h->expected = "fewer";
 		return -EINVAL;
@@ -547,6 +564,8 @@ void send_many(struct client *c)
 		client_reply_input(c, h.got, h.expected);
 	else
 		send_start(c, SEND_SOCKET, &h);
+	if (h.full)
+		c->server->counters.refused_recipients++;
 	free(h.list);
 }
 

@@ -11,7 +11,7 @@
 /* A protocol timeout runs only while we wait for the client, not the other way round. */
 static bool waits_for_client(const struct client *c)
 {
-	return c->phase < CLIENT_LINGER && !c->job && !c->calls && !c->held;
+	return c->phase < CLIENT_LINGER && !c->job && !c->calls && !c->held && !c->yielded;
 }
 
 bool client_between_frames(const struct client *c)
@@ -41,7 +41,7 @@ void client_arm(struct client *c)
 		due = c->deadline_base + l->linger_ms;
 	else if (waits_for_client(c))
 		due = c->deadline_base + protocol_timeout(c);
-	if (uv_stream_get_write_queue_size((uv_stream_t *)&c->tcp)) {
+	if (uv_stream_get_write_queue_size(&c->stream)) {
 		uint64_t stall = c->write_base + l->write_stall_ms;
 
 		/* The last words may take as long as any other. */
@@ -49,9 +49,11 @@ void client_arm(struct client *c)
 	}
 	if (!c->reading && !c->eof && c->phase < CLIENT_LINGER && client_now(c) + HANGUP_POLL_MS < due)
 		due = client_now(c) + HANGUP_POLL_MS;
-	if (due == UINT64_MAX)
-		uv_timer_stop(&c->timer);
-	else
+	/* A timer that comes too early finds that out: cheaper than to move it with every request. */
+	if (uv_is_active((uv_handle_t *)&c->timer) &&
+	    client_now(c) + uv_timer_get_due_in(&c->timer) <= due)
+		return;
+	if (due != UINT64_MAX)
 		uv_timer_start(&c->timer, on_timer, due > client_now(c) ? due - client_now(c) : 0, 0);
 }
 
@@ -74,7 +76,7 @@ static void on_timer(uv_timer_t *timer)
 {
 	struct client *c = timer->data;
 	const struct api_limits *l = &c->server->limits;
-	size_t queue = uv_stream_get_write_queue_size((uv_stream_t *)&c->tcp);
+	size_t queue = uv_stream_get_write_queue_size(&c->stream);
 
 	if (queue && queue != c->write_seen) {
 		c->write_seen = queue;
@@ -104,7 +106,7 @@ static short client_poll(struct client *c)
 	struct pollfd p = { .events = POLLRDHUP };
 	uv_os_fd_t fd;
 
-	if (uv_fileno((uv_handle_t *)&c->tcp, &fd))
+	if (uv_fileno((uv_handle_t *)&c->stream, &fd))
 		return POLLERR;
 	p.fd = fd;
 	return poll(&p, 1, 0) > 0 ? p.revents : 0;
