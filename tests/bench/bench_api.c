@@ -18,6 +18,7 @@
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -107,7 +108,8 @@ static double cpu_s(const struct server *s)
 	return total;
 }
 
-static long rss_kib(const struct server *s)
+/* "VmRSS", or "RssAnon": without the mapped database. */
+static long memory_kib(const struct server *s, const char *what)
 {
 	char path[64], line[256];
 	long kib = 0;
@@ -117,7 +119,8 @@ static long rss_kib(const struct server *s)
 	f = fopen(path, "r");
 	must(!f, path);
 	while (fgets(line, sizeof(line), f))
-		sscanf(line, "VmRSS: %ld kB", &kib);
+		if (!strncmp(line, what, strlen(what)))
+			kib = strtol(line + strlen(what) + 1, NULL, 10);
 	fclose(f);
 	return kib;
 }
@@ -191,8 +194,8 @@ struct echo_conn {
 	uint8_t buf[65536];
 };
 
-/* Answers every whole frame in the buffer with @len bytes at @reply. */
-static void echo_frames(struct echo_conn *c, const uint8_t *reply, size_t len)
+/* Answers every whole frame in the buffer with @len bytes at @reply; false when it is no frame. */
+static bool echo_frames(struct echo_conn *c, const uint8_t *reply, size_t len)
 {
 	static uint8_t out[1u << 20];
 	size_t at = 0, filled = 0;
@@ -202,6 +205,8 @@ static void echo_frames(struct echo_conn *c, const uint8_t *reply, size_t len)
 		const uint8_t *size;
 		size_t whole;
 
+		if (header < 7 || header > 64 || c->buf[at])
+			return false;
 		if (c->have - at < 4 + header)
 			break;
 		size = c->buf + at + 4 + header - 4;
@@ -217,13 +222,15 @@ static void echo_frames(struct echo_conn *c, const uint8_t *reply, size_t len)
 	for (size_t sent = 0; sent < filled;) {
 		ssize_t n = write(c->fd, out + sent, filled - sent);
 
-		if (n < 0 && errno == EAGAIN)
-			poll(&(struct pollfd){ .fd = c->fd, .events = POLLOUT }, 1, -1);
-		else if (n < 0)
-			return;
-		else
-			sent += (size_t)n;
+		/* The pipelined client is waited for; who reads nothing for long is cut off. */
+		if (n < 0 && errno == EAGAIN &&
+		    poll(&(struct pollfd){ .fd = c->fd, .events = POLLOUT }, 1, 10) > 0)
+			continue;
+		if (n < 0)
+			return false;
+		sent += (size_t)n;
 	}
+	return true;
 }
 
 static void echo_serve(int listener, size_t reply_len)
@@ -245,13 +252,11 @@ static void echo_serve(int listener, size_t reply_len)
 			continue;
 		}
 		n = read(c->fd, c->buf + c->have, sizeof(c->buf) - c->have);
-		if (n <= 0) {
+		c->have += n > 0 ? (size_t)n : 0;
+		if (n <= 0 || !echo_frames(c, reply, reply_len)) {
 			close(c->fd);
 			free(c);
-			continue;
 		}
-		c->have += (size_t)n;
-		echo_frames(c, reply, reply_len);
 	}
 }
 
@@ -486,18 +491,6 @@ static struct latency ask_in_turn(const int *fds, size_t n, const struct request
 	return (struct latency){ us[SAMPLES / 2], us[SAMPLES - SAMPLES / 100] };
 }
 
-static void dial_crowd(const struct server *s, int *fds)
-{
-	for (size_t i = 0; i < CROWD; i++)
-		fds[i] = dial(s);
-}
-
-static void close_crowd(const int *fds)
-{
-	for (size_t i = 0; i < CROWD; i++)
-		close(fds[i]);
-}
-
 /* Keeps their send buffers full; reads nothing, or no more than a trickle. */
 static void be_slow(const int *fds, const struct request *q)
 {
@@ -534,50 +527,63 @@ static pid_t start_load(const struct server *s, const struct request *q)
 	}
 }
 
-static void bench_latency(const struct server *daemon, const struct request *q)
+/* Latency of the crowd alone, then among clients that do not read and clients that talk nonsense. */
+static void crowd(const struct server *s, const struct request *q, struct latency *idle,
+		  struct latency *loaded)
 {
-	size_t reply_len = reply_length(daemon, q);
-	struct latency idle, loaded, limit;
-	struct server echo;
+	size_t reply_len = reply_length(s, q);
 	int fds[CROWD];
 	pid_t load;
 
-	start_echo(&echo, reply_len);
-	dial_crowd(&echo, fds);
-	limit = ask_in_turn(fds, CROWD, q, reply_len);
-	close_crowd(fds);
-	stop_server(&echo);
-	dial_crowd(daemon, fds);
-	idle = ask_in_turn(fds, CROWD, q, reply_len);
-	load = start_load(daemon, q);
+	for (size_t i = 0; i < CROWD; i++)
+		fds[i] = dial(s);
+	*idle = ask_in_turn(fds, CROWD, q, reply_len);
+	load = start_load(s, q);
 	sleep(2);
-	loaded = ask_in_turn(fds, CROWD, q, reply_len);
+	*loaded = ask_in_turn(fds, CROWD, q, reply_len);
 	kill(load, SIGKILL);
 	waitpid(load, NULL, 0);
-	close_crowd(fds);
-	printf("{\"bench\":\"api_latency\",\"load\":\"idle\",\"p50_us\":%.0f,\"p99_us\":%.0f,"
-	       "\"limit_p50_us\":%.0f,\"limit_p99_us\":%.0f}\n",
-	       idle.p50_us, idle.p99_us, limit.p50_us, limit.p99_us);
-	printf("{\"bench\":\"api_latency\",\"load\":\"100 slow, 100 garbage\",\"p50_us\":%.0f,"
-	       "\"p99_us\":%.0f,\"p99_to_idle\":%.2f}\n",
-	       loaded.p50_us, loaded.p99_us, loaded.p99_us / idle.p99_us);
+	for (size_t i = 0; i < CROWD; i++)
+		close(fds[i]);
+}
+
+static void print_latency(const char *load, struct latency ours, struct latency limit,
+			  struct latency idle)
+{
+	printf("{\"bench\":\"api_latency\",\"load\":\"%s\",\"p50_us\":%.0f,\"p99_us\":%.0f,"
+	       "\"limit_p50_us\":%.0f,\"limit_p99_us\":%.0f,\"p99_to_idle\":%.2f}\n",
+	       load, ours.p50_us, ours.p99_us, limit.p50_us, limit.p99_us,
+	       ours.p99_us / idle.p99_us);
 	fflush(stdout);
+}
+
+static void bench_latency(const struct server *daemon, const struct request *q)
+{
+	struct latency idle, loaded, idle_limit, loaded_limit;
+	struct server echo;
+
+	start_echo(&echo, reply_length(daemon, q));
+	crowd(&echo, q, &idle_limit, &loaded_limit);
+	stop_server(&echo);
+	crowd(daemon, q, &idle, &loaded);
+	print_latency("idle", idle, idle_limit, idle);
+	print_latency("100 slow, 100 garbage", loaded, loaded_limit, idle);
 }
 
 /* Memory -------------------------------------------------------------------------- */
 
 static void bench_memory(const struct server *daemon)
 {
-	long before = rss_kib(daemon), with, after;
+	long before = memory_kib(daemon, "VmRSS"), with, after;
 	int fds[1000];
 
 	for (size_t i = 0; i < 1000; i++)
 		fds[i] = dial(daemon);
-	with = rss_kib(daemon);
+	with = memory_kib(daemon, "VmRSS");
 	for (size_t i = 0; i < 1000; i++)
 		close(fds[i]);
 	sleep(1);
-	after = rss_kib(daemon);
+	after = memory_kib(daemon, "VmRSS");
 	printf("{\"bench\":\"api_memory\",\"idle_clients\":1000,\"rss_kib_before\":%ld,\"rss_kib\":%ld,"
 	       "\"bytes_a_client\":%ld,\"rss_kib_after\":%ld}\n",
 	       before, with, (with - before) * 1024 / 1000, after);
@@ -626,7 +632,7 @@ static void bench_streams(const struct server *daemon, uint64_t bytes)
 	struct ratman *ra, *rb;
 	struct ratman_send *s;
 	struct ratman_recv *v;
-	double start, sent, cpu, cpu_sent;
+	double start, sent, cpu, cpu_sent, cpu_recv;
 	uint64_t got = 0;
 	ssize_t n;
 
@@ -654,15 +660,16 @@ static void bench_streams(const struct server *daemon, uint64_t bytes)
 	while ((n = ratman_recv_read(v, chunk, sizeof(chunk))) > 0)
 		got += (uint64_t)n;
 	start = now_s() - start;
+	cpu_recv = cpu_s(daemon) - cpu;
 	must(n || got != bytes, "the stream broke off");
 	ratman_recv_end(v);
 	ratman_close(ra);
 	ratman_close(rb);
 	printf("{\"bench\":\"api_streams\",\"mib\":%llu,\"send_mb_s\":%.0f,\"recv_mb_s\":%.0f,"
-	       "\"limit_mb_s\":%.0f,\"send_mb_cpu_s\":%.0f,\"recv_mb_cpu_s\":%.0f,\"rss_kib\":%ld}\n",
+	       "\"limit_mb_s\":%.0f,\"send_mb_cpu_s\":%.0f,\"recv_mb_cpu_s\":%.0f,\"anon_kib\":%ld}\n",
 	       (unsigned long long)bytes >> 20, (double)bytes / 1e6 / sent,
 	       (double)bytes / 1e6 / start, loopback_mb_s(bytes), (double)bytes / 1e6 / cpu_sent,
-	       (double)bytes / 1e6 / (cpu_s(daemon) - cpu), rss_kib(daemon));
+	       (double)bytes / 1e6 / cpu_recv, memory_kib(daemon, "RssAnon"));
 }
 
 int main(int argc, char **argv)

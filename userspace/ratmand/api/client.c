@@ -120,28 +120,45 @@ size_t client_window(const struct client *c)
 	return s->counters.queued > s->limits.write_queue_total ? WINDOW_LOW : WINDOW;
 }
 
-bool client_write(struct client *c, const void *data, size_t len)
+uint8_t *client_reserve(struct client *c, size_t len)
 {
 	if (c->phase == CLIENT_DEAD)
-		return false;
+		return NULL;
 	if (c->out_cap - c->out_len < len) {
 		size_t cap = c->out_cap ? c->out_cap : OUT_FIRST;
 		uint8_t *p;
 
 		while (cap - c->out_len < len)
 			cap *= 2;
-		p = realloc(c->out, cap);
+		p = malloc(cap);
 		if (!p) {
 			log_error("out of memory: closing a client connection");
 			client_kill(c);
-			return false;
+			return NULL;
 		}
+		if (c->out_len)
+			memcpy(p, c->out, c->out_len);
+		wipe_free(c->out, c->out_cap);
 		c->out = p;
 		c->out_cap = cap;
 	}
-	if (len)
-		memcpy(c->out + c->out_len, data, len);
+	return c->out + c->out_len;
+}
+
+void client_commit(struct client *c, size_t len)
+{
 	c->out_len += len;
+}
+
+bool client_write(struct client *c, const void *data, size_t len)
+{
+	uint8_t *room = client_reserve(c, len);
+
+	if (!room)
+		return false;
+	if (len)
+		memcpy(room, data, len);
+	client_commit(c, len);
 	return true;
 }
 

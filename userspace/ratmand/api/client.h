@@ -196,7 +196,14 @@ void client_turn(struct client *c);
 /* Unread raw bytes (borrowed) and their number; client_take() removes some. */
 const uint8_t *client_input(struct client *c, size_t *len);
 void client_take(struct client *c, size_t len);
-/* Queues bytes; client_flush() hands them to the kernel. */
+/*
+ * Room for @len bytes (borrowed until the next call on the client) behind those
+ * queued; client_commit() queues as many of them as were filled. NULL when the
+ * client is dead, or died for want of memory.
+ */
+uint8_t *client_reserve(struct client *c, size_t len);
+void client_commit(struct client *c, size_t len);
+/* Queues bytes; client_flush() hands them to the kernel. False as client_reserve(). */
 bool client_write(struct client *c, const void *data, size_t len);
 void client_flush(struct client *c);
 /* Bytes queued here and in libuv. */

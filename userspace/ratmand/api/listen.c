@@ -46,6 +46,20 @@ static uint32_t count_uid(const struct api_server *s, uid_t uid)
 	return n;
 }
 
+/* Who is on the way out, else who has been silent longest since it came. Not @c. */
+static struct client *dispensable(struct api_server *s, const struct client *c)
+{
+	struct client *silent = NULL;
+
+	for (struct client *other = s->clients; other; other = other->next) {
+		if (other->phase == CLIENT_LINGER)
+			return other;
+		if (!silent && other->phase == CLIENT_HELLO && other != c)
+			silent = other;
+	}
+	return silent;
+}
+
 /* The house is full sooner for some than for others; counts the refusal. */
 static bool has_room(struct api_server *s, const struct client *c)
 {
@@ -54,8 +68,12 @@ static bool has_room(struct api_server *s, const struct client *c)
 	if (c->admin)
 		most += LIMIT_CLIENTS_RESERVE;
 	if (s->counters.clients > most) {
+		struct client *other = dispensable(s, c);
+
 		s->counters.refused_full++;
-		return false;
+		if (!other)
+			return false;
+		client_kill(other);
 	}
 	if (c->local && !c->admin && count_uid(s, c->uid) > s->limits.clients_per_uid) {
 		s->counters.refused_uid++;

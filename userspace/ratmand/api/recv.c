@@ -26,7 +26,6 @@ struct recv_job {
 	uint32_t limit;			/* streams still to deliver */
 	bool limited;
 	bool one;			/* Recv/One: a final Ok */
-	uint8_t chunk[CHUNK];
 };
 
 static void recv_free(struct recv_job *j)
@@ -35,7 +34,6 @@ static void recv_free(struct recv_job *j)
 		j->ops->recv_close(j->stream, false);
 	if (j->listener)
 		j->ops->listen_stop(j->listener);
-	explicit_bzero(j->chunk, sizeof(j->chunk));
 	free(j);
 }
 
@@ -95,8 +93,12 @@ static bool recv_chunk(struct recv_job *j)
 {
 	struct client *c = j->client;
 	size_t want = j->left < CHUNK ? (size_t)j->left : CHUNK;
-	ssize_t n = j->ops->recv_read(j->stream, j->chunk, want);
+	uint8_t *room = client_reserve(c, want);
+	ssize_t n;
 
+	if (!room)
+		return false;
+	n = j->ops->recv_read(j->stream, room, want);
 	if (n <= 0) {
 		log_warn("a received stream broke off while reading it: %s",
 			 n ? strerror((int)-n) : "too short");
@@ -104,8 +106,8 @@ static bool recv_chunk(struct recv_job *j)
 		return false;
 	}
 	j->left -= (uint64_t)n;
-	/* Either may kill the client, and with it the job. */
-	client_write(c, j->chunk, (size_t)n);
+	client_commit(c, (size_t)n);
+	/* May kill the client, and with it the job. */
 	client_flush(c);
 	return c->phase != CLIENT_DEAD;
 }

@@ -15,7 +15,6 @@
 #include "base/log.h"
 #include "ratmand/api/client.h"
 
-#define CHUNK 32768	/* bytes read from a data socket at a time */
 
 enum send_mode {
 	SEND_SOCKET,	/* data socket; final Ok or Error */
@@ -42,9 +41,17 @@ struct send_job {
 	unsigned int handles;
 	bool reading;
 	bool paused;			/* had its share of this turn of the loop */
-	size_t have;			/* bytes in buf that the backend has not taken */
-	char buf[CHUNK];
+	uint8_t *kept;			/* owned; bytes the backend has not taken yet, or NULL */
+	size_t kept_len;
 };
+
+static void drop_kept(struct send_job *j)
+{
+	if (j->kept)
+		sodium_memzero(j->kept, j->kept_len);
+	free(j->kept);
+	j->kept = NULL;
+}
 
 static void send_maybe_free(struct send_job *j)
 {
@@ -52,7 +59,7 @@ static void send_maybe_free(struct send_job *j)
 
 	if (!j->ended || j->handles || j->finishing)
 		return;
-	sodium_memzero(j->buf, sizeof(j->buf));
+	drop_kept(j);
 	free(j);
 	server_release(s);
 }
@@ -176,55 +183,51 @@ static void send_finish_stream(struct send_job *j)
 
 static void data_read_update(struct send_job *j);
 
-/* Gives the backend what waits in buf; false when the job failed or waits. */
-static bool data_push(struct send_job *j)
+/* Gives the backend bytes from the socket; 0, -EAGAIN when it waits, or the job failed. */
+static int data_push(struct send_job *j, const uint8_t *data, size_t len)
 {
-	int err;
+	int err = -EFBIG;
 
-	if (!j->have)
-		return true;
-	if (j->total + j->have > LIMIT_STREAM_BYTES)
-		err = -EFBIG;
-	else
-		err = j->server->ops->send_write(j->send, j->buf, j->have);
-	if (err == -EAGAIN)
-		return false;
-	if (err) {
+	if (j->total + len <= LIMIT_STREAM_BYTES)
+		err = j->server->ops->send_write(j->send, data, len);
+	if (err && err != -EAGAIN)
 		send_failed(j, err);
-		return false;
-	}
-	j->total += j->have;
-	if (!client_share(j->client, j->have)) {
+	if (err)
+		return err;
+	j->total += len;
+	if (!client_share(j->client, len)) {
 		j->paused = true;
 		client_kick(j->client);
 	}
-	j->have = 0;
-	return true;
+	return 0;
 }
 
+/* What the backend did not take now waits until it drains. */
+static int data_keep(struct send_job *j, const uint8_t *data, size_t len)
+{
+	j->kept = malloc(len);
+	if (!j->kept)
+		return -ENOMEM;
+	memcpy(j->kept, data, len);
+	j->kept_len = len;
+	return 0;
+}
+
+/* Into the buffer of the server that its clients share: nothing stays in it. */
 static void on_data_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
 {
-	struct send_job *j = handle->data;
+	struct api_server *s = ((struct send_job *)handle->data)->server;
 
 	(void)suggested;
-	*buf = uv_buf_init(j->buf, sizeof(j->buf));
+	*buf = uv_buf_init((char *)s->input, sizeof(s->input));
 }
 
-static void on_data(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
+/* The end of the stream, or of the client. */
+static void data_ended(struct send_job *j, int why)
 {
-	struct send_job *j = stream->data;
 	struct client *c = j->client;
 
-	(void)buf;
-	if (n > 0) {
-		j->have = (size_t)n;
-		if (data_push(j) || j->send)
-			data_read_update(j);
-		return;
-	}
-	if (n == 0)
-		return;
-	uv_read_stop(stream);
+	uv_read_stop((uv_stream_t *)j->conn);
 	j->reading = false;
 	/*
 	 * A client that was killed closes both its sockets, the main one first:
@@ -232,16 +235,40 @@ static void on_data(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
 	 */
 	if (client_hung_up(c))
 		client_kill(c);
-	else if (n != UV_EOF)
-		send_failed(j, (int)n);
+	else if (why != UV_EOF)
+		send_failed(j, why);
 	else
 		send_finish_stream(j);
+}
+
+static void on_data(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
+{
+	struct send_job *j = stream->data;
+	struct api_server *s = j->server;
+	int err;
+
+	(void)buf;
+	if (n < 0) {
+		data_ended(j, (int)n);
+		return;
+	}
+	if (n == 0)
+		return;
+	err = data_push(j, s->input, (size_t)n);
+	if (err == -EAGAIN) {
+		err = data_keep(j, s->input, (size_t)n);
+		if (err)
+			send_failed(j, err);
+	}
+	sodium_memzero(s->input, (size_t)n);
+	if (!err)
+		data_read_update(j);
 }
 
 /* Reads from the data socket while nothing waits for the backend. */
 static void data_read_update(struct send_job *j)
 {
-	bool want = j->conn && j->send && !j->have && !j->paused;
+	bool want = j->conn && j->send && !j->kept && !j->paused;
 
 	if (want == j->reading || !j->conn)
 		return;
@@ -430,10 +457,12 @@ static void on_drain(void *ctx)
 
 	if (j->ended || !j->client)
 		return;
-	if (j->mode == SEND_INLINE)
+	if (j->mode == SEND_INLINE) {
 		client_process(j->client);
-	else if (data_push(j))
+	} else if (j->kept && !data_push(j, j->kept, j->kept_len)) {
+		drop_kept(j);
 		data_read_update(j);
+	}
 }
 
 /* Requests ------------------------------------------------------------------ */
