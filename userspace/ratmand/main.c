@@ -153,6 +153,22 @@ static void harden(void)
 	signal(SIGPIPE, SIG_IGN);
 }
 
+/* Every client may have a data socket and its listener; files and the mesh need some, too. */
+static void allow_files(uint32_t clients)
+{
+	struct rlimit files;
+	rlim_t want = 3 * (rlim_t)clients + 256;
+
+	if (getrlimit(RLIMIT_NOFILE, &files) || files.rlim_cur >= want)
+		return;
+	files.rlim_cur = files.rlim_max < want ? files.rlim_max : want;
+	if (setrlimit(RLIMIT_NOFILE, &files))
+		log_warn("cannot raise the limit of open files: %s", strerror(errno));
+	else if (files.rlim_cur < want)
+		log_info("%llu open files allowed: fewer than max_clients may be connected at once",
+			 (unsigned long long)files.rlim_cur);
+}
+
 struct daemon {
 	struct node *node;
 	uv_signal_t signals[2];
@@ -200,7 +216,8 @@ static int run(const struct config *config)
 	if (period)
 		uv_timer_start(&d.watchdog, on_watchdog, period, period);
 	notify("READY=1");
-	log_info("ready, clients on %s", config->api_bind);
+	log_info("ready, clients on %s%s%s", config->api_bind, config->api_socket ? " and " : "",
+		 config->api_socket ? config->api_socket : "");
 	uv_run(loop, UV_RUN_DEFAULT);
 	uv_loop_close(loop);
 	uv_library_shutdown();
@@ -232,6 +249,7 @@ int main(int argc, char **argv)
 		status = 0;
 	if (status < 0) {
 		harden();
+		allow_files(config.limits.clients);
 		status = run(&config);
 	}
 	config_free(&config);

@@ -77,7 +77,7 @@ const struct api_limit_key api_limit_keys[API_LIMIT_KEYS] = {
 				  LIMIT_AUTH_FAILURES, auth_failures, auth_closed),
 };
 
-static uint32_t *value_of(struct api_limits *limits, const struct api_limit_key *key)
+uint32_t *api_limit_value(struct api_limits *limits, const struct api_limit_key *key)
 {
 	return (uint32_t *)((char *)limits + key->at);
 }
@@ -87,7 +87,7 @@ void api_limits_defaults(struct api_limits *limits)
 	/* The last two are no keys: nobody meets them but by an accident of timing. */
 	*limits = (struct api_limits){ .send_empty_ms = 50, .linger_ms = 1000 };
 	for (size_t i = 0; i < API_LIMIT_KEYS; i++)
-		*value_of(limits, &api_limit_keys[i]) =
+		*api_limit_value(limits, &api_limit_keys[i]) =
 			api_limit_keys[i].fallback * api_limit_keys[i].scale;
 }
 
@@ -140,7 +140,7 @@ void intrinsic_limits(struct client *c)
 	for (size_t i = 0; i < API_LIMIT_KEYS; i++) {
 		const struct api_limit_key *key = &api_limit_keys[i];
 		struct ping_limit l = {
-			.limit = *value_of(&s->limits, key) / key->scale,
+			.limit = *api_limit_value(&s->limits, key) / key->scale,
 			.used = used[i],
 			.hits = *(uint64_t *)((char *)&s->counters + key->hits),
 		};

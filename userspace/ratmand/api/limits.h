@@ -79,6 +79,9 @@ struct api_limit_key {
 /* All of them, in the order people read them. Static. */
 extern const struct api_limit_key api_limit_keys[API_LIMIT_KEYS];
 
+/* Where @limits holds the value of @key (borrowed). */
+uint32_t *api_limit_value(struct api_limits *limits, const struct api_limit_key *key);
+
 /* Sets @limits to the values of base/limits.h. */
 void api_limits_defaults(struct api_limits *limits);
 
