@@ -24,7 +24,7 @@ enum op_reply {
 	OP_REPLY_NONE,
 	OP_REPLY_PING,
 	OP_REPLY_RAW,		/* a bare value: Addr/Create, Addr/List */
-	OP_REPLY_EXTENDED,	/* a ping of kind 0x20 or more: for clients with CAPABILITY_EXTENDED */
+	OP_REPLY_EXTENDED,	/* a ping kind from 0x20: NotSupported without CAPABILITY_EXTENDED */
 };
 
 enum op_id {

@@ -27,7 +27,8 @@ enum ping_kind {
 	PING_SEND_SOCKET = 9,
 	PING_STATUS = 10,
 	PING_ANYCAST = 11,
-	PING_LIMITS = 0x2c,	/* extension: Documentation/protocol-extensions.md */
+	/* From 0x20 on only for clients with CAPABILITY_EXTENDED. */
+	PING_LIMITS = 0x2c,
 };
 
 /* Variants of the error blob; a Rust client dies of any other. */

@@ -50,7 +50,6 @@ struct client {
 	struct client *turn_prev, *turn_next;	/* in server->turns */
 	enum client_phase phase;
 	bool local;		/* came over the Unix socket */
-	bool admin;		/* and is root or of the daemon's own user */
 	uid_t uid;		/* of a local one */
 	union {
 		uv_stream_t stream;
@@ -62,6 +61,7 @@ struct client {
 	unsigned int handles;	/* not closed yet */
 	unsigned int calls;	/* backend calls not answered yet */
 	uint8_t capabilities;
+	bool admin;		/* root or the daemon's own user, over the Unix socket */
 
 	struct header_parser parser;
 	struct frame_header header;	/* of the request being read or worked on */
@@ -153,13 +153,13 @@ void turn_close(struct api_server *s);
 void turn_queue(struct client *c);
 void turn_forget(struct client *c);
 
-/* helper.c: data sockets, one connection each, for the client of an exchange. */
-/* Where such a socket is to be bound, with port 0: the address the client reached us at. */
-int helper_address(struct client *c, struct sockaddr_storage *out);
-/* True when the connection comes from the client's host. */
-bool helper_is_from(struct client *c, const uv_tcp_t *conn);
+/* reach.c */
+/* Where a helper socket for the client is to be bound: the address it reached us at, port 0. */
+int client_reached_at(struct client *c, struct sockaddr_storage *out);
+int client_comes_from(struct client *c, struct sockaddr_storage *out);
+bool server_same_host(const struct sockaddr_storage *a, const struct sockaddr_storage *b);
 /* "ip:port" or "[ip6]:port". */
-void helper_format(const struct sockaddr_storage *a, char *out, size_t size);
+void server_format_bind(const struct sockaddr_storage *a, char *out, size_t size);
 
 static inline uint64_t client_now(const struct client *c)
 {

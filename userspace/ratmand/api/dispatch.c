@@ -122,6 +122,13 @@ static void dispatch_hello(struct client *c)
 	intrinsic_up(c);
 }
 
+/* True when this client can be given what @op answers. */
+static bool is_offered(const struct client *c, const struct op *op)
+{
+	return op && handlers[op->id] && (op->reply != OP_REPLY_EXTENDED ||
+					  (c->capabilities & CAPABILITY_EXTENDED));
+}
+
 void dispatch_request(struct client *c)
 {
 	const struct op *op;
@@ -131,8 +138,7 @@ void dispatch_request(struct client *c)
 		return;
 	}
 	op = op_find(c->header.mode);
-	if (!op || !handlers[op->id] ||
-	    (op->reply == OP_REPLY_EXTENDED && !(c->capabilities & CAPABILITY_EXTENDED))) {
+	if (!is_offered(c, op)) {
 		c->server->counters.unsupported++;
 		client_reply_code(c, PING_E_NOT_SUPPORTED);
 		return;

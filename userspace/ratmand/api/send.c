@@ -279,6 +279,16 @@ static void data_read_update(struct send_job *j)
 		uv_read_stop((uv_stream_t *)j->conn);
 }
 
+static bool from_same_host(struct send_job *j, uv_tcp_t *conn)
+{
+	struct sockaddr_storage api, data = { 0 };
+	int len = sizeof(data);
+
+	return !client_comes_from(j->client, &api) &&
+	       !uv_tcp_getpeername(conn, (struct sockaddr *)&data, &len) &&
+	       server_same_host(&api, &data);
+}
+
 static uv_tcp_t *new_tcp(struct send_job *j)
 {
 	uv_tcp_t *tcp = malloc(sizeof(*tcp));
@@ -302,7 +312,7 @@ static void on_data_connection(uv_stream_t *listener, int status)
 	conn = new_tcp(j);
 	if (!conn)
 		return;
-	if (uv_accept(listener, (uv_stream_t *)conn) || !helper_is_from(j->client, conn)) {
+	if (uv_accept(listener, (uv_stream_t *)conn) || !from_same_host(j, conn)) {
 		j->server->counters.helper_strangers++;
 		close_tcp(&conn);
 		return;
@@ -339,7 +349,7 @@ static int send_listen(struct send_job *j)
 	char bind[64];
 	int err;
 
-	err = helper_address(j->client, &addr);
+	err = client_reached_at(j->client, &addr);
 	if (err)
 		return err;
 	j->listener = new_tcp(j);
@@ -355,7 +365,7 @@ static int send_listen(struct send_job *j)
 		err = send_set_timer(j, j->server->limits.helper_accept_ms);
 	if (err)
 		return err;
-	helper_format(&addr, bind, sizeof(bind));
+	server_format_bind(&addr, bind, sizeof(bind));
 	wire_write_init(&w, buf, sizeof(buf));
 	ping_write_send_socket(&w, bind);
 	client_frame(j->client, MODE_REPLY, true, buf, wire_len(&w));

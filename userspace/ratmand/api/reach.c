@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Data sockets: where they are bound and from whom they are taken. Their names
- * travel as numeric "ip:port" (microframe.md section 3.0), so a client of the
- * Unix socket gets one on 127.0.0.1.
+ * Where a client reached us and where it comes from, for the helper sockets
+ * opened for it. Their names travel as numeric "ip:port" (microframe.md section
+ * 3.0), so a client of the Unix socket is one of 127.0.0.1 here.
  */
 #include <arpa/inet.h>
 #include <stdio.h>
@@ -18,7 +18,7 @@ static void loopback(struct sockaddr_storage *out)
 	in->sin_addr.s_addr = htonl(INADDR_LOOPBACK);
 }
 
-int helper_address(struct client *c, struct sockaddr_storage *out)
+int client_reached_at(struct client *c, struct sockaddr_storage *out)
 {
 	int len = sizeof(*out), err;
 
@@ -37,7 +37,7 @@ int helper_address(struct client *c, struct sockaddr_storage *out)
 	return 0;
 }
 
-static bool same_host(const struct sockaddr_storage *a, const struct sockaddr_storage *b)
+bool server_same_host(const struct sockaddr_storage *a, const struct sockaddr_storage *b)
 {
 	const struct sockaddr_in *a4 = (const void *)a, *b4 = (const void *)b;
 	const struct sockaddr_in6 *a6 = (const void *)a, *b6 = (const void *)b;
@@ -51,20 +51,18 @@ static bool same_host(const struct sockaddr_storage *a, const struct sockaddr_st
 	       a6->sin6_scope_id == b6->sin6_scope_id;
 }
 
-bool helper_is_from(struct client *c, const uv_tcp_t *conn)
+int client_comes_from(struct client *c, struct sockaddr_storage *out)
 {
-	struct sockaddr_storage api = { 0 }, data = { 0 };
-	int api_len = sizeof(api), data_len = sizeof(data);
+	int len = sizeof(*out);
 
-	if (c->local)
-		loopback(&api);
-	else if (uv_tcp_getpeername(&c->tcp, (struct sockaddr *)&api, &api_len))
-		return false;
-	return !uv_tcp_getpeername(conn, (struct sockaddr *)&data, &data_len) &&
-	       same_host(&api, &data);
+	memset(out, 0, sizeof(*out));
+	if (!c->local)
+		return uv_tcp_getpeername(&c->tcp, (struct sockaddr *)out, &len);
+	loopback(out);
+	return 0;
 }
 
-void helper_format(const struct sockaddr_storage *a, char *out, size_t size)
+void server_format_bind(const struct sockaddr_storage *a, char *out, size_t size)
 {
 	char host[INET6_ADDRSTRLEN] = "";
 
