@@ -73,6 +73,15 @@ struct ratman_status {
 	uint64_t workers;	/* transfers under way */
 };
 
+/* One limit of the daemon; the names are the keys of ratmand.conf(5). */
+struct ratman_limit {
+	char name[32];
+	char unit[16];		/* of limit: "bytes", "seconds", … */
+	uint64_t limit;
+	uint64_t used;		/* now; of a time: how many clients or sockets it runs for */
+	uint64_t hits;		/* how often it was met since the daemon started */
+};
+
 struct ratman_recipient {
 	struct ratman_id id;
 	bool is_namespace;
@@ -111,7 +120,7 @@ void ratman_set_timeout(struct ratman *r, int timeout_ms);
 /* True when the daemon announced our extensions (it is not the Rust one). */
 bool ratman_is_extended(const struct ratman *r);
 
-/* Frees what ratman_addr_list() and ratman_peer_list() returned. */
+/* Frees what ratman_addr_list(), ratman_peer_list() and ratman_limits() returned. */
 void ratman_free(void *p);
 
 /* Text form to bytes and back; @text has room for 80 bytes. -EINVAL. */
@@ -142,6 +151,12 @@ int ratman_addr_list(struct ratman *r, struct ratman_id **out, size_t *n);
 int ratman_peer_list(struct ratman *r, struct ratman_peer **out, size_t *n);
 
 int ratman_status(struct ratman *r, struct ratman_status *out);
+
+/*
+ * The limits of the client protocol. *@out (owned, ratman_free) holds *@n.
+ * RATMAN_ENOTSUPPORTED from a daemon without our extensions.
+ */
+int ratman_limits(struct ratman *r, struct ratman_limit **out, size_t *n);
 
 /*
  * Starts one stream from @from, which is up, to @n recipients (at least 1).

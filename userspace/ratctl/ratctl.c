@@ -37,6 +37,7 @@ static const struct option long_options[] = {
 	{ "index", required_argument, NULL, 'x' },
 	{ "peer-index", required_argument, NULL, 'y' },
 	{ "initiator", no_argument, NULL, 'I' },
+	{ "limits", no_argument, NULL, 'L' },
 	{ "timestamps", no_argument, NULL, 't' },
 	{ 0 },
 };
@@ -55,7 +56,7 @@ struct command {
 };
 
 static const struct command commands[] = {
-	{ "status", NULL, "", 0, 1, "", cmd_status, "how this router is doing" },
+	{ "status", NULL, "", 0, 1, "L", cmd_status, "how this router is doing" },
 	{ "addr", "create", "", 0, 0, "nSf", cmd_addr_create, "make an address and its token" },
 	{ "addr", "up", "", 0, 0, "", cmd_addr_up, "announce the address of the identity file" },
 	{ "addr", "down", "", 0, 0, "", cmd_addr_down, "stop announcing it" },
@@ -107,6 +108,7 @@ static void print_usage(FILE *f)
 	      "      --show-secrets  addr create: print the token even on a terminal\n"
 	      "      --keys FILE     neigh set, session set: two lines, receive key and send key, hex\n"
 	      "      --mac, --index, --peer-index, --initiator  neigh set, session set\n"
+	      "      --limits        status: what clients may do, and how often that was too little\n"
 	      "  -t, --timestamps    monitor\n"
 	      "  -q, --quiet, -h, --help, -V, --version\n\n"
 	      "An address can be typed in full, as a unique beginning, or as its IPv6 address.\n\n"
@@ -191,6 +193,9 @@ static int apply_option(struct ctl *ctl, int c, const char *value)
 		break;
 	case 'I':
 		ctl->initiator = true;
+		break;
+	case 'L':
+		ctl->limits = true;
 		break;
 	case 't':
 		ctl->stamps = true;

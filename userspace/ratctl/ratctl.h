@@ -39,6 +39,7 @@ struct ctl {
 	bool show_secrets;
 	bool stamps;
 	bool quiet;
+	bool limits;
 	struct print_style style;
 
 	/* Opened when first needed. */
@@ -70,6 +71,7 @@ int ctl_address(struct ctl *ctl, const char *text, struct address *out);
 
 /* cmd_addr.c, cmd_status.c, cmd_kern.c, cmd_set.c, cmd_monitor.c */
 int cmd_status(struct ctl *ctl, int argc, char **argv);
+int cmd_limits(struct ctl *ctl);	/* status --limits */
 int cmd_addr_create(struct ctl *ctl, int argc, char **argv);
 int cmd_addr_up(struct ctl *ctl, int argc, char **argv);
 int cmd_addr_down(struct ctl *ctl, int argc, char **argv);
