@@ -39,10 +39,11 @@ def program(variable, name):
 
 
 class Ratmand:
-    """A ratmand of its own below @directory; keeps its log."""
+    """A ratmand of its own below @directory; keeps its log. @extra are lines of its configuration."""
 
-    def __init__(self, path, directory):
-        self.path, self.directory = path, directory
+    def __init__(self, path, directory, extra="", args=()):
+        self.path, self.directory, self.extra, self.args = path, directory, extra, args
+        self.socket = os.path.join(directory, "run", "api.sock")
         self.log_path = os.path.join(directory, "log")
         self.start()
 
@@ -50,10 +51,11 @@ class Ratmand:
         self.bind = "127.0.0.1:%d" % free_port()
         config = os.path.join(self.directory, "ratmand.conf")
         with open(config, "w") as f:
-            f.write('state_dir = "%s/state"\nruntime_dir = "%s/run"\napi_bind = "%s"\n'
-                    % (self.directory, self.directory, self.bind))
+            f.write('state_dir = "%s/state"\nruntime_dir = "%s/run"\napi_bind = "%s"\n%s'
+                    % (self.directory, self.directory, self.bind, self.extra))
         with open(self.log_path, "ab") as log:
-            self.process = subprocess.Popen([self.path, "-c", config], stdout=log, stderr=log)
+            self.process = subprocess.Popen([self.path, "-c", config, *self.args], stdout=log,
+                                            stderr=log)
         wait_until("the daemon answers", self.answers, 20)
 
     def alive(self):
@@ -67,6 +69,11 @@ class Ratmand:
             return True
         except OSError:
             return False
+
+    def rss(self):
+        """KiB of memory of its own, without the mapped database."""
+        with open("/proc/%d/status" % self.process.pid) as f:
+            return int(next(line for line in f if line.startswith("RssAnon")).split()[1])
 
     def stop(self):
         """(stopped cleanly, what its log says)"""

@@ -11,6 +11,8 @@ INVALID_AUTH, NOT_SUPPORTED, NO_ADDRESS, INTERNAL, USER = 1, 3, 4, 6, 8
 ADDRESS, NAMESPACE = 1, 2
 
 HELLO = b"\x01\x00\x01"
+HELLO_EXTENDED = HELLO + b"\x01\x07"
+LIMITS = 0x2c
 
 
 def frame(mode, payload=b"", token=None):
@@ -95,9 +97,14 @@ class Client:
     """One connection; shakes hands unless told not to."""
 
     def __init__(self, bind, hello=HELLO, timeout=10):
-        host, port = bind.rsplit(":", 1)
-        self.sock = socket.create_connection((host.strip("[]"), int(port)), timeout)
-        self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if bind.startswith("/"):
+            self.sock = socket.socket(socket.AF_UNIX)
+            self.sock.settimeout(timeout)
+            self.sock.connect(bind)
+        else:
+            host, port = bind.rsplit(":", 1)
+            self.sock = socket.create_connection((host.strip("[]"), int(port)), timeout)
+            self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.capabilities = None
         if hello is not None:
             self.send(frame(0x0010, hello))
@@ -179,6 +186,20 @@ class Client:
 
     def status(self):
         return struct.unpack(">4Q", self.ask(0x0034).ping(STATUS))
+
+    def limits(self):
+        """{name: (limit, used, hits)} of a daemon with our extensions."""
+        body = self.ask(0x0036).ping(LIMITS)
+        n, = struct.unpack(">H", body[:2])
+        out, at = {}, 2
+        for _ in range(n):
+            name, rest = body[at:].split(b"\0", 1)
+            unit = rest.split(b"\0", 1)[0]
+            at += len(name) + len(unit) + 2
+            out[name.decode()] = struct.unpack(">3Q", body[at:at + 24])
+            at += 24
+        assert at == len(body)
+        return out
 
     def open_send(self, sender, token, to, mode=0x0633, size=0):
         """Asks for a data socket; returns it connected."""

@@ -105,7 +105,7 @@ static void count_client(const struct client *c, const struct client *asker,
 
 	used[L_CLIENTS_PER_UID] += c->local && asker->local && c->uid == asker->uid;
 	used[L_FIRST_FRAME] += c->phase == CLIENT_HELLO;
-	used[L_FRAME] += c->phase == CLIENT_READY && !between;
+	used[L_FRAME] += c->phase == CLIENT_READY && !between && c != asker;
 	used[L_IDLE] += c->phase == CLIENT_READY && between && !c->job && !c->calls;
 	used[L_WRITE_STALL] += uv_stream_get_write_queue_size(&c->stream) > 0;
 	at_least(&used[L_HEADER], c->parser.have);
