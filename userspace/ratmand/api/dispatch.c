@@ -32,8 +32,10 @@ static void (*const handlers[OP_COUNT])(struct client *c) = {
 /* The "check" of section 3.0. */
 bool dispatch_check(struct client *c, const struct address *address)
 {
-	return c->header.has_token &&
-	       token_table_check(c->server->tokens, address, &c->header.token);
+	/* A missing token is all zeroes here, stands for nothing, and costs what a wrong one does. */
+	bool good = token_table_check(c->server->tokens, address, &c->header.token);
+
+	return c->header.has_token && good;
 }
 
 static bool check_at(struct client *c, size_t offset)
@@ -53,12 +55,12 @@ static int check_owner(struct client *c)
 	struct address address;
 	int err;
 
-	if (!c->header.has_token)
-		return -1;
 	if (check_at(c, 0))
 		return 0;
 	memcpy(address.b, c->payload, ADDRESS_LEN);
 	err = s->ops->addr_check(s->be, &address, &c->header.token);
+	if (!c->header.has_token)
+		return -1;
 	return !err ? 0 : err == -ENOENT ? -2 : -1;
 }
 
