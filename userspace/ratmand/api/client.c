@@ -326,7 +326,7 @@ static void client_read_update(struct client *c)
 const uint8_t *client_input(struct client *c, size_t *len)
 {
 	*len = c->in_len - c->in_pos;
-	return c->in + c->in_pos;
+	return *len ? c->in + c->in_pos : c->in;
 }
 
 void client_take(struct client *c, size_t len)
@@ -365,6 +365,7 @@ static bool client_begin_payload(struct client *c)
 	/* Before the handshake nobody needs more than a version and some flags. */
 	uint32_t limit = c->phase == CLIENT_HELLO ? 3 + 1 + 255 : c->server->limits.payload;
 	uint32_t len = c->header.payload_len;
+	size_t have;
 
 	if (len > limit) {
 		c->server->counters.refused_payload++;
@@ -374,8 +375,10 @@ static bool client_begin_payload(struct client *c)
 	}
 	c->payload_have = 0;
 	c->in_payload = true;
-	c->payload_owned = len > c->in_len - c->in_pos;
-	c->payload = !c->payload_owned ? c->in + c->in_pos : malloc(len);
+	c->payload = (uint8_t *)client_input(c, &have);
+	c->payload_owned = len > have;
+	if (c->payload_owned)
+		c->payload = malloc(len);
 	if (c->payload_owned && !c->payload) {
 		c->in_payload = c->payload_owned = false;
 		client_reply_internal(c, false, "out of memory");

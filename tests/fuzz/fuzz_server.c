@@ -1,0 +1,507 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * The client protocol server as a state machine. The input is a list of
+ * actions on a few connections: golden frames with good and bad tokens, raw
+ * bytes, splits anywhere, closes and resets, time that passes, data sockets,
+ * and a backend that is slow, late or fails. Whatever happens, nothing may be
+ * left when all connections are gone.
+ */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <signal.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "../unit/api_fake.h"
+#include "../unit/api_late.h"
+#include "../unit/golden.h"
+#include "base/log.h"
+#include "ratmand/api/server.h"
+
+#define SLOTS 4
+#define N_GOLDEN (sizeof(golden) / sizeof(golden[0]))
+#define MAX_TIMERS 256
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+/* Time: stands still until the input lets it pass ------------------------------- */
+
+static struct fake_timer {
+	uv_timer_t *handle;
+	uv_timer_cb cb;
+	uint64_t due;
+	bool active;
+} timers[MAX_TIMERS];
+static size_t n_timers;
+static uint64_t now_ms;
+
+int __wrap_uv_timer_start(uv_timer_t *handle, uv_timer_cb cb, uint64_t timeout, uint64_t repeat);
+int __wrap_uv_timer_stop(uv_timer_t *handle);
+uint64_t __wrap_uv_timer_get_due_in(const uv_timer_t *handle);
+int __wrap_uv_is_active(const uv_handle_t *handle);
+uint64_t __wrap_uv_now(const uv_loop_t *loop);
+void __wrap_uv_close(uv_handle_t *handle, uv_close_cb cb);
+int __real_uv_is_active(const uv_handle_t *handle);
+void __real_uv_close(uv_handle_t *handle, uv_close_cb cb);
+
+static struct fake_timer *timer_find(const void *handle)
+{
+	for (size_t i = 0; i < n_timers; i++)
+		if (timers[i].handle == handle)
+			return &timers[i];
+	return NULL;
+}
+
+int __wrap_uv_timer_start(uv_timer_t *handle, uv_timer_cb cb, uint64_t timeout, uint64_t repeat)
+{
+	struct fake_timer *t = timer_find(handle);
+
+	if (uv_is_closing((uv_handle_t *)handle) || repeat || n_timers == MAX_TIMERS)
+		abort();
+	if (!t)
+		t = &timers[n_timers++];
+	*t = (struct fake_timer){ handle, cb, now_ms + timeout, true };
+	return 0;
+}
+
+int __wrap_uv_timer_stop(uv_timer_t *handle)
+{
+	struct fake_timer *t = timer_find(handle);
+
+	if (t)
+		t->active = false;
+	return 0;
+}
+
+uint64_t __wrap_uv_timer_get_due_in(const uv_timer_t *handle)
+{
+	const struct fake_timer *t = timer_find(handle);
+
+	return t && t->due > now_ms ? t->due - now_ms : 0;
+}
+
+int __wrap_uv_is_active(const uv_handle_t *handle)
+{
+	const struct fake_timer *t = timer_find(handle);
+
+	return t ? t->active : __real_uv_is_active(handle);
+}
+
+uint64_t __wrap_uv_now(const uv_loop_t *loop)
+{
+	(void)loop;
+	return now_ms;
+}
+
+void __wrap_uv_close(uv_handle_t *handle, uv_close_cb cb)
+{
+	struct fake_timer *t = timer_find(handle);
+
+	if (t)
+		*t = timers[--n_timers];
+	__real_uv_close(handle, cb);
+}
+
+/* Calls what is due, in order, and what that makes due. */
+static void pass_time(uint64_t ms)
+{
+	uint64_t end = now_ms + ms;
+
+	for (int i = 0; i < 1000; i++) {
+		struct fake_timer *next = NULL;
+
+		for (size_t k = 0; k < n_timers; k++)
+			if (timers[k].active && timers[k].due <= end &&
+			    (!next || timers[k].due < next->due))
+				next = &timers[k];
+		if (!next)
+			break;
+		if (next->due > now_ms)
+			now_ms = next->due;
+		next->active = false;
+		next->cb(next->handle);
+	}
+	now_ms = end;
+}
+
+/* Random numbers: the same for the same input ------------------------------------ */
+
+static uint32_t seed;
+
+static uint32_t even_random(void)
+{
+	seed = seed * 1664525u + 1013904223u;
+	return seed >> 8 | seed << 24;
+}
+
+static void even_buf(void *buf, size_t size)
+{
+	for (size_t i = 0; i < size; i++)
+		((uint8_t *)buf)[i] = (uint8_t)even_random();
+}
+
+static const char *even_name(void)
+{
+	return "even";
+}
+
+static struct randombytes_implementation even = {
+	.implementation_name = even_name, .random = even_random, .buf = even_buf,
+};
+
+/* The world ------------------------------------------------------------------------ */
+
+struct slot {
+	int fd;			/* -1: none */
+	int data;		/* data socket */
+	uint16_t data_port;	/* named last */
+};
+
+static uv_loop_t loop;
+static struct api_server *server;
+static struct fake *fake;
+static struct slot slots[SLOTS];
+static struct address addresses[2];
+static struct ident tokens[2];
+static uint8_t frames[N_GOLDEN][512];
+static size_t frame_len[N_GOLDEN];
+
+static size_t unhex(const char *hex, uint8_t *out)
+{
+	size_t n = strlen(hex) / 2;
+
+	for (size_t i = 0; i < n; i++)
+		sscanf(hex + 2 * i, "%2hhx", &out[i]);
+	return n;
+}
+
+static void begin_process(void)
+{
+	if (frame_len[0])
+		return;
+	signal(SIGPIPE, SIG_IGN);
+	log_set_level(LOG_ERROR + 1);
+	randombytes_set_implementation(&even);
+	for (size_t i = 0; i < N_GOLDEN; i++) {
+		frame_len[i] = unhex(golden[i].header, frames[i]);
+		frame_len[i] += unhex(golden[i].payload, frames[i] + frame_len[i]);
+	}
+	uv_loop_init(&loop);
+}
+
+static void created(void *ctx, int err, const struct address *address, const struct ident *token)
+{
+	size_t i = *(size_t *)ctx;
+
+	if (err)
+		abort();
+	addresses[i] = *address;
+	tokens[i] = *token;
+}
+
+static void up(void *ctx, int err)
+{
+	(void)ctx;
+	if (err)
+		abort();
+}
+
+static void begin(void)
+{
+	struct api_config cfg;
+	char why[128];
+
+	begin_process();
+	seed = 1;
+	now_ms = 1000000;
+	api_config_defaults(&cfg);
+	cfg.bind = "127.0.0.1:0";
+	cfg.limits.clients = SLOTS - 1;
+	cfg.limits.write_queue = 4096;
+	cfg.limits.write_queue_total = 16384;
+	cfg.limits.turn_requests = 3;
+	cfg.limits.turn_bytes = 2000;
+	fake = fake_new();
+	if (api_server_new(&server, &loop, &cfg, late_ops(&fake_ops), fake, why, sizeof(why))) {
+		fprintf(stderr, "fuzz_server: %s\n", why);
+		abort();
+	}
+	for (size_t i = 0; i < 2; i++) {
+		fake_ops.addr_create(fake, NULL, NULL, created, &i);
+		fake_ops.addr_up(fake, &addresses[i], &tokens[i], up, NULL);
+		if (api_token_restore(server, &addresses[i], &tokens[i]))
+			abort();
+	}
+	for (size_t i = 0; i < SLOTS; i++)
+		slots[i] = (struct slot){ -1, -1, 0 };
+}
+
+static void turn(unsigned int n)
+{
+	while (n--)
+		uv_run(&loop, UV_RUN_NOWAIT);
+}
+
+static void slot_open(struct slot *s)
+{
+	int pair[2];
+
+	if (s->fd >= 0)
+		return;
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair) ||
+	    api_server_adopt(server, pair[0]))
+		abort();
+	s->fd = pair[1];
+}
+
+static void slot_close(int *fd)
+{
+	if (*fd >= 0)
+		close(*fd);
+	*fd = -1;
+}
+
+/* Without TIME_WAIT: thousands of these are made a second. */
+static void data_reset(struct slot *s)
+{
+	struct linger reset = { 1, 0 };
+
+	if (s->data >= 0)
+		setsockopt(s->data, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
+	slot_close(&s->data);
+}
+
+/* Reads up to @size bytes, and the port of a data socket out of them. */
+static void slot_read(struct slot *s, size_t size)
+{
+	static const char host[] = "\x09" "127.0.0.1:";
+	static uint8_t buf[65536];
+	ssize_t n = s->fd < 0 ? -1 : read(s->fd, buf, size < sizeof(buf) ? size : sizeof(buf));
+	const uint8_t *at = n > 0 ? memmem(buf, (size_t)n, host, sizeof(host) - 1) : NULL;
+
+	if (at && at + sizeof(host) + 4 < buf + n)
+		s->data_port = (uint16_t)strtoul((const char *)at + sizeof(host) - 1, NULL, 10);
+}
+
+static void data_connect(struct slot *s)
+{
+	struct sockaddr_in in = { .sin_family = AF_INET, .sin_port = htons(s->data_port) };
+
+	if (!s->data_port || s->data >= 0)
+		return;
+	in.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	s->data = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (connect(s->data, (struct sockaddr *)&in, sizeof(in)))
+		slot_close(&s->data);
+	s->data_port = 0;
+}
+
+static void put(int fd, const uint8_t *data, size_t len)
+{
+	if (fd >= 0 && send(fd, data, len, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
+		return;	/* full, or closed by the server: both are fine */
+}
+
+/* A golden frame of ours: the samples become the addresses that are up, and a token. */
+static size_t frame_make(uint8_t which, uint8_t how, uint8_t out[static 512])
+{
+	size_t len = frame_len[which % N_GOLDEN];
+	struct ident token = tokens[how & 1];
+
+	memcpy(out, frames[which % N_GOLDEN], len);
+	if (how & 2)
+		token.b[31] ^= 0x20;
+	for (size_t i = 0; i + 32 <= len; i++) {
+		if (out[i] == 0xa1 && out[i + 31] == 0xc0)
+			memcpy(out + i, token.b, 32);
+		else if (out[i] == 0x01 && out[i + 1] == 0x02 && out[i + 31] == 0x20)
+			memcpy(out + i, addresses[how & 1].b, 32);
+		else if (out[i] == 0x41 && out[i + 31] == 0x60)
+			memcpy(out + i, addresses[!(how & 4)].b, 32);
+	}
+	return len;
+}
+
+/* The input ------------------------------------------------------------------------ */
+
+struct input {
+	const uint8_t *at, *end;
+};
+
+static uint8_t next(struct input *in)
+{
+	return in->at < in->end ? *in->at++ : 0;
+}
+
+static const uint8_t *next_bytes(struct input *in, size_t *len)
+{
+	const uint8_t *at = in->at;
+
+	if (*len > (size_t)(in->end - in->at))
+		*len = (size_t)(in->end - in->at);
+	in->at += *len;
+	return at;
+}
+
+static void do_frame(struct slot *s, struct input *in)
+{
+	uint8_t frame[512], which = next(in), how = next(in), split = next(in);
+	size_t len = frame_make(which, how, frame);
+	size_t first = split < len ? split : len;
+
+	if (how & 8)
+		frame[split % len] ^= next(in);
+	put(s->fd, frame, first);
+	if (split)
+		turn(1);
+	put(s->fd, frame + first, len - first);
+}
+
+/* The same frame many times over: a client that pipelines. */
+static void do_pipeline(struct slot *s, struct input *in)
+{
+	uint8_t frame[512], which = next(in);
+	size_t len = frame_make(which, 0, frame);
+
+	for (int n = next(in); n > 0; n--)
+		put(s->fd, frame, len);
+}
+
+static void do_bytes(int fd, struct input *in)
+{
+	size_t len = next(in);
+	const uint8_t *data = next_bytes(in, &len);
+
+	put(fd, data, len);
+}
+
+static void do_action(uint8_t op, struct input *in)
+{
+	static const uint32_t times[] = { 1, 60, 400, 2001, 5001, 10001, 31000, 121000 };
+	struct slot *s = &slots[op >> 6];
+
+	switch (op & 0x0f) {
+	case 0:
+		slot_open(s);
+		break;
+	case 1:
+		do_bytes(s->fd, in);
+		break;
+	case 2:
+		do_frame(s, in);
+		break;
+	case 3:
+		do_pipeline(s, in);
+		break;
+	case 4:
+		slot_close(&s->fd);
+		break;
+	case 5:
+		if (s->fd >= 0)
+			shutdown(s->fd, next(in) & 1 ? SHUT_WR : SHUT_RDWR);
+		break;
+	case 6:
+		pass_time(times[next(in) % 8]);
+		break;
+	case 7:
+		turn(next(in) & 15);
+		break;
+	case 8:
+		late_turn();
+		break;
+	case 9:
+		late_set(next(in) & 1);
+		break;
+	case 10:
+		late_set_failing(next(in) & 15);
+		break;
+	case 11:
+		slot_read(s, (size_t)next(in) << 8);
+		break;
+	case 12:
+		data_connect(s);
+		break;
+	case 13:
+		do_bytes(s->data, in);
+		break;
+	case 14:
+		if (next(in) & 1)
+			data_reset(s);
+		else
+			slot_close(&s->data);
+		break;
+	case 15:
+		fake_set_slow(fake, next(in) & 3);
+		fake_turn(fake);
+		break;
+	}
+	turn(1);
+}
+
+/* Everybody goes; the server must forget them all. */
+static void end_connections(void)
+{
+	const struct api_counters *n = api_server_counters(server);
+
+	for (size_t i = 0; i < SLOTS; i++) {
+		slot_close(&slots[i].fd);
+		data_reset(&slots[i]);
+	}
+	late_set_failing(0);
+	turn(2);
+	late_set(false);
+	for (int i = 0; i < 64 && (n->clients || late_busy()); i++) {
+		pass_time(5001);
+		fake_turn(fake);
+		turn(1);
+	}
+	if (n->clients || n->queued || n->helpers || late_busy()) {
+		fprintf(stderr, "left: %llu clients, %llu bytes, %llu data sockets, %zu in the backend\n",
+			(unsigned long long)n->clients, (unsigned long long)n->queued,
+			(unsigned long long)n->helpers, late_busy());
+		abort();
+	}
+}
+
+static void closed(void *ctx)
+{
+	*(bool *)ctx = true;
+}
+
+static void end(bool with_clients)
+{
+	bool is_closed = false;
+
+	if (!with_clients)
+		end_connections();
+	api_server_free(server, closed, &is_closed);
+	late_set_failing(0);
+	late_set(false);
+	for (int i = 0; i < 64 && !is_closed; i++)
+		turn(1);
+	turn(2);
+	if (!is_closed || uv_loop_alive(&loop) || n_timers || late_busy())
+		abort();
+	for (size_t i = 0; i < SLOTS; i++) {
+		slot_close(&slots[i].fd);
+		data_reset(&slots[i]);
+	}
+	fake_free(fake);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct input in = { data, data + size };
+	bool stops_in_the_middle = size && data[0] & 1;
+
+	begin();
+	next(&in);
+	for (int i = 0; i < 400 && in.at < in.end; i++)
+		do_action(next(&in), &in);
+	end(stops_in_the_middle);
+	return 0;
+}
