@@ -26,6 +26,14 @@
 #define N_GOLDEN (sizeof(golden) / sizeof(golden[0]))
 #define MAX_TIMERS 256
 
+/* What a client that knows our extensions says. */
+static const struct golden extended[] = {
+	{ "handshake with all capabilities", "0000000700100000000005", "0100010107" },
+	{ "Intrinsic/Limits", "0000000700360000000000", "" },
+};
+
+#define N_FRAMES (N_GOLDEN + sizeof(extended) / sizeof(extended[0]))
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 /* Time: stands still until the input lets it pass ------------------------------- */
@@ -157,6 +165,7 @@ static struct randombytes_implementation even = {
 
 struct slot {
 	int fd;			/* -1: none */
+	bool tcp;
 	int data;		/* data socket */
 	uint16_t data_port;	/* named last */
 };
@@ -167,8 +176,8 @@ static struct fake *fake;
 static struct slot slots[SLOTS];
 static struct address addresses[2];
 static struct ident tokens[2];
-static uint8_t frames[N_GOLDEN][512];
-static size_t frame_len[N_GOLDEN];
+static uint8_t frames[N_FRAMES][512];
+static size_t frame_len[N_FRAMES];
 
 static size_t unhex(const char *hex, uint8_t *out)
 {
@@ -186,9 +195,11 @@ static void begin_process(void)
 	signal(SIGPIPE, SIG_IGN);
 	log_set_level(LOG_ERROR + 1);
 	randombytes_set_implementation(&even);
-	for (size_t i = 0; i < N_GOLDEN; i++) {
-		frame_len[i] = unhex(golden[i].header, frames[i]);
-		frame_len[i] += unhex(golden[i].payload, frames[i] + frame_len[i]);
+	for (size_t i = 0; i < N_FRAMES; i++) {
+		const struct golden *g = i < N_GOLDEN ? &golden[i] : &extended[i - N_GOLDEN];
+
+		frame_len[i] = unhex(g->header, frames[i]);
+		frame_len[i] += unhex(g->payload, frames[i] + frame_len[i]);
 	}
 	uv_loop_init(&loop);
 }
@@ -224,7 +235,7 @@ static void begin(void)
 	cfg.limits.write_queue = 4096;
 	cfg.limits.write_queue_total = 16384;
 	cfg.limits.turn_requests = 3;
-	cfg.limits.turn_bytes = 2000;
+	cfg.limits.turn_bytes = 300;
 	fake = fake_new();
 	if (api_server_new(&server, &loop, &cfg, late_ops(&fake_ops), fake, why, sizeof(why))) {
 		fprintf(stderr, "fuzz_server: %s\n", why);
@@ -237,7 +248,7 @@ static void begin(void)
 			abort();
 	}
 	for (size_t i = 0; i < SLOTS; i++)
-		slots[i] = (struct slot){ -1, -1, 0 };
+		slots[i] = (struct slot){ .fd = -1, .data = -1 };
 }
 
 static void turn(unsigned int n)
@@ -246,13 +257,33 @@ static void turn(unsigned int n)
 		uv_run(&loop, UV_RUN_NOWAIT);
 }
 
-static void slot_open(struct slot *s)
+static int dial(uint16_t port)
 {
-	int pair[2];
+	struct sockaddr_in in = { .sin_family = AF_INET, .sin_port = htons(port) };
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	in.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	if (connect(fd, (struct sockaddr *)&in, sizeof(in))) {
+		close(fd);
+		return -1;
+	}
+	return fd;
+}
+
+/* Over TCP, or as if over the Unix socket, with little room for what it does not read. */
+static void slot_open(struct slot *s, bool tcp)
+{
+	int pair[2], little = 4096;
 
 	if (s->fd >= 0)
 		return;
+	s->tcp = tcp;
+	if (tcp) {
+		s->fd = dial(api_server_port(server));
+		return;
+	}
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair) ||
+	    setsockopt(pair[0], SOL_SOCKET, SO_SNDBUF, &little, sizeof(little)) ||
 	    api_server_adopt(server, pair[0]))
 		abort();
 	s->fd = pair[1];
@@ -266,13 +297,22 @@ static void slot_close(int *fd)
 }
 
 /* Without TIME_WAIT: thousands of these are made a second. */
-static void data_reset(struct slot *s)
+static void reset(int *fd)
 {
-	struct linger reset = { 1, 0 };
+	struct linger now = { 1, 0 };
 
-	if (s->data >= 0)
-		setsockopt(s->data, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
-	slot_close(&s->data);
+	if (*fd >= 0)
+		setsockopt(*fd, SOL_SOCKET, SO_LINGER, &now, sizeof(now));
+	slot_close(fd);
+}
+
+static void slot_end(struct slot *s)
+{
+	if (s->tcp)
+		reset(&s->fd);
+	else
+		slot_close(&s->fd);
+	reset(&s->data);
 }
 
 /* Reads up to @size bytes, and the port of a data socket out of them. */
@@ -280,7 +320,8 @@ static void slot_read(struct slot *s, size_t size)
 {
 	static const char host[] = "\x09" "127.0.0.1:";
 	static uint8_t buf[65536];
-	ssize_t n = s->fd < 0 ? -1 : read(s->fd, buf, size < sizeof(buf) ? size : sizeof(buf));
+	ssize_t n = s->fd < 0 ? -1 : recv(s->fd, buf, size < sizeof(buf) ? size : sizeof(buf),
+					   MSG_DONTWAIT);
 	const uint8_t *at = n > 0 ? memmem(buf, (size_t)n, host, sizeof(host) - 1) : NULL;
 
 	if (at && at + sizeof(host) + 4 < buf + n)
@@ -289,14 +330,9 @@ static void slot_read(struct slot *s, size_t size)
 
 static void data_connect(struct slot *s)
 {
-	struct sockaddr_in in = { .sin_family = AF_INET, .sin_port = htons(s->data_port) };
-
 	if (!s->data_port || s->data >= 0)
 		return;
-	in.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-	s->data = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (connect(s->data, (struct sockaddr *)&in, sizeof(in)))
-		slot_close(&s->data);
+	s->data = dial(s->data_port);
 	s->data_port = 0;
 }
 
@@ -309,10 +345,10 @@ static void put(int fd, const uint8_t *data, size_t len)
 /* A golden frame of ours: the samples become the addresses that are up, and a token. */
 static size_t frame_make(uint8_t which, uint8_t how, uint8_t out[static 512])
 {
-	size_t len = frame_len[which % N_GOLDEN];
+	size_t len = frame_len[which % N_FRAMES];
 	struct ident token = tokens[how & 1];
 
-	memcpy(out, frames[which % N_GOLDEN], len);
+	memcpy(out, frames[which % N_FRAMES], len);
 	if (how & 2)
 		token.b[31] ^= 0x20;
 	for (size_t i = 0; i + 32 <= len; i++) {
@@ -386,7 +422,7 @@ static void do_action(uint8_t op, struct input *in)
 
 	switch (op & 0x0f) {
 	case 0:
-		slot_open(s);
+		slot_open(s, op & 0x10);
 		break;
 	case 1:
 		do_bytes(s->fd, in);
@@ -398,7 +434,10 @@ static void do_action(uint8_t op, struct input *in)
 		do_pipeline(s, in);
 		break;
 	case 4:
-		slot_close(&s->fd);
+		if (s->tcp && op & 0x10)
+			reset(&s->fd);
+		else
+			slot_close(&s->fd);
 		break;
 	case 5:
 		if (s->fd >= 0)
@@ -430,7 +469,7 @@ static void do_action(uint8_t op, struct input *in)
 		break;
 	case 14:
 		if (next(in) & 1)
-			data_reset(s);
+			reset(&s->data);
 		else
 			slot_close(&s->data);
 		break;
@@ -448,8 +487,7 @@ static void end_connections(void)
 	const struct api_counters *n = api_server_counters(server);
 
 	for (size_t i = 0; i < SLOTS; i++) {
-		slot_close(&slots[i].fd);
-		data_reset(&slots[i]);
+		slot_end(&slots[i]);
 	}
 	late_set_failing(0);
 	turn(2);
@@ -487,8 +525,7 @@ static void end(bool with_clients)
 	if (!is_closed || uv_loop_alive(&loop) || n_timers || late_busy())
 		abort();
 	for (size_t i = 0; i < SLOTS; i++) {
-		slot_close(&slots[i].fd);
-		data_reset(&slots[i]);
+		slot_end(&slots[i]);
 	}
 	fake_free(fake);
 }
