@@ -235,7 +235,7 @@ static void begin(void)
 	cfg.limits.write_queue = 4096;
 	cfg.limits.write_queue_total = 16384;
 	cfg.limits.turn_requests = 3;
-	cfg.limits.turn_bytes = 300;
+	cfg.limits.turn_bytes = 100;
 	fake = fake_new();
 	if (api_server_new(&server, &loop, &cfg, late_ops(&fake_ops), fake, why, sizeof(why))) {
 		fprintf(stderr, "fuzz_server: %s\n", why);

@@ -225,9 +225,12 @@ void client_flush(struct client *c)
 	}
 	w->req.data = w;
 	w->client = c;
-	w->data = c->out;
+	/* It may lie there for long: no longer than it must be. */
+	w->data = realloc(c->out, c->out_len);
+	if (!w->data)
+		w->data = c->out;
 	w->len = c->out_len;
-	buf = uv_buf_init((char *)c->out, (unsigned int)c->out_len);
+	buf = uv_buf_init((char *)w->data, (unsigned int)w->len);
 	c->out = NULL;
 	c->out_len = c->out_cap = 0;
 	if (uv_write(&w->req, &c->stream, &buf, 1, on_written)) {

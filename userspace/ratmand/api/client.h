@@ -123,6 +123,9 @@ struct api_server {
 	uv_prepare_t turn_start;
 	uv_idle_t turn_soon;	/* active while anybody is in turns: the loop does not sleep */
 	uint64_t turn;
+	uint64_t most_clients, most_queued;	/* since memory was given back */
+	unsigned int accepts;	/* connections of this turn */
+	bool listen_next;	/* accepting goes on in the next turn */
 	struct listener tcp, local;
 	char *socket_path;	/* owned; of the Unix socket */
 	ino_t socket_inode;
@@ -152,6 +155,8 @@ void turn_close(struct api_server *s);
 /* Calls client_turn(@c) in the next turn. */
 void turn_queue(struct client *c);
 void turn_forget(struct client *c);
+/* Goes on accepting in the next turn. */
+void turn_listen(struct api_server *s);
 
 /* reach.c */
 /* Where a helper socket for the client is to be bound: the address it reached us at, port 0. */

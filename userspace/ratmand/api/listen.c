@@ -19,6 +19,8 @@
 
 #define BACKLOG 512
 #define FD_RESERVE 16
+#define ACCEPTS 32		/* connections let in a turn of the loop: others want to live too */
+#define SILENT_MS 100		/* who has said hello in that time need not make room for others */
 
 /* Accepting ---------------------------------------------------------------------- */
 
@@ -54,7 +56,8 @@ static struct client *dispensable(struct api_server *s, const struct client *c)
 	for (struct client *other = s->clients; other; other = other->next) {
 		if (other->phase == CLIENT_LINGER)
 			return other;
-		if (!silent && other->phase == CLIENT_HELLO && other != c)
+		if (!silent && other->phase == CLIENT_HELLO && other != c &&
+		    client_now(other) - other->deadline_base >= SILENT_MS)
 			silent = other;
 	}
 	return silent;
@@ -131,6 +134,10 @@ static void on_connection(uv_stream_t *stream, int status)
 		return;
 	/* While a connection waits libuv does not poll the listener: accepting is paused. */
 	l->waits = true;
+	if (++l->server->accepts > ACCEPTS) {
+		turn_listen(l->server);
+		return;
+	}
 	if (fds_are_low(l)) {
 		l->server->counters.paused_fds++;
 		return;
