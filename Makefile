@@ -223,6 +223,7 @@ install: userspace
 	for page in Documentation/man/*.[1-9]; do \
 		install -D -m 644 $$page $(DESTDIR)$(MANDIR)/man$${page##*.}/$${page##*/}; done
 	install -D -m 644 scripts/package/systemd/ratmand.service $(DESTDIR)$(UNITDIR)/ratmand.service
+	install -D -m 644 scripts/package/systemd/ratmand.sysusers $(DESTDIR)$(PREFIX)/lib/sysusers.d/ratmand.conf
 	install -D -m 644 scripts/package/systemd/ratman.conf $(DESTDIR)$(PREFIX)/lib/modules-load.d/ratman.conf
 	test -e $(DESTDIR)$(SYSCONFDIR)/ratmand/ratmand.conf || \
 		install -D -m 644 scripts/package/ratmand.conf $(DESTDIR)$(SYSCONFDIR)/ratmand/ratmand.conf

@@ -41,6 +41,7 @@ static void codecs(const uint8_t *data, size_t size)
 	struct frame_header h;
 	struct address a;
 	struct ping ping;
+	struct ping_limit limit;
 	struct ping_peer peer;
 	size_t used;
 	uint64_t ms;
@@ -65,6 +66,9 @@ static void codecs(const uint8_t *data, size_t size)
 				;
 		else if (ping.kind == PING_ANYCAST)
 			while (ping.anycast.n-- && !ping_next_anycast(&ping, &a, &ms))
+				;
+		else if (ping.kind == PING_LIMITS)
+			while (ping.limits.n-- && !ping_next_limit(&ping, &limit))
 				;
 	}
 	payload_read_create(data, size, &create);
