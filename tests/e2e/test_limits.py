@@ -151,6 +151,7 @@ def the_silent_make_room():
         inside = [Client(d.bind) for _ in range(2)]
         silent = [Client(d.bind, None) for _ in range(2)]
         wait_until("both are in", lambda: used_by_admin(d, "max_clients") == 5)
+        time.sleep(0.2)		# who has just come is given a moment
         c = Client(d.bind)
         assert is_closed(silent[0]), "who came first and said nothing goes"
         assert c.status() and all(c.status() for c in inside)

@@ -202,15 +202,19 @@ static int run(const struct config *config)
 	char why[512] = "";
 	uint64_t period;
 
-	if (node_start(&d.node, loop, config, why, sizeof(why))) {
-		log_error("%s", why);
-		return EXIT_FATAL;
-	}
+	/* First, so that a signal that comes while starting stops the daemon in order, too. */
 	for (size_t i = 0; i < 2; i++) {
 		uv_signal_init(loop, &d.signals[i]);
 		d.signals[i].data = &d;
 		uv_signal_start(&d.signals[i], on_stop_signal, numbers[i]);
+		uv_unref((uv_handle_t *)&d.signals[i]);
 	}
+	if (node_start(&d.node, loop, config, why, sizeof(why))) {
+		log_error("%s", why);
+		return EXIT_FATAL;
+	}
+	for (size_t i = 0; i < 2; i++)
+		uv_ref((uv_handle_t *)&d.signals[i]);
 	uv_timer_init(loop, &d.watchdog);
 	period = watchdog_us ? strtoull(watchdog_us, NULL, 10) / 2000 : 0;
 	if (period)

@@ -444,20 +444,21 @@ static bool client_feed_job(struct client *c)
 	return c->job != job || c->in_len - c->in_pos < before;
 }
 
-/* True when the client has to take its replies before it may ask for more. */
+/* True when the client has to take its replies before it may ask for more, or is gone. */
 static bool client_is_behind(struct client *c, bool was_held)
 {
 	struct api_server *s = c->server;
-	size_t most = s->limits.write_queue;
-	bool together;
+	/* When all together are too far behind, nobody is left more than one buffer of them. */
+	bool together = s->counters.queued > s->limits.write_queue_total;
+	size_t most = together && s->limits.write_queue > WINDOW_LOW ? WINDOW_LOW :
+								       s->limits.write_queue;
 
+	/* What is left after this waits in libuv: the end of that write comes back here. */
 	if (client_queued(c) > most)
 		client_flush(c);
-	/* When all together are too far behind, nobody is left more than one buffer of them. */
-	together = s->counters.queued > s->limits.write_queue_total && most > WINDOW_LOW;
-	if (together)
-		most = WINDOW_LOW;
-	c->held = c->phase < CLIENT_LINGER && client_queued(c) > most;
+	if (c->phase >= CLIENT_LINGER)
+		return true;
+	c->held = client_queued(c) > most;
 	if (c->held && !was_held && together)
 		s->counters.held_total++;
 	else if (c->held && !was_held)
