@@ -59,8 +59,10 @@ int resume_open(struct resume *r, const char *runtime_dir)
 	/* Room for ".new" as well. */
 	if (n < 0 || (size_t)n + 8 > sizeof(r->path))
 		return -ENAMETOOLONG;
-	/* Others come to the daemon's socket in there; the file itself is for us alone. */
-	if (mkdir(runtime_dir, 0755) && errno != EEXIST)
+	/* Others come to the daemon's socket in there, whatever the umask; the file is for us alone. */
+	if (!mkdir(runtime_dir, 0755))
+		chmod(runtime_dir, 0755);
+	else if (errno != EEXIST)
 		return -errno;
 	r->entries = sodium_malloc(LIMIT_LOCAL_ADDRESSES * sizeof(*r->entries));
 	if (!r->entries)
