@@ -20,11 +20,15 @@
 #define LIMIT_RECIPIENTS 64		/* of one Send/Many */
 #define LIMIT_SEND_GRACE_MS 2000	/* Send/One: wait for inline bytes */
 
+#define LIMIT_HELPERS 16		/* data sockets of one connection nobody came to yet */
+
 /* Addresses and streams. */
 #define LIMIT_LOCAL_ADDRESSES 256
 #define LIMIT_STREAM_BYTES (1ull << 40)
 #define LIMIT_OUTBOX 65536		/* streams that wait for their recipient */
 #define LIMIT_INBOX 65536		/* streams that wait for a client */
+#define LIMIT_SUBSCRIPTIONS 1024	/* subscribers, all addresses together */
+#define LIMIT_SUBSCRIPTION_QUEUE 8192	/* streams or events that wait for one subscriber */
 #define LIMIT_OUTBOX_AGE_S (30 * 86400)	/* then expired */
 
 #endif
