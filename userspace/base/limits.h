@@ -21,6 +21,7 @@
 #define LIMIT_SEND_GRACE_MS 2000	/* Send/One: wait for inline bytes */
 
 #define LIMIT_HELPERS 16		/* data sockets of one connection nobody came to yet */
+#define LIMIT_HELPERS_DETACHED 64	/* those whose clients said goodbye */
 
 /* Addresses and streams. */
 #define LIMIT_LOCAL_ADDRESSES 256

@@ -70,6 +70,7 @@ void client_kill(struct client *c)
 	c->job = NULL;
 	if (job)
 		job->gone(c, job);
+	helper_close_all(c);
 	uv_close((uv_handle_t *)&c->tcp, on_handle_closed);
 	uv_close((uv_handle_t *)&c->timer, on_handle_closed);
 	uv_close((uv_handle_t *)&c->kick, on_handle_closed);
@@ -96,6 +97,7 @@ void client_finish(struct client *c)
 	c->job = NULL;
 	if (job)
 		job->gone(c, job);
+	helper_close_all(c);
 	c->in_pos = c->in_len = 0;
 	client_flush(c);
 	if (c->phase == CLIENT_DEAD)

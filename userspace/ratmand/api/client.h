@@ -18,6 +18,7 @@
 #include "proto/ops.h"
 #include "proto/payload.h"
 #include "proto/ping.h"
+#include "ratmand/api/helper.h"
 #include "ratmand/api/server.h"
 #include "ratmand/api/token.h"
 
@@ -89,8 +90,9 @@ struct api_server {
 	void *be;
 	struct token_table *tokens;
 	struct client *clients;
+	struct helper *helpers;
 	uv_tcp_t listener;
-	unsigned int handles;	/* listener, and jobs that outlive their client */
+	unsigned int handles;	/* listener, helpers, and jobs that outlive their client */
 	int fd_reserve_from;	/* accepting pauses at this descriptor number */
 	bool accept_waits;	/* a connection waits for uv_accept */
 	bool closing;

@@ -250,6 +250,7 @@ void api_server_free(struct api_server *s, void (*closed)(void *ctx), void *ctx)
 		next = c->next;
 		client_kill(c);
 	}
+	helper_close_everything(s);
 	uv_close((uv_handle_t *)&s->listener, on_listener_closed);
 }
 

@@ -112,7 +112,9 @@ bool recv_has_next(const struct flow_listener *l)
 {
 	bool queue;
 
-	return l->to.kind == RECIPIENT_NONE ? l->sub && l->sub->waiting : pick(l, &queue);
+	if (l->to.kind == RECIPIENT_NONE)
+		return l->sub && l->sub->waiting;
+	return pick(l, &queue) != NULL;
 }
 
 void recv_notify(struct flow *f, const struct recipient *to)
