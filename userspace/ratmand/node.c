@@ -55,7 +55,7 @@ static void seen(void *ctx, const struct address *address, uint64_t sequence)
 	wire_put_be64(&w, (uint64_t)now);
 	store_put(node->store, STORE_SEEN, address->b, ADDRESS_LEN, buf, sizeof(buf));
 	if (node->flow && first)
-		flow_event(node->flow, FLOW_EVENT_PEER, address);
+		flow_event(node->flow, PAYLOAD_EVENT_PEER, address);
 }
 
 static uint64_t last_seen(void *ctx, const struct address *address)
@@ -158,7 +158,7 @@ int node_addr_up(struct node *node, const struct address *address, const struct 
 	}
 	resume_add(&node->resume, address, token);
 	if (!was_up)
-		flow_event(node->flow, FLOW_EVENT_UP, address);
+		flow_event(node->flow, PAYLOAD_EVENT_UP, address);
 	return 0;
 }
 

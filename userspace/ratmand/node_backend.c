@@ -60,7 +60,7 @@ static void go_down(struct node *node, const struct address *address)
 	mesh_local_down(node->mesh, address);
 	resume_remove(&node->resume, address);
 	if (was_up)
-		flow_event(node->flow, FLOW_EVENT_DOWN, address);
+		flow_event(node->flow, PAYLOAD_EVENT_DOWN, address);
 }
 
 static void addr_down(void *be, const struct address *address, backend_done_cb cb, void *ctx)
@@ -273,14 +273,9 @@ static int attach(void *be, const struct ident *id, const struct address *addres
 			   (struct flow_listener **)out);
 }
 
-static int event_next(struct backend_listener *l, struct backend_event *out)
+static int event_next(struct backend_listener *l, struct payload_event *out)
 {
-	struct flow_event e;
-	int err = flow_event_next((struct flow_listener *)l, &e);
-
-	if (!err)
-		*out = (struct backend_event){ (uint8_t)e.kind, e.address };
-	return err;
+	return flow_event_next((struct flow_listener *)l, out);
 }
 
 const struct backend_ops node_backend_ops = {

@@ -21,6 +21,7 @@
 
 #include "base/address.h"
 #include "proto/letterhead.h"
+#include "proto/payload.h"
 
 /* One remote address, as in Peer/List. Times are wall clock, ns since 1970. */
 struct backend_peer {
@@ -48,12 +49,6 @@ struct backend_listener;
 /* Called for each address or peer of a list; the pointer is borrowed for the call. */
 typedef void (*backend_addr_cb)(void *ctx, const struct address *address);
 typedef void (*backend_peer_cb)(void *ctx, const struct backend_peer *peer);
-
-/* An event of Addr/Sub: its number on the wire, and the address it is about. */
-struct backend_event {
-	uint8_t kind;
-	struct address address;
-};
 
 /* Called for each subscription of a list; borrowed for the call. */
 typedef void (*backend_ident_cb)(void *ctx, const struct ident *id);
@@ -159,7 +154,7 @@ struct backend_ops {
 	int (*attach)(void *be, const struct ident *id, const struct address *address, bool events,
 		      backend_ready_cb ready, void *ctx, struct backend_listener **out);
 	/* Takes the oldest event; -EAGAIN when there is none. */
-	int (*event_next)(struct backend_listener *l, struct backend_event *out);
+	int (*event_next)(struct backend_listener *l, struct payload_event *out);
 };
 
 #endif

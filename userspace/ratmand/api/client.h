@@ -57,6 +57,12 @@ struct client {
 	unsigned int handles;	/* not closed yet */
 	unsigned int calls;	/* backend calls not answered yet */
 	uint8_t capabilities;
+	/* Whose socket this is, when it was opened by Sub or Resub. */
+	struct {
+		bool connected;
+		struct ident id;
+		struct address address;
+	} subscriber;
 
 	struct header_parser parser;
 	struct frame_header header;	/* of the request being read or worked on */
@@ -163,6 +169,9 @@ void addr_create(struct client *c);
 void addr_up(struct client *c);
 void addr_down(struct client *c);
 void addr_destroy(struct client *c);
+void addr_sub(struct client *c);
+void addr_resub(struct client *c);
+void addr_unsub(struct client *c);
 void addr_list(struct client *c);
 void peer_list(struct client *c);
 void send_many(struct client *c);
@@ -171,5 +180,13 @@ void send_one(struct client *c);
 void send_one_refused(struct client *c, const struct ping_error *e);
 void recv_one(struct client *c);
 void recv_many(struct client *c);
+/* Address and recipient of a Recv or Sub; false when it was refused. */
+bool recv_read_request(struct client *c, bool many, struct payload_recv *out);
+/* Starts the job of a subscriber's socket. 0 or an error. */
+int recv_subscriber(struct client *c);
+void stream_sub(struct client *c);
+void stream_resub(struct client *c);
+void stream_unsub(struct client *c);
+void stream_list(struct client *c);
 
 #endif

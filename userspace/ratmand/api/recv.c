@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Namespace 5, Recv (microframe.md section 3.7).
+ * Namespace 5, Recv, and the streams on the socket of a subscription
+ * (microframe.md section 3.7).
  *
  * A stream is delivered when its last byte was handed to the client's socket;
  * whatever ends the connection before that puts it back.
@@ -26,6 +27,7 @@ struct recv_job {
 	uint64_t left;			/* bytes of the stream not read yet */
 	uint32_t limit;			/* streams still to deliver */
 	bool limited;
+	uint16_t mode;			/* of the letterheads */
 	bool one;			/* Recv/One: a final Ok */
 	uint8_t chunk[CHUNK];
 };
@@ -86,8 +88,7 @@ static bool recv_next(struct recv_job *j)
 	j->left = head.stream_size;
 	wire_write_init(&w, buf, sizeof(buf));
 	letterhead_write(&w, &head, !(c->capabilities & CAPABILITY_AUX));
-	client_frame(c, j->one ? MODE_LETTERHEAD_ONE : MODE_LETTERHEAD_MANY, true, buf,
-		     wire_len(&w));
+	client_frame(c, j->mode, true, buf, wire_len(&w));
 	return c->phase != CLIENT_DEAD;
 }
 
@@ -166,6 +167,37 @@ static void on_ready(void *ctx)
 	client_kick(j->client);
 }
 
+static struct recv_job *recv_new(struct client *c, const struct address *address, uint16_t mode)
+{
+	struct recv_job *j = calloc(1, sizeof(*j));
+
+	if (!j)
+		return NULL;
+	j->job.progress = recv_progress;
+	j->job.gone = recv_gone;
+	j->job.address_gone = recv_address_gone;
+	j->client = c;
+	j->ops = c->server->ops;
+	j->address = *address;
+	j->mode = mode;
+	return j;
+}
+
+bool recv_read_request(struct client *c, bool many, struct payload_recv *out)
+{
+	if (payload_read_recv(c->payload, c->header.payload_len, many, out)) {
+		client_reply_input(c, "payload", "address and recipient");
+		return false;
+	}
+	if (out->to.kind == RECIPIENT_NONE)
+		out->to = (struct recipient){ RECIPIENT_ADDRESS, out->address };
+	if (out->to.kind == RECIPIENT_ADDRESS && !address_equal(&out->to.address, &out->address)) {
+		client_reply_input(c, "recipient", "the own address or a namespace");
+		return false;
+	}
+	return true;
+}
+
 static void recv_start(struct client *c, bool one)
 {
 	struct api_server *s = c->server;
@@ -173,27 +205,13 @@ static void recv_start(struct client *c, bool one)
 	struct recv_job *j;
 	int err;
 
-	if (payload_read_recv(c->payload, c->header.payload_len, !one, &p)) {
-		client_reply_input(c, "payload", "address and recipient");
+	if (!recv_read_request(c, !one, &p))
 		return;
-	}
-	if (p.to.kind == RECIPIENT_NONE)
-		p.to = (struct recipient){ RECIPIENT_ADDRESS, p.address };
-	if (p.to.kind == RECIPIENT_ADDRESS && !address_equal(&p.to.address, &p.address)) {
-		client_reply_input(c, "recipient", "the own address or a namespace");
-		return;
-	}
-	j = calloc(1, sizeof(*j));
+	j = recv_new(c, &p.address, one ? MODE_LETTERHEAD_ONE : MODE_LETTERHEAD_MANY);
 	if (!j) {
 		client_reply_internal(c, false, "out of memory");
 		return;
 	}
-	j->job.progress = recv_progress;
-	j->job.gone = recv_gone;
-	j->job.address_gone = recv_address_gone;
-	j->client = c;
-	j->ops = s->ops;
-	j->address = p.address;
 	j->one = one;
 	j->limited = one || p.has_limit;
 	j->limit = one ? 1 : p.limit;
@@ -207,6 +225,25 @@ static void recv_start(struct client *c, bool one)
 	client_reply_ok(c);
 	client_start_job(c, &j->job);
 	client_kick(c);
+}
+
+int recv_subscriber(struct client *c)
+{
+	struct recv_job *j = recv_new(c, &c->subscriber.address, MODE_LETTERHEAD_SUB);
+	int err;
+
+	if (!j)
+		return -ENOMEM;
+	err = j->ops->attach(c->server->be, &c->subscriber.id, &c->subscriber.address, false,
+			     on_ready, j, &j->listener);
+	if (err) {
+		j->listener = NULL;
+		recv_free(j);
+		return err;
+	}
+	client_start_job(c, &j->job);
+	client_kick(c);
+	return 0;
 }
 
 void recv_one(struct client *c)

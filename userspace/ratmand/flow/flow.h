@@ -14,6 +14,7 @@
 
 #include "base/address.h"
 #include "proto/letterhead.h"
+#include "proto/payload.h"
 #include "ratmand/store/store.h"
 
 #define FLOW_PORT 5853
@@ -124,23 +125,11 @@ void flow_subscriptions_each(struct flow *flow, const struct address *address,
 int flow_attach(struct flow *flow, const struct ident *id, const struct address *address,
 		bool events, flow_cb ready, void *ctx, struct flow_listener **out);
 
-/* Values as on the wire (Addr/Sub). */
-enum flow_event_kind {
-	FLOW_EVENT_UP = 1,	/* a local address came up */
-	FLOW_EVENT_DOWN = 2,	/* … went down */
-	FLOW_EVENT_PEER = 3,	/* a remote address was heard of for the first time */
-};
-
-struct flow_event {
-	enum flow_event_kind kind;
-	struct address address;
-};
-
 /* Something happened: for every subscriber to events. */
-void flow_event(struct flow *flow, enum flow_event_kind kind, const struct address *address);
+void flow_event(struct flow *flow, enum payload_event_kind kind, const struct address *address);
 
 /* Takes the oldest event out of the queue. -EAGAIN when there is none. */
-int flow_event_next(struct flow_listener *l, struct flow_event *out);
+int flow_event_next(struct flow_listener *l, struct payload_event *out);
 
 /* One outgoing stream, for display. */
 enum flow_state {

@@ -2,14 +2,11 @@
 /* Subscriptions to streams and to events: made, ended, listed, attached to. */
 #include <errno.h>
 #include <stdlib.h>
-#include <string.h>
 #include <utlist.h>
 
 #include "base/limits.h"
 #include "base/log.h"
 #include "ratmand/flow/core.h"
-
-#define EVENT_LEN (1 + ADDRESS_LEN)	/* kind, address */
 
 /* A subscription whose answer waits for the commit. */
 struct subscribing {
@@ -171,14 +168,17 @@ int flow_attach(struct flow *f, const struct ident *id, const struct address *ad
 
 /* ---- events ---- */
 
-void flow_event(struct flow *f, enum flow_event_kind kind, const struct address *address)
+void flow_event(struct flow *f, enum payload_event_kind kind, const struct address *address)
 {
 	const struct recipient events = { .kind = RECIPIENT_NONE };
-	uint8_t value[EVENT_LEN] = { (uint8_t)kind };
+	const struct payload_event event = { (uint8_t)kind, *address };
+	uint8_t value[PAYLOAD_EVENT_LEN];
+	struct wire_writer w;
 	struct subscription *sub;
 	bool any = false;
 
-	memcpy(value + 1, address->b, ADDRESS_LEN);
+	wire_write_init(&w, value, sizeof(value));
+	payload_write_event(&w, &event);
 	DL_FOREACH(f->subscriptions.all, sub) {
 		if (sub->to.kind != RECIPIENT_NONE)
 			continue;
@@ -197,10 +197,10 @@ void flow_event(struct flow *f, enum flow_event_kind kind, const struct address 
 		recv_notify(f, &events);
 }
 
-int flow_event_next(struct flow_listener *l, struct flow_event *out)
+int flow_event_next(struct flow_listener *l, struct payload_event *out)
 {
 	struct flow *f = l->flow;
-	uint8_t value[EVENT_LEN];
+	uint8_t value[PAYLOAD_EVENT_LEN];
 	uint64_t order;
 	int err;
 
@@ -216,7 +216,5 @@ int flow_event_next(struct flow_listener *l, struct flow_event *out)
 	l->sub->waiting--;
 	if (err)
 		return flow_event_next(l, out);
-	out->kind = (enum flow_event_kind)value[0];
-	memcpy(out->address.b, value + 1, ADDRESS_LEN);
-	return 0;
+	return payload_read_event(value, sizeof(value), out);
 }
