@@ -110,9 +110,10 @@ struct backend_ops {
 	/*
 	 * Wants streams that were sent to @to and arrive at @local (which is up).
 	 * @ready is called whenever there may be one, first at once if one waits
-	 * already. Listeners of one address share what arrives: each stream goes
-	 * to the first that opens it. Each address that listens to a namespace
-	 * gets what completes while it does.
+	 * already. Several listeners share what arrives: each stream goes to the
+	 * first that opens it. Subscribers have theirs besides: a stream that
+	 * somebody subscribed to comes here only if it completes while there is a
+	 * listener.
 	 */
 	int (*listen)(void *be, const struct address *local, const struct recipient *to,
 		      backend_ready_cb ready, void *ctx, struct backend_listener **out);

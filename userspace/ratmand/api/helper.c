@@ -83,23 +83,40 @@ static void on_timer(uv_timer_t *timer)
 	helper_close(h);
 }
 
-/* Listens where the client reached us. */
+/* Where the client reached us, port 0. */
+static int helper_address(struct client *c, struct sockaddr_storage *out)
+{
+	int len = sizeof(*out);
+	int err = uv_tcp_getsockname(&c->tcp, (struct sockaddr *)out, &len);
+
+	if (err)
+		return err;
+	if (out->ss_family == AF_INET)
+		((struct sockaddr_in *)out)->sin_port = 0;
+	else
+		((struct sockaddr_in6 *)out)->sin6_port = 0;
+	return 0;
+}
+
+/* Where he comes from. */
+static int helper_peer(struct client *c, struct sockaddr_storage *out)
+{
+	int len = sizeof(*out);
+
+	return uv_tcp_getpeername(&c->tcp, (struct sockaddr *)out, &len);
+}
+
 static int helper_listen(struct helper *h, char bind[static HELPER_BIND_LEN])
 {
 	struct sockaddr_storage addr = { 0 };
 	int len = sizeof(addr);
-	int err = uv_tcp_getsockname(&h->client->tcp, (struct sockaddr *)&addr, &len);
+	int err = helper_address(h->client, &addr);
 
 	if (err)
 		return err;
-	if (addr.ss_family == AF_INET)
-		((struct sockaddr_in *)&addr)->sin_port = 0;
-	else
-		((struct sockaddr_in6 *)&addr)->sin6_port = 0;
 	err = uv_tcp_bind(&h->listener, (struct sockaddr *)&addr, 0);
 	if (!err)
 		err = uv_listen((uv_stream_t *)&h->listener, 1, on_connection);
-	len = sizeof(addr);
 	if (!err)
 		err = uv_tcp_getsockname(&h->listener, (struct sockaddr *)&addr, &len);
 	if (!err)
@@ -122,7 +139,6 @@ int helper_open(struct client *c, const struct helper_ops *ops, void *ctx,
 {
 	static const struct helper_ops quiet;
 	struct api_server *s = c->server;
-	int len = sizeof(struct sockaddr_storage);
 	struct helper *h;
 	int err;
 
@@ -143,7 +159,7 @@ int helper_open(struct client *c, const struct helper_ops *ops, void *ctx,
 	h->ops = &quiet;
 	s->handles++;
 	DL_APPEND(s->helpers, h);
-	err = uv_tcp_getpeername(&c->tcp, (struct sockaddr *)&h->peer, &len);
+	err = helper_peer(c, &h->peer);
 	if (!err)
 		err = helper_listen(h, bind);
 	if (!err)

@@ -3,10 +3,9 @@
  * Who gets a stream. Decided once, when it is complete:
  *
  * - every subscriber of its recipient gets it, each through a queue of its own;
- * - so does every address that is receiving from its namespace just then;
- * - of an address, those who are receiving just then share it: it goes into the
- *   pool, and from there to whoever takes it first;
- * - what nobody would have goes into the pool, too, and waits there.
+ * - those who are receiving just then (Recv) get it as well, but once: it goes
+ *   into the pool, and from there to whoever takes it first;
+ * - what nobody is to have goes into the pool, too, and waits for a receiver.
  *
  * An entry leaves the inbox when it is in no queue and not in the pool.
  */
@@ -18,18 +17,6 @@
 #include "base/limits.h"
 #include "base/log.h"
 #include "ratmand/flow/core.h"
-
-/* True when an earlier listener is for the same queue. */
-static bool is_repeated(const struct flow *f, const struct flow_listener *l)
-{
-	const struct flow_listener *other;
-
-	for (other = f->listeners; other != l; other = other->next)
-		if (!other->sub && other->queue && ident_equal(&other->owner.id, &l->owner.id) &&
-		    address_equal(&other->owner.address, &l->owner.address))
-			return true;
-	return false;
-}
 
 static int claim(struct flow *f, struct inbox_entry *e, const struct due_owner *owner)
 {
@@ -65,36 +52,24 @@ static int claim_subscribers(struct flow *f, struct inbox_entry *e, bool *pool)
 	return 0;
 }
 
-static int claim_listeners(struct flow *f, struct inbox_entry *e, bool *pool)
+/* True when somebody is receiving from the recipient just now. */
+static bool is_received(const struct flow *f, const struct recipient *to)
 {
-	struct flow_listener *l;
-	int err;
+	const struct flow_listener *l;
 
-	DL_FOREACH(f->listeners, l) {
-		if (l->sub || !recipient_equal(&l->to, &e->to))
-			continue;
-		if (!l->queue) {
-			*pool = true;
-			continue;
-		}
-		if (is_repeated(f, l))
-			continue;
-		err = claim(f, e, &l->owner);
-		if (err)
-			return err;
-	}
-	return 0;
+	DL_FOREACH(f->listeners, l)
+		if (!l->queue && recipient_equal(&l->to, to))
+			return true;
+	return false;
 }
 
 int claim_stream(struct flow *f, struct inbox_entry *e)
 {
-	bool pool = false;
+	bool pool = is_received(f, &e->to);
 	int err;
 
 	e->claims = 0;
 	err = claim_subscribers(f, e, &pool);
-	if (!err)
-		err = claim_listeners(f, e, &pool);
 	/* Last, so that what is complete after a crash is in its queues, too. */
 	if (!err)
 		err = inbox_complete(&f->inbox, e, pool || !e->claims);
@@ -207,16 +182,6 @@ void claim_drop(struct flow *f, const struct ident *id, const struct address *ad
 	free(g.all);
 }
 
-/* A queue that somebody can still read: a subscriber's, or an address's of the entry's namespace. */
-static bool has_owner(const struct flow *f, const struct gathered_one *one,
-		      const struct inbox_entry *e)
-{
-	if (subscriptions_find(&f->subscriptions, &one->owner))
-		return true;
-	return e && e->to.kind == RECIPIENT_NAMESPACE &&
-	       !memcmp(e->to.address.b, one->owner.id.b, sizeof(one->owner.id.b));
-}
-
 int claim_load(struct flow *f)
 {
 	static const struct ident event;
@@ -229,12 +194,11 @@ int claim_load(struct flow *f)
 		bool is_event = ident_equal(&one->id, &event);
 
 		e = is_event ? NULL : inbox_find(&f->inbox, &one->id);
-		if (has_owner(f, one, e) && (is_event || (e && e->complete))) {
-			if (e)
-				e->claims++;
-			continue;
-		}
-		drop_one(f, one);
+		if (!subscriptions_find(&f->subscriptions, &one->owner) ||
+		    (!is_event && !(e && e->complete)))
+			drop_one(f, one);
+		else if (e)
+			e->claims++;
 	}
 	free(g.all);
 	for (e = f->inbox.all; e && !err; e = e->hh.next)

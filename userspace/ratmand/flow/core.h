@@ -55,10 +55,9 @@ struct flow_listener {
 	struct flow_listener *prev, *next;
 	struct flow *flow;
 	struct recipient to;		/* RECIPIENT_NONE: events */
-	struct due_owner owner;		/* of the queue it reads, with @queue */
-	struct subscription *sub;	/* borrowed; NULL: it receives */
-	bool pool;			/* gets what nobody in particular is to have */
-	bool queue;
+	bool queue;			/* it is a subscriber's, else it takes from the pool */
+	struct due_owner owner;		/* of the queue */
+	struct subscription *sub;	/* borrowed; NULL when it was removed */
 	flow_cb ready;
 	void *ctx;
 	bool due;			/* to be told in the round under way */

@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <sodium.h>
 #include <stdlib.h>
-#include <string.h>
 #include <utlist.h>
 
 #include "base/limits.h"
@@ -88,33 +87,26 @@ static struct inbox_entry *oldest_due(const struct flow_listener *l)
 			continue;	/* its commit is under way */
 		/* Purged or damaged meanwhile. */
 		(void)due_del(f->store, &l->owner, order);
-		if (l->sub && l->sub->waiting)
+		if (l->sub->waiting)
 			l->sub->waiting--;
 	}
 }
 
 /* What the listener gets next, out of its queue or the pool, or NULL. */
-static struct inbox_entry *pick(const struct flow_listener *l, bool *queue)
+static struct inbox_entry *pick(const struct flow_listener *l)
 {
-	struct inbox_entry *due = NULL, *pool = NULL;
-
 	if (!flow_secret(l->flow, &l->to.address))
 		return NULL;
-	if (l->queue && (!l->sub || l->sub->waiting))
-		due = oldest_due(l);
-	if (l->pool)
-		pool = oldest(l->flow, &l->to);
-	*queue = due && (!pool || due->order < pool->order);
-	return *queue ? due : pool;
+	if (!l->queue)
+		return oldest(l->flow, &l->to);
+	return l->sub && l->sub->waiting ? oldest_due(l) : NULL;
 }
 
 bool recv_has_next(const struct flow_listener *l)
 {
-	bool queue;
-
 	if (l->to.kind == RECIPIENT_NONE)
 		return l->sub && l->sub->waiting;
-	return pick(l, &queue) != NULL;
+	return pick(l) != NULL;
 }
 
 void recv_notify(struct flow *f, const struct recipient *to)
@@ -148,10 +140,6 @@ int flow_listen(struct flow *f, const struct address *local, const struct recipi
 		return -ENOMEM;
 	l->flow = f;
 	l->to = *to;
-	l->pool = true;
-	l->queue = to->kind == RECIPIENT_NAMESPACE;
-	l->owner.address = *local;
-	memcpy(l->owner.id.b, to->address.b, sizeof(l->owner.id.b));
 	l->ready = ready;
 	l->ctx = ctx;
 	DL_APPEND(f->listeners, l);
@@ -205,7 +193,7 @@ static int open_next(struct flow_listener *l, struct flow_recv *r, struct letter
 	struct inbox_entry *e;
 	int err;
 
-	while ((e = pick(l, &r->queue))) {
+	while ((e = pick(l))) {
 		err = open_entry(f, e, r, head);
 		if (!err) {
 			r->entry = e;
@@ -238,6 +226,7 @@ int flow_recv_open(struct flow_listener *l, struct letterhead *head, struct flow
 		return err;
 	}
 	r->flow = f;
+	r->queue = l->queue;
 	r->owner = l->owner;
 	if (!r->queue)
 		r->entry->taken = true;

@@ -77,10 +77,8 @@ static void remove_subscription(struct flow *f, struct subscription *sub)
 	struct flow_listener *l;
 
 	DL_FOREACH(f->listeners, l) {
-		if (l->sub == sub) {
+		if (l->sub == sub)
 			l->sub = NULL;
-			l->queue = false;
-		}
 	}
 	if (subscriptions_remove(&f->subscriptions, sub))
 		log_error("subscriptions: one cannot be removed from disk");

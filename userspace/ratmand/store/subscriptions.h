@@ -12,7 +12,7 @@
 #include "proto/letterhead.h"
 #include "ratmand/store/store.h"
 
-/* Whose queue: a subscriber (id of the subscription), or an address that receives a namespace's. */
+/* Whose queue: subscription and subscriber. */
 struct due_owner {
 	struct ident id;
 	struct address address;
@@ -20,7 +20,7 @@ struct due_owner {
 
 struct subscription {
 	struct subscription *prev, *next;
-	struct due_owner owner;		/* id, shared by all subscribers of @to, and subscriber */
+	struct due_owner owner;		/* the id is shared by all subscribers of @to */
 	struct recipient to;		/* RECIPIENT_NONE: events */
 	uint64_t since_s;		/* unix seconds */
 	uint64_t waiting;		/* in its queue */
