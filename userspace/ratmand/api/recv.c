@@ -76,6 +76,11 @@ static bool recv_next(struct recv_job *j)
 	struct wire_writer w;
 	int err;
 
+	/* Who hung up a moment ago must not be given another stream into the void. */
+	if (client_hung_up(c)) {
+		client_kill(c);
+		return false;
+	}
 	err = j->ops->recv_open(j->listener, &head, &j->stream);
 	if (err) {
 		j->stream = NULL;
