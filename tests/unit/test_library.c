@@ -230,8 +230,8 @@ static const struct {
 	EVIL("\0\0\0\7\0\0\0\0\0\0\x11\3\0\0\0\x0c\6\0\0\0\xff\xff\xff\xff\xff\xff\xff\xff"),
 	EVIL("\0\0\0\7\0\0\0\0\0\0\5\5" "0.1\0"),		/* half of kind 5 */
 	EVIL("\0\0\0\7\0\0\0\0\0\0\2\x09\0"),			/* data sockets nowhere */
-	EVIL("\0\0\0\7\0\0\0\0\0\0\x0f\x09" "localhost:port\0"),
-	EVIL("\0\0\0\7\0\0\0\0\0\0\x0f\x09" "127.0.0.1:70000\0"),
+	EVIL("\0\0\0\7\0\0\0\0\0\0\x10\x09" "localhost:port\0"),
+	EVIL("\0\0\0\7\0\0\0\0\0\0\x11\x09" "127.0.0.1:70000\0"),
 	EVIL("\0\0\0\7\0\0\0\0\0\0\x12\x09" "/run/somewhere/x\0"),
 	EVIL("\0\0\0\7\0\0\0\0\0\0\1\4"),			/* always Timeout */
 	EVIL("\0\0\0\7\0\0\0\0\0\0\1\1\0\0\0\7\0\0\0\0\0\0\1\1"),	/* twice Ok */
@@ -239,30 +239,24 @@ static const struct {
 #undef EVIL
 };
 
+/* In place of the answer to the handshake, and the end after it. */
 static void nonsense(void **state)
 {
 	struct mini *m = *state;
 
 	for (size_t i = 0; i < sizeof(evils) / sizeof(evils[0]); i++) {
-		for (int step = 0; step < 4; step++) {
-			struct ratman *r = nonblocking(m);
-			int err;
+		struct ratman *r = nonblocking(m);
 
-			m->evil = (const uint8_t *)evils[i].bytes;
-			m->evil_len = evils[i].len;
-			m->evil_hello = step & 1;
-			m->dribble = step & 2 ? 1 : 0;
-			/* What is too short to be a frame is the start of one: then silence. */
-			m->cut = step & 1 ? evils[i].len : UINT64_MAX;
-			for (int tries = 0; tries < 3 && m->cut != UINT64_MAX; tries++) {
-				err = everything(m, r);
-				assert_true(err < 0);
-			}
-			m->evil = NULL;
-			m->cut = UINT64_MAX;
-			assert_int_equal(everything(m, r), 0);
-			ratman_close(r);
-		}
+		m->evil = (const uint8_t *)evils[i].bytes;
+		m->evil_len = m->cut = evils[i].len;
+		m->evil_hello = true;
+		for (m->dribble = 0; m->dribble < 2; m->dribble++)
+			assert_true(everything(m, r) < 0);
+		m->evil = NULL;
+		m->cut = UINT64_MAX;
+		m->dribble = 0;
+		assert_int_equal(everything(m, r), 0);
+		ratman_close(r);
 	}
 }
 
@@ -384,9 +378,9 @@ static void short_waits_lose_nothing(void **state)
 	ssize_t n;
 
 	m->streams = 3;
+	m->dribble = 1;
 	THROUGH(m, r, err, ratman_recv_begin(r, &address, &token, NULL, 3, &v));
 	assert_int_equal(err, 0);
-	m->dribble = 1;
 	ratman_set_nonblocking(r, false);
 	ratman_set_timeout(r, 0);
 	for (int i = 0; i < 3; i++) {
@@ -404,7 +398,7 @@ static void short_waits_lose_nothing(void **state)
 			assert_int_equal(n, 1);
 		}
 	}
-	assert_true(timeouts > 10);
+	assert_true(timeouts > 100);
 	assert_int_equal(ratman_recv_next(v, &head, 0), 0);
 	ratman_recv_end(v);
 	ratman_close(r);
@@ -673,7 +667,6 @@ static void signals(void **state)
 	static uint8_t buf[65536];
 	struct ratman *r;
 	uint64_t sent = 0;
-	int err = 0;
 	ssize_t n;
 	pid_t pid;
 
@@ -703,10 +696,11 @@ static void signals(void **state)
 	assert_int_equal(n, -EINTR);
 	assert_true(sent > 0);
 	ratman_set_timeout(r, 20);
-	assert_int_equal(ratman_send_some(s, buf, 1), RATMAN_ETIMEOUT);
+	while ((n = ratman_send_some(s, buf, sizeof(buf))) > 0)
+		sent += (uint64_t)n;
+	assert_int_equal(n, RATMAN_ETIMEOUT);
 	/* After ratman_send_write() nobody knows: the stream cannot end well. */
-	err = ratman_send_write(s, buf, 1);
-	assert_int_equal(err, RATMAN_ETIMEOUT);
+	assert_int_equal(ratman_send_write(s, buf, sizeof(buf)), RATMAN_ETIMEOUT);
 	assert_int_equal(ratman_send_end(s), RATMAN_ETIMEOUT);
 	ratman_set_timeout(r, 30000);
 	assert_int_equal(ratman_addr_up(r, &address, &token), 0);
