@@ -142,6 +142,17 @@ build/san/ratcat: $(call objects,san,$(ratcat)) $(san_archive)
 
 san_programs := build/san/ratmand build/san/ratctl build/san/ratcat
 
+# The library under ThreadSanitizer.
+tsans := $(patsubst tests/%.c,build/tsan/tests/%,$(wildcard tests/tsan/test_*.c))
+build/tsan/%.o: %.c
+	@mkdir -p $(@D)
+	@echo "  CC    $< (tsan)"
+	@$(CC) $(cflags) -Itests -O1 -g -fsanitize=thread -c $< -o $@
+$(tsans): build/tsan/tests/%: build/tsan/tests/%.o build/tsan/tests/unit/mini_daemon.o \
+		$(call objects,tsan,$(library) $(proto) $(base))
+	@echo "  LD    $@"
+	@$(CC) -fsanitize=thread $^ -o $@ -lcmocka -lsodium
+
 # Fuzzers: clang's libFuzzer; the same programs replay the corpus in make test.
 fuzzers := $(patsubst tests/fuzz/%.c,build/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
 build/fuzz/obj/%.o: %.c
@@ -170,7 +181,7 @@ setup-build:
 
 test:
 	@scripts/setup all
-	@$(MAKE) --no-print-directory -j$(shell nproc) userspace $(unit) $(sims) $(meshes) $(san_programs) $(fuzzers)
+	@$(MAKE) --no-print-directory -j$(shell nproc) userspace $(unit) $(sims) $(meshes) $(tsans) $(san_programs) $(fuzzers)
 	@tests/run
 
 run:
@@ -231,4 +242,4 @@ install: userspace
 clean:
 	rm -rf build
 
--include $(shell find build/plain build/san build/fuzz/obj -name '*.d' 2>/dev/null)
+-include $(shell find build/plain build/san build/tsan build/fuzz/obj -name '*.d' 2>/dev/null)
