@@ -230,6 +230,10 @@ install: userspace
 		userspace/libratman/libratman.pc.in > $(DESTDIR)$(LIBDIR)/pkgconfig/libratman.pc
 	for page in Documentation/man/*.[1-9]; do \
 		install -D -m 644 $$page $(DESTDIR)$(MANDIR)/man$${page##*.}/$${page##*/}; done
+	for page in Documentation/man/*.3; do base=$${page##*/}; \
+		sed -n '/^\.Sh NAME/,/^\.Nd/s/^\.Nm \([a-z_]*\).*/\1/p' $$page | while read -r name; do \
+			[ $$name.3 = $$base ] || echo ".so man3/$$base" > $(DESTDIR)$(MANDIR)/man3/$$name.3; \
+		done; done
 	install -D -m 644 scripts/package/systemd/ratmand.service $(DESTDIR)$(UNITDIR)/ratmand.service
 	install -D -m 644 scripts/package/systemd/ratman.conf $(DESTDIR)$(PREFIX)/lib/modules-load.d/ratman.conf
 	test -e $(DESTDIR)$(SYSCONFDIR)/ratmand/ratmand.conf || \
