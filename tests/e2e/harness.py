@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What the end-to-end tests share: a daemon, tests registered by name, TAP."""
+"""What the end-to-end tests share: cases, TAP, a running ratmand."""
 import os
 import shutil
 import signal
@@ -13,78 +13,15 @@ import traceback
 
 from microframe import HELLO, Client, Error
 
+TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 TESTS = []
-DAEMON = None
+DAEMON = None       # the Ratmand under test, with main()
 
 
 def test(f):
+    """Decorator: @f is a case; it fails by raising."""
     TESTS.append(f)
     return f
-
-
-class Daemon:
-    """One ratmand with a directory of its own; can be killed and started again."""
-
-    def __init__(self, path, config=""):
-        self.path, self.process = path, None
-        self.directory = tempfile.mkdtemp(prefix="ratman-e2e.")
-        with socket.socket() as s:
-            s.bind(("127.0.0.1", 0))
-            self.bind = "127.0.0.1:%d" % s.getsockname()[1]
-        self.config = os.path.join(self.directory, "ratmand.conf")
-        self.log = os.path.join(self.directory, "log")
-        with open(self.config, "w") as f:
-            f.write('state_dir = "%s/state"\nruntime_dir = "%s/run"\napi_bind = "%s"\n%s'
-                    % (self.directory, self.directory, self.bind, config))
-
-    def start(self, environment=None):
-        with open(self.log, "ab") as log:
-            self.process = subprocess.Popen([self.path, "-c", self.config], stdout=log, stderr=log,
-                                            env={**os.environ, **(environment or {})})
-        wait_until("the daemon answers", self.answers, 30)
-
-    def answers(self):
-        if self.process.poll() is not None:
-            raise AssertionError("the daemon ended with status %d" % self.process.returncode)
-        try:
-            Client(self.bind).close()
-            return True
-        except OSError:
-            return False
-
-    def kill(self):
-        self.process.kill()
-        self.process.wait()
-
-    def stop(self):
-        """Asks it to stop; its status."""
-        self.process.send_signal(signal.SIGTERM)
-        try:
-            return self.process.wait(30)
-        except subprocess.TimeoutExpired:
-            self.kill()
-            return "none within 30 s"
-
-    def alive(self):
-        return self.process.poll() is None
-
-    def text(self):
-        with open(self.log, errors="replace") as log:
-            return log.read()
-
-
-def connect(hello=HELLO, timeout=10):
-    """A connection to the daemon under test."""
-    return Client(DAEMON.bind, hello, timeout)
-
-
-def refused(code, call, *args):
-    try:
-        call(*args)
-    except Error as e:
-        assert e.code == code, "error %d, wanted %d" % (e.code, code)
-        return
-    raise AssertionError("not refused")
 
 
 def wait_until(what, condition, seconds=10):
@@ -96,12 +33,125 @@ def wait_until(what, condition, seconds=10):
     raise AssertionError("never: " + what)
 
 
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+def program(variable, name):
+    """The program under test: from the environment, else the ordinary build."""
+    return os.environ.get(variable) or os.path.join(TOP, "build", name)
+
+
+class Ratmand:
+    """A ratmand of its own below @directory; keeps its log."""
+
+    def __init__(self, path, directory, bind=None):
+        self.path, self.directory, self.wanted_bind = path, directory, bind
+        self.log_path = os.path.join(directory, "log")
+        self.start()
+
+    def start(self, environment=None):
+        self.bind = self.wanted_bind or "127.0.0.1:%d" % free_port()
+        config = os.path.join(self.directory, "ratmand.conf")
+        with open(config, "w") as f:
+            f.write('state_dir = "%s/state"\nruntime_dir = "%s/run"\napi_bind = "%s"\n'
+                    % (self.directory, self.directory, self.bind))
+        with open(self.log_path, "ab") as log:
+            self.process = subprocess.Popen([self.path, "-c", config], stdout=log, stderr=log,
+                                            env={**os.environ, **(environment or {})})
+        wait_until("the daemon answers", self.answers, 20)
+
+    def alive(self):
+        return self.process.poll() is None
+
+    def answers(self):
+        if not self.alive():
+            raise AssertionError("the daemon ended with status %d" % self.process.returncode)
+        try:
+            host, port = self.bind.rsplit(":", 1)
+            socket.create_connection((host.strip("[]"), int(port)), 10).close()
+            return True
+        except OSError:
+            return False
+
+    def kill(self):
+        """As a crash: at once and without a word."""
+        self.process.kill()
+        self.process.wait()
+
+    def stop(self):
+        """(stopped cleanly, what its log says)"""
+        self.process.send_signal(signal.SIGTERM)
+        try:
+            status = self.process.wait(20)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            status = "none within 20 s"
+        with open(self.log_path, errors="replace") as log:
+            text = log.read()
+        good = status == 0 and "ERROR: " not in text and "runtime error" not in text
+        return good, "status %s\n%s" % (status, text)
+
+
+def comment(text):
+    return "".join("# " + line + "\n" for line in text.splitlines())
+
+
+def run_tests(check=None, ending=None):
+    """
+    Runs the cases named on the command line, or all; check() after each may
+    raise; ending() -> (good, text) is one more case. The exit status.
+    """
+    only = sys.argv[1:]
+    tests = [f for f in TESTS if not only or f.__name__ in only]
+    failed = 0
+    print("TAP version 13\n1..%d" % (len(tests) + bool(ending)))
+    for i, f in enumerate(tests, 1):
+        try:
+            try:
+                f()
+            finally:
+                if check:
+                    check()
+            print("ok %d - %s" % (i, f.__name__), flush=True)
+        except Exception:  # noqa: BLE001
+            failed += 1
+            print("not ok %d - %s" % (i, f.__name__))
+            print(comment(traceback.format_exc()), end="", flush=True)
+    if ending:
+        good, text = ending()
+        print("%sok %d - %s" % ("" if good else "not ", len(tests) + 1, ending.__doc__))
+        if failed or not good:
+            print(comment("\n".join(text.splitlines()[-60:])), end="")
+        failed += not good
+    return 1 if failed else 0
+
+
+# One daemon for all cases of a file ---------------------------------------------
+
+
+def connect(hello=HELLO, timeout=10):
+    """A connection to the daemon under test."""
+    return Client(DAEMON.bind, hello, timeout)
+
+
 def user(hello=HELLO):
     """A client with an address that is up."""
     c = connect(hello)
     address, token = c.create()
     c.up(address, token)
     return c, address, token
+
+
+def refused(code, call, *args):
+    try:
+        call(*args)
+    except Error as e:
+        assert e.code == code, "error %d, wanted %d" % (e.code, code)
+        return
+    raise AssertionError("not refused")
 
 
 class Bystander:
@@ -133,40 +183,26 @@ class Bystander:
             assert self.n > 0 and self.worst < 2, "bystander waited %.2f s" % self.worst
 
 
-def run_one(number, f):
-    try:
-        f()
-        assert DAEMON.alive(), "the daemon died"
-        print("ok %d - %s" % (number, f.__name__), flush=True)
-        return True
-    except Exception:  # noqa: BLE001
-        print("not ok %d - %s" % (number, f.__name__))
-        print("".join("# " + x + "\n" for x in traceback.format_exc().splitlines()), end="",
-              flush=True)
-        if not DAEMON.alive():
-            DAEMON.start()
-        return False
+def still_alive():
+    if not DAEMON.alive():
+        DAEMON.start()
+        raise AssertionError("the daemon died")
 
 
-def main(config=""):
-    """Runs the registered tests, or those named on the command line, against a daemon."""
+def main():
+    """Runs the cases of the file against a daemon of its own."""
     global DAEMON
     path = os.environ.get("RATMAND")
     if not path:
         print("1..0 # SKIP set RATMAND to the daemon")
         return 0
-    only = sys.argv[1:]
-    tests = [f for f in TESTS if not only or f.__name__ in only]
-    DAEMON = Daemon(path, config)
-    DAEMON.start()
-    print("TAP version 13\n1..%d" % (len(tests) + 1))
-    failed = sum(not run_one(i, f) for i, f in enumerate(tests, 1))
-    status = DAEMON.stop()
-    text = DAEMON.text()
-    good = status == 0 and "ERROR: " not in text and "runtime error" not in text
-    print("%sok %d - the daemon stops cleanly (status %s)" % ("" if good else "not ",
-                                                            len(tests) + 1, status))
-    if failed or not good:
-        print("".join("# " + x + "\n" for x in text.splitlines()[-60:]), end="")
-    shutil.rmtree(DAEMON.directory)
-    return 1 if failed or not good else 0
+    directory = tempfile.mkdtemp(prefix="ratman-e2e.")
+    DAEMON = Ratmand(path, directory)
+
+    def ending():
+        """the daemon stops cleanly"""
+        return DAEMON.stop()
+
+    status = run_tests(still_alive, ending)
+    shutil.rmtree(directory)
+    return status

@@ -90,7 +90,7 @@ def descriptors():
 def settled(before, what):
     """Waits until everything is as it was; says what is not."""
     now = None
-    end = time.monotonic() + 30
+    end = time.monotonic() + 20            # before a helper socket's time is up
     while time.monotonic() < end:
         try:
             now = state()

@@ -2,14 +2,16 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Send and Recv line by line (microframe.md 3.6, 3.7), beyond what test_microframe.py has."""
 import os
+import shutil
 import socket
 import sys
+import tempfile
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import harness  # noqa: E402
 import microframe as mf  # noqa: E402
-from harness import Daemon, connect, refused, test, user, wait_until  # noqa: E402
+from harness import Ratmand, connect, refused, test, user, wait_until  # noqa: E402
 from microframe import Client, frame  # noqa: E402
 
 
@@ -235,14 +237,8 @@ def over_ipv6():
             port = s.getsockname()[1]
     except OSError:
         return                             # no IPv6 on this machine
-    daemon = Daemon(harness.DAEMON.path)
-    daemon.bind = "[::1]:%d" % port
-    with open(daemon.config) as f:
-        text = f.read().replace("127.0.0.1:", "[::1]:")
-    text = text.replace(text[text.index("[::1]:"):text.index('"', text.index("[::1]:"))], daemon.bind)
-    with open(daemon.config, "w") as f:
-        f.write(text)
-    daemon.start()
+    directory = tempfile.mkdtemp(prefix="ratman-e2e.")
+    daemon = Ratmand(harness.DAEMON.path, directory, "[::1]:%d" % port)
     try:
         c = Client(daemon.bind)
         a, t = c.create()
@@ -260,7 +256,9 @@ def over_ipv6():
         c.send_many(a, t, [a], b"again")
         assert sub.next()[1] == b"again"
     finally:
-        assert daemon.stop() == 0
+        good, text = daemon.stop()
+        shutil.rmtree(directory)
+        assert good, text
 
 
 @test
