@@ -78,9 +78,9 @@ static void on_timer(uv_timer_t *timer)
 	struct helper *h = timer->data;
 
 	h->server->counters.timeout_helper++;
+	helper_close(h);
 	if (h->ops->timed_out)
 		h->ops->timed_out(h->ctx);
-	helper_close(h);
 }
 
 /* Where the client reached us, port 0. */

@@ -22,9 +22,9 @@ struct helper_ops {
 	 * helper ends after this call, or goes on listening when nothing was taken.
 	 */
 	void (*connected)(void *ctx, struct helper *h);
-	/* Nobody came in time; the helper is gone. May be NULL. */
+	/* Nobody came in time; the helper is gone, and this follows gone. May be NULL. */
 	void (*timed_out)(void *ctx);
-	/* The helper is gone, for whatever reason: let go of @ctx. May be NULL. */
+	/* The helper is gone, for whatever reason. May be NULL. */
 	void (*gone)(void *ctx);
 };
 
