@@ -4,45 +4,14 @@
  */
 #include "ratctl/ratctl.h"
 
-#include <errno.h>
-#include <getopt.h>
 #include <sodium.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "ratctl/options.h"
 #include "tools/suggest.h"
-#include "tools/term.h"
-
-/* Options that only some commands take, as letters in their row. */
-static const struct option long_options[] = {
-	{ "bind", required_argument, NULL, 'b' },
-	{ "cid", required_argument, NULL, 'i' },
-	{ "prof", required_argument, NULL, 'p' },
-	{ "out", required_argument, NULL, 'o' },
-	{ "json", no_argument, NULL, 'j' },
-	{ "quiet", no_argument, NULL, 'q' },
-	{ "help", no_argument, NULL, 'h' },
-	{ "version", no_argument, NULL, 'V' },
-	{ "wide", no_argument, NULL, 'w' },
-	{ "no-header", no_argument, NULL, 'H' },
-	{ "color", required_argument, NULL, 'C' },
-	{ "device", required_argument, NULL, 'D' },
-	{ "name", required_argument, NULL, 'n' },
-	{ "force", no_argument, NULL, 'f' },
-	{ "show-secrets", no_argument, NULL, 'S' },
-	{ "keys", required_argument, NULL, 'k' },
-	{ "mac", required_argument, NULL, 'm' },
-	{ "index", required_argument, NULL, 'x' },
-	{ "peer-index", required_argument, NULL, 'y' },
-	{ "initiator", no_argument, NULL, 'I' },
-	{ "timestamps", no_argument, NULL, 't' },
-	{ 0 },
-};
-
-/* Taken by every command. */
-static const char common_options[] = "bipojqhVwHCD";
 
 struct command {
 	const char *noun;
@@ -69,7 +38,7 @@ static const struct command commands[] = {
 	{ "neigh", "set", "LINK ROUTER", 2, 2, "kmxyI", cmd_neigh_set, "key a neighbour by hand" },
 	{ "neigh", "del", "LINK ROUTER", 2, 2, "", cmd_neigh_del, "forget a neighbour" },
 	{ "route", "list", "", 0, 0, "", cmd_route_list, "how addresses are reached" },
-	{ "route", "set", "ADDRESS INDEX[:METRIC]…", 2, 5, "", cmd_route_set,
+	{ "route", "set", "ADDRESS INDEX[:METRIC]...", 2, 5, "", cmd_route_set,
 	  "set a route over neighbours, by their index" },
 	{ "route", "del", "ADDRESS", 1, 1, "", cmd_route_del, "remove a route" },
 	{ "session", "list", "", 0, 0, "", cmd_session_list, "end-to-end sessions" },
@@ -82,34 +51,70 @@ static const struct command commands[] = {
 
 #define N_COMMANDS (sizeof(commands) / sizeof(commands[0]))
 
-static void print_usage(FILE *f)
-{
-	fputs("Usage: ratctl [OPTIONS] NOUN VERB [ARGUMENTS]\n\n"
-	      "Look at the mesh and steer it. Without arguments: status.\n\n", f);
-	for (size_t i = 0; i < N_COMMANDS; i++) {
-		char form[64];
+/* More words for the same; a NULL noun is any. */
+static const struct {
+	const char *noun;
+	const char *word, *means;
+} aliases[] = {
+	{ NULL, "ls", "list" },
+	{ "stream", "del", "unsub" },
+};
 
-		snprintf(form, sizeof(form), "%s%s%s%s%s", commands[i].noun,
-			 commands[i].verb ? " " : "", commands[i].verb ? commands[i].verb : "",
-			 commands[i].args[0] ? " " : "", commands[i].args);
-		fprintf(f, "  %-38s %s\n", form, commands[i].help);
+/* "addr create [ARGS]", as people type it. */
+static const char *command_form(const struct command *cmd, char *out, size_t size)
+{
+	snprintf(out, size, "%s%s%s%s%s", cmd->noun, cmd->verb ? " " : "",
+		 cmd->verb ? cmd->verb : "", cmd->args[0] ? " " : "", cmd->args);
+	return out;
+}
+
+/* The options in @ids; NULL: those of every command (@common), or all others. */
+static void print_options(FILE *f, const char *ids, bool common)
+{
+	for (const struct ctl_option *o = ctl_options; o->name; o++) {
+		char form[64], letter[] = "-x, ";
+
+		if (ids ? !strchr(ids, o->id) : option_is_common(o) != common)
+			continue;
+		letter[1] = o->letter;
+		snprintf(form, sizeof(form), "%s--%s%s%s", o->letter ? letter : "    ", o->name,
+			 o->arg ? " " : "", o->arg ? o->arg : "");
+		fprintf(f, "  %-31s %s\n", form, o->help);
 	}
-	fputs("\nOptions:\n"
-	      "  -b, --bind ADDR     the daemon, default " RATMAN_DEFAULT_BIND "\n"
-	      "  -i, --cid FILE      identity file; default by profile, see ratctl idpath\n"
-	      "  -p, --prof NAME     profile, default " IDENTITY_PROFILE_DEFAULT "\n"
-	      "      --json          machine output (also -o json)\n"
-	      "      --wide, --no-header, --color auto|always|never\n"
-	      "      --device NAME   mesh device, where there are several\n"
-	      "      --name TEXT     addr create: a private label\n"
-	      "  -f, --force         addr destroy: no question, stored streams too;\n"
-	      "                      addr create: replace the identity file\n"
-	      "      --show-secrets  addr create: print the token even on a terminal\n"
-	      "      --keys FILE     neigh set, session set: two lines, receive key and send key, hex\n"
-	      "      --mac, --index, --peer-index, --initiator  neigh set, session set\n"
-	      "  -t, --timestamps    monitor\n"
-	      "  -q, --quiet, -h, --help, -V, --version\n\n"
-	      "An address can be typed in full, as a unique beginning, or as its IPv6 address.\n\n"
+}
+
+/* Help for everything, for one noun, or (with @only) for one command. */
+static void print_usage(FILE *f, const char *noun, const struct command *only)
+{
+	char form[96];
+
+	fprintf(f, "Usage: ratctl [OPTIONS] %s\n\n",
+		only ? command_form(only, form, sizeof(form)) : "NOUN VERB [ARGUMENTS]");
+	if (only)
+		fprintf(f, "  %s\n", only->help);
+	else if (!noun)
+		fputs("Look at the mesh and steer it. Without arguments: status.\n\n", f);
+	for (size_t i = 0; i < N_COMMANDS && !only; i++) {
+		if (noun && strcmp(noun, commands[i].noun))
+			continue;
+		fprintf(f, "  %-38s %s\n", command_form(&commands[i], form, sizeof(form)),
+			commands[i].help);
+		if (noun)
+			print_options(f, commands[i].options, false);
+	}
+	if (only && only->options[0]) {
+		fputc('\n', f);
+		print_options(f, only->options, false);
+	}
+	if (noun) {
+		fputs("\nOptions of every command: ratctl --help\n", f);
+		return;
+	}
+	fputs("\nOptions:\n", f);
+	print_options(f, NULL, true);
+	fputs("\nOptions of some commands (which: ratctl NOUN --help):\n", f);
+	print_options(f, NULL, false);
+	fputs("\nAn address can be typed in full, as a unique beginning, or as its IPv6 address.\n\n"
 	      "Examples:\n"
 	      "  ratctl addr create --name laptop && ratctl addr up\n"
 	      "  ratctl route list --json\n", f);
@@ -125,78 +130,6 @@ int ctl_fail(const struct ctl *ctl, int status, const char *fmt, ...)
 	va_end(ap);
 	print_failure(&ctl->style, "ratctl", status, "%s", text);
 	return status;
-}
-
-/* Applies one option; returns CTL_OK or reports and returns another status. */
-static int apply_option(struct ctl *ctl, int c, const char *value)
-{
-	enum term_when when;
-
-	switch (c) {
-	case 'b':
-		ctl->bind = value;
-		break;
-	case 'i':
-		ctl->identity_path = value;
-		break;
-	case 'p':
-		ctl->profile = value;
-		break;
-	case 'o':
-		if (strcmp(value, "json") && strcmp(value, "lines"))
-			return ctl_fail(ctl, CTL_USER, "--out %s: must be lines or json", value);
-		ctl->style.json = !strcmp(value, "json");
-		break;
-	case 'j':
-		ctl->style.json = true;
-		break;
-	case 'q':
-		ctl->quiet = true;
-		break;
-	case 'w':
-		ctl->style.wide = true;
-		break;
-	case 'H':
-		ctl->style.no_header = true;
-		break;
-	case 'C':
-		if (!term_when_parse(value, &when))
-			return ctl_fail(ctl, CTL_USER, "--color %s: must be auto, always or never",
-					value);
-		term_set_color(when);
-		break;
-	case 'D':
-		ctl->device = value;
-		break;
-	case 'n':
-		ctl->name = value;
-		break;
-	case 'f':
-		ctl->force = true;
-		break;
-	case 'S':
-		ctl->show_secrets = true;
-		break;
-	case 'k':
-		ctl->keys = value;
-		break;
-	case 'm':
-		ctl->mac = value;
-		break;
-	case 'x':
-		ctl->index = value;
-		break;
-	case 'y':
-		ctl->peer_index = value;
-		break;
-	case 'I':
-		ctl->initiator = true;
-		break;
-	case 't':
-		ctl->stamps = true;
-		break;
-	}
-	return CTL_OK;
 }
 
 /* The words of the table in one position, each once; the first word filters the second. */
@@ -234,86 +167,116 @@ static const char *find_word(const struct ctl *ctl, const char *noun, const char
 	return NULL;
 }
 
-static const struct command *find_command(const struct ctl *ctl, int *argc, char ***argv)
+/* Verb @typed of @noun: its row, or NULL after having said why not. */
+static const struct command *find_verb(const struct ctl *ctl, const char *noun, const char *typed)
 {
-	const char *noun, *verb = NULL;
+	const char *verb;
 
-	if (!*argc)
-		return &commands[0];
-	noun = find_word(ctl, NULL, (*argv)[0]);
-	if (!noun)
-		return NULL;
-	(*argc)--;
-	(*argv)++;
-	for (size_t i = 0; i < N_COMMANDS; i++) {
-		if (strcmp(commands[i].noun, noun))
-			continue;
-		if (!commands[i].verb)
-			return &commands[i];
-		if (!verb) {
-			if (!*argc) {
-				ctl_fail(ctl, CTL_USER, "%s what? For example: ratctl %s %s", noun,
-					 noun, commands[i].verb);
-				return NULL;
-			}
-			verb = find_word(ctl, noun, (*argv)[0]);
-			if (!verb)
-				return NULL;
-			(*argc)--;
-			(*argv)++;
-		}
-		if (!strcmp(commands[i].verb, verb))
-			return &commands[i];
+	for (size_t i = 0; i < sizeof(aliases) / sizeof(aliases[0]); i++) {
+		if (!strcmp(aliases[i].word, typed) &&
+		    (!aliases[i].noun || !strcmp(aliases[i].noun, noun)))
+			typed = aliases[i].means;
 	}
+	verb = find_word(ctl, noun, typed);
+	for (size_t i = 0; verb && i < N_COMMANDS; i++)
+		if (!strcmp(commands[i].noun, noun) && !strcmp(commands[i].verb, verb))
+			return &commands[i];
 	return NULL;
 }
 
-static int check_use(const struct ctl *ctl, const struct command *cmd, int argc, const bool *given)
+static const struct command *first_of(const char *noun)
 {
+	size_t i = 0;
+
+	while (strcmp(commands[i].noun, noun))
+		i++;
+	return &commands[i];
+}
+
+static int check_use(const struct ctl *ctl, const struct command *cmd, int argc,
+		     const struct options_given *given)
+{
+	char form[96];
+
 	if (argc < cmd->min_args || argc > cmd->max_args)
-		return ctl_fail(ctl, CTL_USER, "usage: ratctl %s%s%s %s", cmd->noun,
-				cmd->verb ? " " : "", cmd->verb ? cmd->verb : "", cmd->args);
-	for (const struct option *o = long_options; o->name; o++)
-		if (given[o->val] && !strchr(common_options, o->val) && !strchr(cmd->options, o->val))
+		return ctl_fail(ctl, CTL_USER, "usage: ratctl %s",
+				command_form(cmd, form, sizeof(form)));
+	for (const struct ctl_option *o = ctl_options; o->name; o++)
+		if (given->id[(unsigned char)o->id] && !option_is_common(o) &&
+		    !strchr(cmd->options, o->id))
 			return ctl_fail(ctl, CTL_USER, "--%s does nothing for ratctl %s%s%s",
 					o->name, cmd->noun, cmd->verb ? " " : "",
 					cmd->verb ? cmd->verb : "");
 	return CTL_OK;
 }
 
-static int run(struct ctl *ctl, int argc, char **argv)
+/* Help or version, where they were asked for; true when they were. */
+static bool print_asked(const struct ctl *ctl, const char *noun, const struct command *cmd)
+{
+	if (ctl->help)
+		print_usage(stdout, noun, cmd);
+	else if (ctl->version)
+		puts("ratctl " RATMAN_PACKAGE_VERSION);
+	return ctl->help || ctl->version;
+}
+
+/* Finds the command, taking the options around its words; *out stays NULL where nothing is left to do. */
+static int read_command(struct ctl *ctl, int *argc, char ***argv, struct options_given *given,
+			const struct command **out)
 {
 	const struct command *cmd;
-	bool given[128] = { false };
-	int c, status;
+	const char *noun;
+	int status = options_before(ctl, argc, argv, given);
 
-	while ((c = getopt_long(argc, argv, "b:i:p:o:qhVft", long_options, NULL)) != -1) {
-		if (c == 'h') {
-			print_usage(stdout);
-			return CTL_OK;
-		}
-		if (c == 'V') {
-			puts("ratctl " RATMAN_PACKAGE_VERSION);
-			return CTL_OK;
-		}
-		if (c == '?') {
-			fputs("Try: ratctl --help\n", stderr);
-			return CTL_USER;
-		}
-		given[c] = true;
-		status = apply_option(ctl, c, optarg);
+	if (status)
+		return status;
+	if (*argc < 2) {
+		if (!print_asked(ctl, NULL, NULL))
+			*out = &commands[0];
+		return CTL_OK;
+	}
+	noun = find_word(ctl, NULL, (*argv)[1]);
+	if (!noun)
+		return CTL_USER;
+	cmd = first_of(noun);
+	(*argv)++;
+	(*argc)--;
+	if (cmd->verb) {
+		status = options_before(ctl, argc, argv, given);
 		if (status)
 			return status;
+		if (*argc < 2) {
+			if (print_asked(ctl, noun, NULL))
+				return CTL_OK;
+			return ctl_fail(ctl, CTL_USER, "%s what? For example: ratctl %s %s", noun,
+					noun, cmd->verb);
+		}
+		cmd = find_verb(ctl, noun, (*argv)[1]);
+		if (!cmd)
+			return CTL_USER;
+		(*argv)++;
+		(*argc)--;
 	}
-	argc -= optind;
-	argv += optind;
-	cmd = find_command(ctl, &argc, &argv);
-	if (!cmd)
-		return CTL_USER;
+	status = options_behind(ctl, cmd->options, argc, argv, given);
+	if (!status && !print_asked(ctl, noun, cmd))
+		*out = cmd;
+	return status;
+}
+
+static int run(struct ctl *ctl, int argc, char **argv)
+{
+	const struct command *cmd = NULL;
+	struct options_given given = { 0 };
+	int status = read_command(ctl, &argc, &argv, &given, &cmd);
+
+	if (status || !cmd)
+		return status;
+	argc--;
+	argv++;
 	/* "status system" is what users of the existing tool type. */
 	if (cmd->run == cmd_status && argc == 1 && strcmp(argv[0], "system"))
 		return ctl_fail(ctl, CTL_USER, "status takes no argument '%s'", argv[0]);
-	status = check_use(ctl, cmd, argc, given);
+	status = check_use(ctl, cmd, argc, &given);
 	return status ? status : cmd->run(ctl, argc, argv);
 }
 

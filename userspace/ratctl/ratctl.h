@@ -39,6 +39,7 @@ struct ctl {
 	bool show_secrets;
 	bool stamps;
 	bool quiet;
+	bool help, version;
 	struct print_style style;
 
 	/* Opened when first needed. */
