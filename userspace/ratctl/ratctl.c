@@ -10,7 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "ratctl/options.h"
+#include "tools/completion.h"
+#include "tools/options.h"
 #include "tools/suggest.h"
 
 struct command {
@@ -68,21 +69,6 @@ static const char *command_form(const struct command *cmd, char *out, size_t siz
 	return out;
 }
 
-/* The options in @ids; NULL: those of every command (@common), or all others. */
-static void print_options(FILE *f, const char *ids, bool common)
-{
-	for (const struct ctl_option *o = ctl_options; o->name; o++) {
-		char form[64], letter[] = "-x, ";
-
-		if (ids ? !strchr(ids, o->id) : option_is_common(o) != common)
-			continue;
-		letter[1] = o->letter;
-		snprintf(form, sizeof(form), "%s--%s%s%s", o->letter ? letter : "    ", o->name,
-			 o->arg ? " " : "", o->arg ? o->arg : "");
-		fprintf(f, "  %-31s %s\n", form, o->help);
-	}
-}
-
 /* Help for everything, for one noun, or (with @only) for one command. */
 static void print_usage(FILE *f, const char *noun, const struct command *only)
 {
@@ -100,20 +86,20 @@ static void print_usage(FILE *f, const char *noun, const struct command *only)
 		fprintf(f, "  %-38s %s\n", command_form(&commands[i], form, sizeof(form)),
 			commands[i].help);
 		if (noun)
-			print_options(f, commands[i].options, false);
+			options_help(f, &ctl_options, commands[i].options, false);
 	}
 	if (only && only->options[0]) {
 		fputc('\n', f);
-		print_options(f, only->options, false);
+		options_help(f, &ctl_options, only->options, false);
 	}
 	if (noun) {
 		fputs("\nOptions of every command: ratctl --help\n", f);
 		return;
 	}
 	fputs("\nOptions:\n", f);
-	print_options(f, NULL, true);
+	options_help(f, &ctl_options, NULL, true);
 	fputs("\nOptions of some commands (which: ratctl NOUN --help):\n", f);
-	print_options(f, NULL, false);
+	options_help(f, &ctl_options, NULL, false);
 	fputs("\nAn address can be typed in full, as a unique beginning, or as its IPv6 address.\n\n"
 	      "Examples:\n"
 	      "  ratctl addr create --name laptop && ratctl addr up\n"
@@ -193,91 +179,104 @@ static const struct command *first_of(const char *noun)
 	return &commands[i];
 }
 
-static int check_use(const struct ctl *ctl, const struct command *cmd, int argc,
-		     const struct options_given *given)
+static int print_completion(const struct ctl *ctl)
 {
-	char form[96];
+	struct completion_command list[N_COMMANDS];
 
-	if (argc < cmd->min_args || argc > cmd->max_args)
-		return ctl_fail(ctl, CTL_USER, "usage: ratctl %s",
-				command_form(cmd, form, sizeof(form)));
-	for (const struct ctl_option *o = ctl_options; o->name; o++)
-		if (given->id[(unsigned char)o->id] && !option_is_common(o) &&
-		    !strchr(cmd->options, o->id))
-			return ctl_fail(ctl, CTL_USER, "--%s does nothing for ratctl %s%s%s",
-					o->name, cmd->noun, cmd->verb ? " " : "",
-					cmd->verb ? cmd->verb : "");
+	if (strcmp(ctl->completion, "bash"))
+		return ctl_fail(ctl, CTL_USER, "--completion %s: there is one for bash only",
+				ctl->completion);
+	for (size_t i = 0; i < N_COMMANDS; i++)
+		list[i] = (struct completion_command){
+			.noun = commands[i].noun, .verb = commands[i].verb,
+			.args = commands[i].args, .options = commands[i].options,
+		};
+	completion_bash(stdout, &ctl_options, list, N_COMMANDS);
 	return CTL_OK;
 }
 
-/* Help or version, where they were asked for; true when they were. */
-static bool print_asked(const struct ctl *ctl, const char *noun, const struct command *cmd)
+static int check_use(const struct ctl *ctl, const struct command *cmd, int argc, char **argv)
 {
+	char form[96];
+
+	/* "status system" is what users of the existing tool type. */
+	if (cmd->run == cmd_status && argc == 1 && strcmp(argv[0], "system"))
+		return ctl_fail(ctl, CTL_USER, "status takes no argument '%s'", argv[0]);
+	if (argc < cmd->min_args || argc > cmd->max_args)
+		return ctl_fail(ctl, CTL_USER, "usage: ratctl %s",
+				command_form(cmd, form, sizeof(form)));
+	return CTL_OK;
+}
+
+/* Help, version, completion: true when one was asked for, *status then says how it went. */
+static bool answer_asked(const struct ctl *ctl, const char *noun, const struct command *cmd,
+			 int *status)
+{
+	*status = CTL_OK;
 	if (ctl->help)
 		print_usage(stdout, noun, cmd);
 	else if (ctl->version)
 		puts("ratctl " RATMAN_PACKAGE_VERSION);
-	return ctl->help || ctl->version;
+	else if (ctl->completion)
+		*status = print_completion(ctl);
+	return ctl->help || ctl->version || ctl->completion;
 }
 
 /* Finds the command, taking the options around its words; *out stays NULL where nothing is left to do. */
-static int read_command(struct ctl *ctl, int *argc, char ***argv, struct options_given *given,
-			const struct command **out)
+static int read_command(struct ctl *ctl, struct options_reader *reader, const struct command **out)
 {
 	const struct command *cmd;
 	const char *noun;
-	int status = options_before(ctl, argc, argv, given);
+	char form[96];
+	int status = options_before(&ctl_options, reader);
 
 	if (status)
 		return status;
-	if (*argc < 2) {
-		if (!print_asked(ctl, NULL, NULL))
+	if (reader->argc < 2) {
+		if (!answer_asked(ctl, NULL, NULL, &status))
 			*out = &commands[0];
-		return CTL_OK;
+		return status;
 	}
-	noun = find_word(ctl, NULL, (*argv)[1]);
+	noun = find_word(ctl, NULL, reader->argv[1]);
 	if (!noun)
 		return CTL_USER;
 	cmd = first_of(noun);
-	(*argv)++;
-	(*argc)--;
+	options_shift(reader);
 	if (cmd->verb) {
-		status = options_before(ctl, argc, argv, given);
+		status = options_before(&ctl_options, reader);
 		if (status)
 			return status;
-		if (*argc < 2) {
-			if (print_asked(ctl, noun, NULL))
-				return CTL_OK;
+		if (reader->argc < 2) {
+			if (answer_asked(ctl, noun, NULL, &status))
+				return status;
 			return ctl_fail(ctl, CTL_USER, "%s what? For example: ratctl %s %s", noun,
 					noun, cmd->verb);
 		}
-		cmd = find_verb(ctl, noun, (*argv)[1]);
+		cmd = find_verb(ctl, noun, reader->argv[1]);
 		if (!cmd)
 			return CTL_USER;
-		(*argv)++;
-		(*argc)--;
+		options_shift(reader);
 	}
-	status = options_behind(ctl, cmd->options, argc, argv, given);
-	if (!status && !print_asked(ctl, noun, cmd))
+	snprintf(form, sizeof(form), "%s%s%s", cmd->noun, cmd->verb ? " " : "",
+		 cmd->verb ? cmd->verb : "");
+	status = options_behind(&ctl_options, cmd->options, form, reader);
+	if (!status && !answer_asked(ctl, noun, cmd, &status))
 		*out = cmd;
 	return status;
 }
 
 static int run(struct ctl *ctl, int argc, char **argv)
 {
+	struct options_reader reader = {
+		.argc = argc, .argv = argv, .target = ctl, .style = &ctl->style,
+	};
 	const struct command *cmd = NULL;
-	struct options_given given = { 0 };
-	int status = read_command(ctl, &argc, &argv, &given, &cmd);
+	int status = read_command(ctl, &reader, &cmd);
 
 	if (status || !cmd)
 		return status;
-	argc--;
-	argv++;
-	/* "status system" is what users of the existing tool type. */
-	if (cmd->run == cmd_status && argc == 1 && strcmp(argv[0], "system"))
-		return ctl_fail(ctl, CTL_USER, "status takes no argument '%s'", argv[0]);
-	status = check_use(ctl, cmd, argc, &given);
-	return status ? status : cmd->run(ctl, argc, argv);
+	status = check_use(ctl, cmd, reader.argc - 1, reader.argv + 1);
+	return status ? status : cmd->run(ctl, reader.argc - 1, reader.argv + 1);
 }
 
 int main(int argc, char **argv)
@@ -289,6 +288,8 @@ int main(int argc, char **argv)
 		fputs("ratctl: libsodium does not work on this machine\n", stderr);
 		return CTL_REFUSED;
 	}
+	/* Whoever wants JSON wants it also when an option before that word is wrong. */
+	ctl.style.json = options_has(argc, argv, "--json");
 	status = run(&ctl, argc, argv);
 	ratman_close(ctl.api);
 	kern_close(ctl.kern);

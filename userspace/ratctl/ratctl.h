@@ -24,6 +24,11 @@ enum {
 	CTL_UNREACHABLE = EXIT_UNREACHABLE,	/* daemon not running, module not loaded */
 };
 
+struct options_table;
+
+/* options.c */
+extern const struct options_table ctl_options;
+
 struct ctl {
 	/* Options; strings borrowed from argv. */
 	const char *bind;
@@ -40,6 +45,7 @@ struct ctl {
 	bool stamps;
 	bool quiet;
 	bool help, version;
+	const char *completion;		/* shell to write one for */
 	struct print_style style;
 
 	/* Opened when first needed. */
