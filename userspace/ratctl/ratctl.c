@@ -46,6 +46,7 @@ static const struct command commands[] = {
 	{ "session", "set", "LOCAL PEER", 2, 2, "kxyI", cmd_session_set, "key a session by hand" },
 	{ "session", "del", "LOCAL PEER", 2, 2, "", cmd_session_del, "end a session" },
 	{ "counters", "list", "", 0, 0, "", cmd_counters_list, "what the kernel counted, by name" },
+	{ "top", NULL, "", 0, 0, "vc", cmd_top, "links, neighbours, traffic and drops, live" },
 	{ "monitor", NULL, "", 0, 0, "t", cmd_monitor, "what happens, as it happens" },
 	{ "idpath", NULL, "", 0, 0, "", cmd_idpath, "path of the selected identity file" },
 };

@@ -43,6 +43,7 @@ struct ctl {
 	bool force;
 	bool show_secrets;
 	bool stamps;
+	const char *interval, *count;
 	bool quiet;
 	bool help, version;
 	const char *completion;		/* shell to write one for */
@@ -96,6 +97,7 @@ int cmd_session_list(struct ctl *ctl, int argc, char **argv);
 int cmd_session_set(struct ctl *ctl, int argc, char **argv);
 int cmd_session_del(struct ctl *ctl, int argc, char **argv);
 int cmd_counters_list(struct ctl *ctl, int argc, char **argv);
+int cmd_top(struct ctl *ctl, int argc, char **argv);
 int cmd_monitor(struct ctl *ctl, int argc, char **argv);
 int cmd_idpath(struct ctl *ctl, int argc, char **argv);
 

@@ -139,12 +139,50 @@ static void format_cell(const struct print_style *style, const struct print_colu
 	}
 }
 
+static bool has_value(const struct print_column *c, const void *row)
+{
+	const void *p = field(c, row);
+
+	switch (c->type) {
+	case PRINT_TEXT:
+		return *(const char *const *)p && **(const char *const *)p;
+	case PRINT_ADDRESS:
+		return !address_is_zero(p);
+	case PRINT_IPV6:
+		return memcmp(p, &in6addr_any, sizeof(in6addr_any)) != 0;
+	case PRINT_U32:
+		return *(const uint32_t *)p != 0;
+	case PRINT_U64:
+	case PRINT_BYTES:
+		return *(const uint64_t *)p != 0;
+	case PRINT_I64:
+	case PRINT_TIME:
+	case PRINT_AGE:
+		return *(const int64_t *)p != 0;
+	case PRINT_DOUBLE:
+		return *(const double *)p < 0 || *(const double *)p > 0;
+	case PRINT_BOOL:
+	case PRINT_ACTIVE:
+		return *(const bool *)p;
+	}
+	return true;
+}
+
+/* True for an address that may be missing, and is. */
+static bool no_address(const struct print_column *c, const void *row)
+{
+	return (c->type == PRINT_ADDRESS || c->type == PRINT_IPV6) && (c->flags & PRINT_OPTIONAL) &&
+	       !has_value(c, row);
+}
+
 static struct json_object *json_value(const struct print_column *c, const void *row)
 {
 	const void *p = field(c, row);
 	char text[CELL_MAX];
 	char time[TERM_TIME_LEN];
 
+	if (no_address(c, row))
+		return NULL;
 	switch (c->type) {
 	case PRINT_TEXT:
 		return *(const char *const *)p ?
@@ -255,7 +293,10 @@ static void lines_value(FILE *f, const struct print_column *c, const void *row)
 	case PRINT_U64:
 	case PRINT_I64:
 	case PRINT_DOUBLE:
-		format_cell(&full, c, row, out);
+		if (no_address(c, row))
+			snprintf(out, sizeof(out), "-");
+		else
+			format_cell(&full, c, row, out);
 		break;
 	}
 	fputs(out, f);
@@ -299,35 +340,6 @@ static size_t text_width(const char *text)
 	for (; *text; text++)
 		n += ((unsigned char)*text & 0xc0) != 0x80;
 	return n;
-}
-
-static bool has_value(const struct print_column *c, const void *row)
-{
-	const void *p = field(c, row);
-
-	switch (c->type) {
-	case PRINT_TEXT:
-		return *(const char *const *)p && **(const char *const *)p;
-	case PRINT_ADDRESS:
-		return !address_is_zero(p);
-	case PRINT_IPV6:
-		return memcmp(p, &in6addr_any, sizeof(in6addr_any)) != 0;
-	case PRINT_U32:
-		return *(const uint32_t *)p != 0;
-	case PRINT_U64:
-	case PRINT_BYTES:
-		return *(const uint64_t *)p != 0;
-	case PRINT_I64:
-	case PRINT_TIME:
-	case PRINT_AGE:
-		return *(const int64_t *)p != 0;
-	case PRINT_DOUBLE:
-		return *(const double *)p < 0 || *(const double *)p > 0;
-	case PRINT_BOOL:
-	case PRINT_ACTIVE:
-		return *(const bool *)p;
-	}
-	return true;
 }
 
 /* Width of each column, or 0 for one that is not shown. */

@@ -36,7 +36,8 @@ enum print_type {
 #define PRINT_JSON 2u	/* JSON only */
 #define PRINT_TABLE 4u	/* tables only */
 #define PRINT_OURS 16u	/* unknown to the existing tools: left out of their forms (style.exact) */
-#define PRINT_OPTIONAL 8u	/* left out of tables where no row has a value (NULL, 0, false) */
+#define PRINT_OPTIONAL 8u	/* left out of tables where no row has a value (NULL, 0, false); an
+				   address without one is null in JSON */
 
 struct print_column {
 	const char *key;	/* member name in JSON */
