@@ -320,9 +320,9 @@ int ratman_sub_next(struct ratman_sub *s, struct ratman_letterhead *head, int ti
 ssize_t ratman_sub_read(struct ratman_sub *s, void *buf, size_t size);
 
 enum ratman_event_kind {
-	RATMAN_EVENT_UP = 1,		/* a local address came up */
-	RATMAN_EVENT_DOWN = 2,		/* a local address went down */
-	RATMAN_EVENT_PEER = 3,		/* a remote address was heard of for the first time */
+	RATMAN_ADDRESS_UP = 1,		/* a local address came up */
+	RATMAN_ADDRESS_DOWN = 2,		/* a local address went down */
+	RATMAN_NEW_PEER = 3,		/* a remote address was heard of for the first time */
 };
 
 struct ratman_event {

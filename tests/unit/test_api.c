@@ -445,7 +445,7 @@ static void library_subscription(void **state)
 	assert_int_equal(ratman_addr_create(r, NULL, &b, &u), 0);
 	assert_int_equal(ratman_addr_up(r, &b, &u), 0);
 	assert_int_equal(ratman_sub_event(old, &event, 5000), 1);
-	assert_int_equal(event.kind, RATMAN_EVENT_UP);
+	assert_int_equal(event.kind, RATMAN_ADDRESS_UP);
 	assert_memory_equal(event.address.b, b.b, 32);
 	assert_int_equal(ratman_addr_unsub(r, &events.id, &a, &t), 0);
 	assert_int_equal(ratman_sub_event(old, &event, 5000), RATMAN_ECLOSED);
