@@ -145,6 +145,43 @@ def a_broken_socket_loses_nothing():
 
 
 @test
+def what_was_not_read_comes_again():
+    """Small streams all fit into the socket; whoever dies with them unread has not had them."""
+    c, a, t = user()
+    ident, s = c.sub(a, t)
+    for read in (0, 1, 2, 3):
+        for how in ("close", "reset", "half"):
+            if how == "reset" and read == 3:
+                continue                   # a reset does not say that all was read
+            sent = [b"%d%s%d" % (read, how.encode(), i) for i in range(3)]
+            for data in sent:
+                c.send_many(a, t, [a], data)
+            for data in sent[:read]:
+                assert s.next()[1] == data
+            if read < 3:
+                s.sock.recv(1, socket.MSG_PEEK)    # there, and not read
+            if how == "half":
+                s.sock.shutdown(socket.SHUT_WR)
+                wait_until("the daemon has noticed", lambda: not is_open(s))
+                s.close()
+            else:
+                getattr(s, how)()
+            s = c.resub(ident, a, t)
+            assert [s.next()[1] for _ in sent[read:]] == sent[read:]
+            assert s.is_silent(0.05)
+    c.destroy(a, t, b"\1")
+
+
+def is_open(s):
+    """False when the daemon has closed its side, too; what it sent stays unread."""
+    port = s.sock.getsockname()[1]
+    with open("/proc/net/tcp") as f:
+        states = [x.split()[3] for x in f.readlines()[1:]
+                  if int(x.split()[1].rsplit(":", 1)[1], 16) == port]
+    return any(state in ("01", "04", "05") for state in states)    # before FIN both ways
+
+
+@test
 def subscribers_and_receivers():
     """Each gets what completes while he is there; nothing comes twice; the rest waits for Recv."""
     c, a, t = user()

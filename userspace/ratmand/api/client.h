@@ -75,6 +75,7 @@ struct client {
 	size_t in_pos, in_len;
 	bool reading;
 	bool eof;
+	bool reset;		/* reading or writing met an error */
 	bool processing;
 	bool held;		/* its write queue is too long */
 
@@ -99,6 +100,7 @@ struct api_server {
 	struct helper *helpers;
 	uv_tcp_t listener;
 	unsigned int handles;	/* listener, helpers, and jobs that outlive their client */
+	int diag;		/* sockdiag.h: to ask what clients have read; -1 without */
 	int fd_reserve_from;	/* accepting pauses at this descriptor number */
 	bool accept_waits;	/* a connection waits for uv_accept */
 	bool closing;

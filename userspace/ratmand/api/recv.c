@@ -4,7 +4,11 @@
  * (microframe.md section 3.7).
  *
  * A stream is delivered when its last byte was handed to the client's socket;
- * whatever ends the connection before that puts it back.
+ * whatever ends the connection before that puts it back. A subscriber gets the
+ * next one only when he has read that, as far as the kernel can tell: then the
+ * end of his socket says whether he had the last one (he closed it and nothing
+ * was unread) or not (closing over unread bytes resets it), and none is lost
+ * with what lay unread.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -12,10 +16,15 @@
 
 #include "base/log.h"
 #include "ratmand/api/client.h"
+#include "ratmand/kern/sockdiag.h"
 
 #define CHUNK 32768		/* bytes read from the backend at a time */
 #define WINDOW (256u << 10)	/* bytes queued to the client's socket at most */
+#define POLL_MIN_MS 1		/* waiting for a subscriber to read, in growing steps */
+#define POLL_MAX_MS 200
 #define TURN (1u << 20)		/* bytes per turn of the loop: others want to live too */
+
+static void on_poll(uv_timer_t *timer);
 
 struct recv_job {
 	struct client_job job;		/* first member */
@@ -25,6 +34,9 @@ struct recv_job {
 	struct backend_recv *stream;	/* owned; NULL between streams */
 	struct address address;
 	uint64_t left;			/* bytes of the stream not read yet */
+	uv_timer_t *poll;		/* of a subscriber; owned, freed in its close callback */
+	uint64_t poll_ms;		/* the next step */
+	bool handed;			/* all of the stream is in his socket */
 	uint32_t limit;			/* streams still to deliver */
 	bool limited;
 	uint16_t mode;			/* of the letterheads */
@@ -32,10 +44,41 @@ struct recv_job {
 	uint8_t chunk[CHUNK];
 };
 
+static void on_poll_closed(uv_handle_t *handle)
+{
+	struct api_server *s = handle->data;
+
+	free(handle);
+	server_release(s);
+}
+
+/*
+ * True when a subscriber whose socket ends had all that was handed to it. When it
+ * is we who close, he reads on in peace.
+ */
+static bool had_it(const struct recv_job *j)
+{
+	struct client *c = j->client;
+	uint32_t unread;
+	uv_os_fd_t fd;
+
+	if (!j->handed)
+		return false;
+	if (c->phase == CLIENT_LINGER || c->server->closing)
+		return true;
+	if (client_was_reset(c) || uv_fileno((uv_handle_t *)&c->tcp, &fd))
+		return false;
+	return sockdiag_unread(c->server->diag, fd, &unread) || !unread;
+}
+
 static void recv_free(struct recv_job *j)
 {
 	if (j->stream)
-		j->ops->recv_close(j->stream, false);
+		j->ops->recv_close(j->stream, had_it(j));
+	if (j->poll) {
+		j->poll->data = j->client->server;
+		uv_close((uv_handle_t *)j->poll, on_poll_closed);
+	}
 	if (j->listener)
 		j->ops->listen_stop(j->listener);
 	explicit_bzero(j->chunk, sizeof(j->chunk));
@@ -117,6 +160,22 @@ static bool recv_chunk(struct recv_job *j)
 	return c->phase != CLIENT_DEAD;
 }
 
+/* False while a subscriber has not read the stream in his socket; looks again later. */
+static bool recv_is_read(struct recv_job *j)
+{
+	struct client *c = j->client;
+	uint32_t unread;
+	uv_os_fd_t fd;
+
+	/* On another host, or where the kernel does not say, handed over is as good as read. */
+	if (!j->poll || uv_fileno((uv_handle_t *)&c->tcp, &fd) ||
+	    sockdiag_unread(c->server->diag, fd, &unread) || !unread)
+		return true;
+	uv_timer_start(j->poll, on_poll, j->poll_ms, 0);
+	j->poll_ms = j->poll_ms * 2 < POLL_MAX_MS ? j->poll_ms * 2 : POLL_MAX_MS;
+	return false;
+}
+
 /* Runs from a callback of its own: kick timer or end of a write. */
 static void recv_progress(struct client *c, struct client_job *job)
 {
@@ -151,6 +210,11 @@ static void recv_progress(struct client *c, struct client_job *job)
 			client_kill(c);
 			return;
 		}
+		j->handed = true;
+		if (!recv_is_read(j))
+			return;
+		j->handed = false;
+		j->poll_ms = POLL_MIN_MS;
 		j->ops->recv_close(j->stream, true);
 		j->stream = NULL;
 		c->server->counters.streams_out++;
@@ -162,6 +226,13 @@ static void recv_progress(struct client *c, struct client_job *job)
 			return;
 		}
 	}
+}
+
+static void on_poll(uv_timer_t *timer)
+{
+	struct recv_job *j = timer->data;
+
+	client_kick(j->client);
 }
 
 /* The backend is in the middle of something: look at it from our own callback. */
@@ -239,6 +310,17 @@ int recv_subscriber(struct client *c)
 
 	if (!j)
 		return -ENOMEM;
+	if (c->server->diag >= 0) {
+		j->poll = malloc(sizeof(*j->poll));
+		if (!j->poll) {
+			recv_free(j);
+			return -ENOMEM;
+		}
+		uv_timer_init(c->server->loop, j->poll);
+		j->poll->data = j;
+		j->poll_ms = POLL_MIN_MS;
+		c->server->handles++;
+	}
 	err = j->ops->attach(c->server->be, &c->subscriber.id, &c->subscriber.address, false,
 			     on_ready, j, &j->listener);
 	if (err) {
