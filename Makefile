@@ -17,6 +17,7 @@ BINDIR ?= $(PREFIX)/bin
 LIBDIR ?= $(PREFIX)/lib/$(shell $(CC) -dumpmachine)
 INCLUDEDIR ?= $(PREFIX)/include
 MANDIR ?= $(PREFIX)/share/man
+DOCDIR ?= $(PREFIX)/share/doc/ratman
 SYSCONFDIR ?= /etc
 COMPLETIONDIR ?= $(PREFIX)/share/bash-completion/completions
 UNITDIR ?= /lib/systemd/system
@@ -241,6 +242,8 @@ install: userspace
 		sed -n '/^\.Sh NAME/,/^\.Nd/s/^\.Nm \([a-z_]*\).*/\1/p' $$page | while read -r name; do \
 			[ $$name.3 = $$base ] || echo ".so man3/$$base" > $(DESTDIR)$(MANDIR)/man3/$$name.3; \
 		done; done
+	for example in Documentation/examples/*; do \
+		install -D -m 644 $$example $(DESTDIR)$(DOCDIR)/examples/$${example##*/}; done
 	install -D -m 644 scripts/package/systemd/ratmand.service $(DESTDIR)$(UNITDIR)/ratmand.service
 	install -D -m 644 scripts/package/systemd/ratman.conf $(DESTDIR)$(PREFIX)/lib/modules-load.d/ratman.conf
 	test -e $(DESTDIR)$(SYSCONFDIR)/ratmand/ratmand.conf || \

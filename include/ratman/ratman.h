@@ -101,8 +101,8 @@ struct ratman_letterhead {
 const char *ratman_strerror(int err);
 
 /*
- * What the daemon said about the last failure on @r, or "" when it said
- * nothing. Borrowed; valid until the next call on @r.
+ * What is to be said about the last failure on @r beyond its code, mostly in the
+ * daemon's words, or "". Borrowed; valid until the next call on @r.
  */
 const char *ratman_error_text(const struct ratman *r);
 

@@ -215,6 +215,7 @@ class Session:
                 self.write(error_ping(e.blob))
             except Fatal as e:
                 self.write(error_ping(internal(str(e))))
+                time.sleep(0.02)        # a client may well be faster than the close
                 return
 
     def check(self, address, token):
@@ -353,6 +354,9 @@ class Session:
             self.write(mf.letterhead(sender, to[1], size, to[0]), token,
                        0x0533 if many else 0x0532)
             self.sock.sendall(data)
+            if len(data) != size:
+                # Decoding broke: the error stands where bytes of the stream are due.
+                raise Fatal("a block is missing")
             if not many:
                 self.write(b"\1", token)
                 return

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The SDK as a program outside the tree meets it: installed, and found by pkg-config."""
+import fcntl
 import os
 import shlex
 import subprocess
@@ -16,9 +17,12 @@ class Stage:
     def __init__(self):
         self.directory = tempfile.TemporaryDirectory(prefix="stage.")
         self.root = self.directory.name
-        done = subprocess.run(["make", "-s", "-C", TOP, "install", "DESTDIR=" + self.root],
-                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-                              check=False)
+        # Two tests at once must not build the same objects, should there be any to build.
+        with open(os.path.join(TOP, "build", "stage.lock"), "w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            done = subprocess.run(["make", "-s", "-C", TOP, "install", "DESTDIR=" + self.root],
+                                  stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                                  check=False)
         assert done.returncode == 0, done.stdout
         self.env = dict(os.environ, PKG_CONFIG_SYSROOT_DIR=self.root,
                         PKG_CONFIG_LIBDIR=self.find("libratman.pc", directory=True))

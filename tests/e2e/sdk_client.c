@@ -77,8 +77,8 @@ static int do_status(const char *arg)
 	return err;
 }
 
-/* So many bytes to ourselves, 64 KiB at a time; "N,RECIPIENTS" */
-static int do_send(const char *arg)
+/* So many bytes to ourselves, 64 KiB at a time, to one recipient or ("N,2") two. */
+static int send_bytes(const char *arg, int abort)
 {
 	static const char buf[65536];
 	struct ratman_recipient to[2] = { { address, false }, { address, false } };
@@ -95,10 +95,20 @@ static int do_send(const char *arg)
 		err = ratman_send_write(s, buf, n);
 		left -= n;
 	}
-	if (!err || err == RATMAN_ECLOSED)
+	if (!abort)
 		return ratman_send_end(s);
 	ratman_send_abort(s);
 	return err;
+}
+
+static int do_send(const char *arg)
+{
+	return send_bytes(arg, 0);
+}
+
+static int do_abort(const char *arg)
+{
+	return send_bytes(arg, 1);
 }
 
 /* At most LIMIT streams; the details are their sizes: "LIMIT" or "LIMIT,HOW MANY TO READ" */
@@ -173,7 +183,8 @@ static const struct {
 	int (*run)(const char *arg);
 } words[] = {
 	{ "create", do_create }, { "identity", do_identity }, { "list", do_list },
-	{ "peers", do_peers }, { "status", do_status }, { "send", do_send }, { "recv", do_recv },
+	{ "peers", do_peers }, { "status", do_status }, { "send", do_send }, { "abort", do_abort },
+	{ "recv", do_recv },
 	{ "up", do_up }, { "down", do_down }, { "destroy", do_destroy },
 	{ "extended", do_extended }, { "spoil", do_spoil }, { "sleep", do_sleep },
 };

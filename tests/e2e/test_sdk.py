@@ -116,6 +116,41 @@ def header_in_strict_c_and_in_cpp():
 
 
 @test
+def layout_is_stable():
+    """What a compiled program relies on: sizes, offsets and error numbers of RATMAN_0."""
+    want = {"sizeof(struct ratman_id)": 32, "sizeof(struct ratman_recipient)": 33,
+            "sizeof(struct ratman_letterhead)": 80,
+            "offsetof(struct ratman_letterhead, to)": 32,
+            "offsetof(struct ratman_letterhead, stream_size)": 72,
+            "sizeof(struct ratman_peer)": 56, "offsetof(struct ratman_peer, last_seen_ns)": 40,
+            "offsetof(struct ratman_peer, active)": 48,
+            "sizeof(struct ratman_status)": 32, "RATMAN_ID_LEN": 32}
+    errors = ("UNREACHABLE TIMEOUT CLOSED PROTOCOL VERSION AUTH NOADDRESS DUPLICATE NOTSUPPORTED "
+              "INPUT INTERNAL NOSUBSCRIPTION BUSY AGAIN").split()
+    want.update({"RATMAN_E" + e: -1000 - i for i, e in enumerate(errors)})
+    path = os.path.join(STAGE.root, "layout.c")
+    with open(path, "w") as f:
+        f.write("#include <ratman/ratman.h>\n#include <stdio.h>\nint main(void)\n{\n")
+        f.write("".join('\tprintf("%%lld\\n", (long long)%s);\n' % e for e in want))
+        f.write("\treturn 0;\n}\n")
+    out = subprocess.run([STAGE.compile(path)], env=STAGE.env, stdout=subprocess.PIPE, check=True)
+    got = dict(zip(want, map(int, out.stdout.split())))
+    assert got == want, {k: v for k, v in got.items() if v != want[k]}
+
+
+@test
+def aborted_stream_is_not_delivered():
+    client = STAGE.compile(os.path.join(TOP, "tests/e2e/sdk_client.c"), "-std=gnu11", "-O1")
+    out = subprocess.run([client, DAEMON.bind, "extended", "create", "up", "abort:300000", "abort:0",
+                          "send:7", "recv:1", "send:8,2", "recv:2,1", "destroy:f"],
+                         env=STAGE.env, timeout=60, check=True, stdout=subprocess.PIPE, text=True)
+    words = [line.split(" ", 2) for line in out.stdout.splitlines()]
+    assert all(w[1] == "0" for w in words), out.stdout
+    assert words[1][2].strip() == "yes"
+    assert [w[2].strip() for w in words if w[0] == "recv"] == ["7", "8"], out.stdout
+
+
+@test
 def pkg_config_file():
     version = re.search(r"^VERSION := (\S+)", read(os.path.join(TOP, "Makefile")), flags=re.M)[1]
     assert STAGE.pkg_config("--modversion") == [version]

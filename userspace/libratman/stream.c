@@ -4,6 +4,7 @@
  */
 #include <errno.h>
 #include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -72,8 +73,10 @@ PUBLIC int ratman_send_begin(struct ratman *r, const struct ratman_id *from,
 	err = handle_ready(r);
 	if (err)
 		return err;
-	if (n > 1 && !r->extended)
+	if (n > 1 && !r->extended) {
+		snprintf(r->text, sizeof(r->text), "a Rust daemon takes one recipient for each stream");
 		return -EINVAL;
+	}
 	payload = malloc(2 + n * 76);
 	if (!payload)
 		return -ENOMEM;
