@@ -343,6 +343,31 @@ def files_appear_when_they_are_whole():
     assert not os.path.exists(name + ".part")
 
 
+@test
+def the_daemon_dies():
+    """In the middle of a stream, and while one is awaited: status 3, no file, a word about it."""
+    directory = tempfile.mkdtemp(prefix="ratcat.")
+    daemon = Ratmand(os.environ["RATMAND"], directory)
+    home = Home(daemon.bind)
+    path, address = home.identity()
+    sender = home.popen("ratcat", "-i", path, "send", "-a", address, stdin=subprocess.PIPE)
+    receiver = home.popen("ratcat", "-i", path, "recv", "-o", home.file("file"))
+    sender.stdin.write(b"x" * 300000)
+    sender.stdin.flush()
+    receiver.stderr.readline()
+    time.sleep(0.5)
+    daemon.process.kill()
+    daemon.process.wait()
+    feeder = Feeder(sender.stdin, 8 << 20)
+    for p in (sender, receiver):
+        err = p.stderr.read()
+        assert p.wait(30) == 3 and err.count(b"\n") == 1, (p.returncode, err)
+    feeder.join()
+    assert not [n for n in os.listdir(home.path) if n.startswith("file")]
+    home.remove()
+    shutil.rmtree(directory)
+
+
 # Receiving -------------------------------------------------------------------------
 
 @test
