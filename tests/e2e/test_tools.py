@@ -403,6 +403,8 @@ def words_nearly_right():
     for words in (("xyzzy",), ("addr", "xyzzy"), ("--xyzzy",), ("-x",), ("addr",), ("addr", "create", "-x")):
         out, err = HOME.ctl(*words, status=1)
         assert out == "" and err.count("\n") == 1, err
+    _, err = HOME.ctl("ev\033[31mil\n", status=1)
+    assert "'ev?[31mil?'" in err and "\033" not in err
     assert HOME.ctl("a", "li")[0] == HOME.ctl("addr", "list")[0]
 
 

@@ -13,10 +13,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <json-c/json.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "mesh/kern_fake.h"
@@ -341,6 +343,42 @@ static void counters_and_top(void **state)
 	json_object_put(schema);
 }
 
+/* It never ends by itself: a child runs it (with a copy of the kernel) until its first line is there. */
+static void monitor(void **state)
+{
+	static char words[][16] = { "ratctl", "monitor", "--json" };
+	char *argv[] = { words[0], words[1], words[2], NULL };
+	struct json_object *schema = json_object_from_file(SCHEMA), *row;
+	int pipes[2], status;
+	pid_t child;
+	FILE *f;
+
+	(void)state;
+	set_neighbour();
+	fflush(NULL);
+	assert_int_equal(pipe(pipes), 0);
+	child = fork();
+	if (!child) {
+		dup2(pipes[1], STDOUT_FILENO);
+		_exit(ratctl_main(3, argv));
+	}
+	close(pipes[1]);
+	f = fdopen(pipes[0], "r");
+	assert_non_null(fgets(out, sizeof(out), f));
+	row = json_tokener_parse(out);
+	check_row(member(member(schema, "monitor"), "fields"), row);
+	assert_string_equal(json_object_get_string(member(row, "change")), "=");
+	assert_string_equal(json_object_get_string(member(row, "what")), "neighbour");
+	assert_string_equal(json_object_get_string(member(row, "addr")), ROUTER);
+	assert_null(member(row, "peer"));
+	assert_int_equal(waitpid(child, &status, WNOHANG), 0);	/* it waits for more */
+	kill(child, SIGKILL);
+	waitpid(child, &status, 0);
+	fclose(f);
+	json_object_put(row);
+	json_object_put(schema);
+}
+
 /* The kernel is there, but says no, or has no module any more. */
 static void refusals(void **state)
 {
@@ -373,6 +411,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(routes, setup, teardown),
 		cmocka_unit_test_setup_teardown(sessions, setup, teardown),
 		cmocka_unit_test_setup_teardown(counters_and_top, setup, teardown),
+		cmocka_unit_test_setup_teardown(monitor, setup, teardown),
 		cmocka_unit_test_setup_teardown(refusals, setup, teardown),
 	};
 
