@@ -288,6 +288,14 @@ def killed_sender_sends_nothing():
         time.sleep(0.1)
         p.kill()
         p.communicate()
+    # The kernel closes its two sockets in either order.
+    ours = bytes.fromhex(address.replace("-", ""))
+    for data_first in (True, False):
+        c = Client(HOME.bind)
+        s = c.open_send(ours, token(path), [ours])
+        s.sendall(b"half a stream")
+        for sock in (s, c) if data_first else (c, s):
+            sock.close()
     assert waiting(path, address) == 0
 
 
