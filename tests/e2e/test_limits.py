@@ -21,8 +21,8 @@ import time
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import harness  # noqa: E402
 import microframe as mf  # noqa: E402
-from harness import test, wait_until  # noqa: E402
-from microframe import Client, Closed, Error, frame  # noqa: E402
+from harness import refused, test, wait_until  # noqa: E402
+from microframe import Client, Closed, frame  # noqa: E402
 
 NOBODY = 65534
 PATH = harness.program("RATMAND", "ratmand")
@@ -34,7 +34,7 @@ def daemon(extra="", clean=True):
     """A ratmand with these lines in its configuration."""
     directory = tempfile.mkdtemp(prefix="limits.", dir="/tmp")
     os.chmod(directory, 0o755)
-    d = harness.Ratmand(PATH, directory, extra)
+    d = harness.Ratmand(PATH, directory, extra=extra)
     try:
         yield d
         good, text = d.stop() if clean else (True, "")
@@ -59,15 +59,6 @@ def hits(d, name):
 def used(d, name):
     with contextlib.closing(extended(d)) as c:
         return c.limits()[name][1]
-
-
-def refused(code, call, *args):
-    try:
-        call(*args)
-    except Error as e:
-        assert e.code == code, "error %d, wanted %d" % (e.code, code)
-        return
-    raise AssertionError("not refused")
 
 
 def user(bind):
@@ -295,6 +286,25 @@ def helper_timeout_and_grace():
         assert hits(d, "helper_timeout") == 2
         assert hits(d, "send_grace") == 1
         assert used(d, "helper_timeout") == 0
+
+
+@test
+def max_helpers():
+    with daemon("max_helpers = 2\n") as d:
+        c, a, t = user(d.bind)
+        space = c.create(b"\0" + os.urandom(32))[0]
+        sockets = []
+        for kind in (mf.ADDRESS, mf.NAMESPACE):
+            to = mf.recipient(a if kind == mf.ADDRESS else space, kind)
+            sockets.append(c.ask(0x0703, a + to, t))
+            sockets[-1].ping(mf.SUBSCRIPTION)
+        assert used(d, "max_helpers") == 2 and used(d, "helper_timeout") == 2
+        refused(mf.INTERNAL, lambda: c.ask(0x0703, a + mf.recipient(a), t).ping(mf.SUBSCRIPTION))
+        assert hits(d, "max_helpers") == 1
+        host, port = sockets[0].payload[33:-1].decode().rsplit(":", 1)
+        with socket.create_connection((host, int(port)), 10):
+            wait_until("one is in use", lambda: used(d, "max_helpers") == 1)
+            c.ask(0x0703, a + mf.recipient(a), t).ping(mf.SUBSCRIPTION)
 
 
 def stuff(c, seconds):

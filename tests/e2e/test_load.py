@@ -231,7 +231,8 @@ def main():
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 4096), hard))
     directory = tempfile.mkdtemp(prefix="load.")
     # No slow reader is thrown out for it while the test takes its time.
-    DAEMON = harness.Ratmand(path, directory, "write_timeout = 300\nfirst_frame_timeout = 60\n")
+    DAEMON = harness.Ratmand(path, directory,
+                             extra="write_timeout = 300\nfirst_frame_timeout = 60\n")
     status = harness.run_tests(ending=stops_cleanly)
     shutil.rmtree(directory)
     return status

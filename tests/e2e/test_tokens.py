@@ -18,7 +18,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import harness  # noqa: E402
 import microframe as mf  # noqa: E402
 from harness import test  # noqa: E402
-from microframe import Client, Error, frame  # noqa: E402
+from microframe import Client, frame  # noqa: E402
 
 DENIED = bytes.fromhex("00000007" "00000000000009" "0300000004" "01000000")
 GROUP_SECRET = "5c1f" * 16
@@ -68,6 +68,13 @@ def checked(a, other):
         "Recv/Many": (0x0533, a + mf.recipient(a) + limit),
         "Send/One": (0x0632, mf.letterhead(a, other, 5)),
         "Send/Many": (0x0633, b"\0\1" + mf.letterhead(a, other)),
+        "Stream/Sub": (0x0703, a + mf.recipient(a)),
+        "Stream/Resub": (0x0704, b"\x99" * 32 + a),
+        "Stream/Unsub": (0x0705, b"\x99" * 32 + a),
+        "Stream/List": (0x0730, a),
+        "Addr/Sub": (0x0103, a + b"\0"),
+        "Addr/Resub": (0x0104, b"\x99" * 32 + a),
+        "Addr/Unsub": (0x0105, b"\x99" * 32 + a),
     }
 
 
@@ -77,6 +84,7 @@ def one_answer_and_no_effect():
     d, b, u = user()
     d.send_many(b, u, [a], b"still here")
     bad = bad_tokens(c, t)
+    subscriptions = c.ask(0x0730, a, t).payload
     before = c.status(), c.addresses(), c.peers()
     for name, (mode, payload) in checked(a, b).items():
         for kind, token in bad.items():
@@ -84,6 +92,7 @@ def one_answer_and_no_effect():
             got = c.exactly(len(DENIED))
             assert got == DENIED, "%s with a token that is %s: %s" % (name, kind, got.hex())
     assert (c.status(), c.addresses(), c.peers()) == before
+    assert c.ask(0x0730, a, t).payload == subscriptions
     # Nobody listened, nothing was taken, nothing was sent, and the right token is as good as ever.
     c.send_many(a, t, [b], b"from a")
     assert d.recv_one(b, u)[1] == b"from a"
@@ -225,8 +234,8 @@ def main():
         print("1..0 # SKIP set RATMAND to the daemon")
         return 0
     directory = tempfile.mkdtemp(prefix="tokens.")
-    DAEMON = harness.Ratmand(path, directory, 'max_auth_failures = 1000000\ngroup_secret = "%s"\n'
-                             % GROUP_SECRET, ("-v", "trace"))
+    DAEMON = harness.Ratmand(path, directory, args=("-v", "trace"), extra=
+                             'max_auth_failures = 1000000\ngroup_secret = "%s"\n' % GROUP_SECRET)
     status = harness.run_tests(ending=log_betrays_nothing)
     shutil.rmtree(directory)
     return status

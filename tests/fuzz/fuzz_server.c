@@ -26,13 +26,22 @@
 #define N_GOLDEN (sizeof(golden) / sizeof(golden[0]))
 #define MAX_TIMERS 256
 
+#define A_HEX "0102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f20"
+#define T_HEX "a1a2a3a4a5a6a7a8a9aaabacadaeafb0b1b2b3b4b5b6b7b8b9babbbcbdbebfc0"
+#define S_HEX "d1d2d3d4d5d6d7d8d9dadbdcdddedfe0e1e2e3e4e5e6e7e8e9eaebecedeeeff0"
+
 /* What a client that knows our extensions says. */
 static const struct golden extended[] = {
 	{ "handshake with all capabilities", "0000000700100000000005", "0100010107" },
 	{ "Intrinsic/Limits", "0000000700360000000000", "" },
+	{ "Addr/Sub", "000000260103" T_HEX "00000021", A_HEX "00" },
+	{ "Addr/Resub", "000000260104" T_HEX "00000040", S_HEX A_HEX },
+	{ "Addr/Unsub", "000000260105" T_HEX "00000040", S_HEX A_HEX },
 };
 
-#define N_FRAMES (N_GOLDEN + sizeof(extended) / sizeof(extended[0]))
+#define N_EXTENDED (sizeof(extended) / sizeof(extended[0]))
+#define N_FRAMES (N_GOLDEN + N_EXTENDED)
+#define FIRST_EXTENDED 0xf0	/* in the input; golden frames count from 0 */
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -176,6 +185,7 @@ static struct fake *fake;
 static struct slot slots[SLOTS];
 static struct address addresses[2];
 static struct ident tokens[2];
+static struct ident subscription;	/* the last that was made */
 static uint8_t frames[N_FRAMES][512];
 static size_t frame_len[N_FRAMES];
 
@@ -228,6 +238,7 @@ static void begin(void)
 
 	begin_process();
 	seed = 1;
+	memset(&subscription, 0, sizeof(subscription));
 	now_ms = 1000000;
 	api_config_defaults(&cfg);
 	cfg.bind = "127.0.0.1:0";
@@ -315,17 +326,21 @@ static void slot_end(struct slot *s)
 	reset(&s->data);
 }
 
-/* Reads up to @size bytes, and the port of a data socket out of them. */
-static void slot_read(struct slot *s, size_t size)
+/* Reads up to @size bytes; the port of a data socket and a subscription out of them. */
+static void slot_read(struct slot *s, int fd, size_t size)
 {
-	static const char host[] = "\x09" "127.0.0.1:";
+	static const char host[] = "127.0.0.1:";
 	static uint8_t buf[65536];
-	ssize_t n = s->fd < 0 ? -1 : recv(s->fd, buf, size < sizeof(buf) ? size : sizeof(buf),
-					   MSG_DONTWAIT);
+	ssize_t n = fd < 0 ? -1 : recv(fd, buf, size < sizeof(buf) ? size : sizeof(buf),
+				       MSG_DONTWAIT);
 	const uint8_t *at = n > 0 ? memmem(buf, (size_t)n, host, sizeof(host) - 1) : NULL;
 
-	if (at && at + sizeof(host) + 4 < buf + n)
-		s->data_port = (uint16_t)strtoul((const char *)at + sizeof(host) - 1, NULL, 10);
+	if (fd != s->fd || !at || at + sizeof(host) + 4 >= buf + n)
+		return;
+	s->data_port = (uint16_t)strtoul((const char *)at + sizeof(host) - 1, NULL, 10);
+	/* Before it, the kind of a Subscription reply and the identifier. */
+	if (at - buf > 33 && at[-33] == 6)
+		memcpy(subscription.b, at - 32, 32);
 }
 
 static void data_connect(struct slot *s)
@@ -342,13 +357,19 @@ static void put(int fd, const uint8_t *data, size_t len)
 		return;	/* full, or closed by the server: both are fine */
 }
 
+static size_t frame_of(uint8_t which)
+{
+	return which < FIRST_EXTENDED ? which % N_GOLDEN :
+					N_GOLDEN + (which - FIRST_EXTENDED) % N_EXTENDED;
+}
+
 /* A golden frame of ours: the samples become the addresses that are up, and a token. */
 static size_t frame_make(uint8_t which, uint8_t how, uint8_t out[static 512])
 {
-	size_t len = frame_len[which % N_FRAMES];
+	size_t frame = frame_of(which), len = frame_len[frame];
 	struct ident token = tokens[how & 1];
 
-	memcpy(out, frames[which % N_FRAMES], len);
+	memcpy(out, frames[frame], len);
 	if (how & 2)
 		token.b[31] ^= 0x20;
 	for (size_t i = 0; i + 32 <= len; i++) {
@@ -358,6 +379,8 @@ static size_t frame_make(uint8_t which, uint8_t how, uint8_t out[static 512])
 			memcpy(out + i, addresses[how & 1].b, 32);
 		else if (out[i] == 0x41 && out[i + 31] == 0x60)
 			memcpy(out + i, addresses[!(how & 4)].b, 32);
+		else if (out[i] == 0xd1 && out[i + 31] == 0xf0)
+			memcpy(out + i, subscription.b, 32);
 	}
 	return len;
 }
@@ -459,7 +482,7 @@ static void do_action(uint8_t op, struct input *in)
 		late_set_failing(next(in) & 15);
 		break;
 	case 11:
-		slot_read(s, (size_t)next(in) << 8);
+		slot_read(s, op & 0x10 ? s->data : s->fd, (size_t)next(in) << 8);
 		break;
 	case 12:
 		data_connect(s);
@@ -474,7 +497,10 @@ static void do_action(uint8_t op, struct input *in)
 			slot_close(&s->data);
 		break;
 	case 15:
-		fake_set_slow(fake, next(in) & 3);
+		if (op & 0x10)
+			fake_event(fake, (enum payload_event_kind)(next(in) % 3 + 1), &addresses[0]);
+		else
+			fake_set_slow(fake, next(in) & 3);
 		fake_turn(fake);
 		break;
 	}

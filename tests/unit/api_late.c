@@ -9,9 +9,11 @@
 struct answer {
 	struct answer *prev, *next;
 	backend_done_cb done;		/* or */
-	backend_created_cb created;
+	backend_created_cb created;	/* or */
+	backend_subscribed_cb subscribed;
 	void *ctx;
 	int err;
+	struct ident id;
 	struct address address;
 	struct ident token;
 };
@@ -33,6 +35,8 @@ static void give(struct answer *a)
 	busy--;
 	if (a->created)
 		a->created(a->ctx, a->err, a->err ? NULL : &a->address, a->err ? NULL : &a->token);
+	else if (a->subscribed)
+		a->subscribed(a->ctx, a->err, a->err ? NULL : &a->id);
 	else
 		a->done(a->ctx, a->err);
 	free(a);
@@ -222,6 +226,47 @@ static void recv_close(struct backend_recv *r, bool delivered)
 	inner->recv_close(r, delivered);
 }
 
+static void answered_subscribed(void *ctx, int err, const struct ident *id)
+{
+	struct answer *a = ctx;
+
+	if (!err)
+		a->id = *id;
+	answered(a, err);
+}
+
+static void subscribe(void *be, const struct address *address, const struct recipient *to,
+		      backend_subscribed_cb cb, void *ctx)
+{
+	struct answer *a = answer_new(NULL, NULL, ctx);
+
+	a->subscribed = cb;
+	if (fails())
+		answered(a, -EMFILE);
+	else
+		inner->subscribe(be, address, to, answered_subscribed, a);
+}
+
+static void unsubscribe(void *be, const struct ident *id, const struct address *address,
+			bool events, backend_done_cb cb, void *ctx)
+{
+	struct answer *a = answer_new(cb, NULL, ctx);
+
+	if (fails())
+		answered(a, -EIO);
+	else
+		inner->unsubscribe(be, id, address, events, answered, a);
+}
+
+static int attach(void *be, const struct ident *id, const struct address *address, bool events,
+		  backend_ready_cb ready, void *ctx, struct backend_listener **out)
+{
+	int err = fails() ? -ENOMEM : inner->attach(be, id, address, events, ready, ctx, out);
+
+	busy += !err;
+	return err;
+}
+
 const struct backend_ops *late_ops(const struct backend_ops *ops)
 {
 	inner = ops;
@@ -240,6 +285,9 @@ const struct backend_ops *late_ops(const struct backend_ops *ops)
 	table.recv_open = recv_open;
 	table.recv_read = recv_read;
 	table.recv_close = recv_close;
+	table.subscribe = subscribe;
+	table.unsubscribe = unsubscribe;
+	table.attach = attach;
 	late = false;
 	failing = calls = 0;
 	busy = checks = 0;

@@ -24,6 +24,11 @@ enum {
 	CTL_UNREACHABLE = EXIT_UNREACHABLE,	/* daemon not running, module not loaded */
 };
 
+struct options_table;
+
+/* options.c */
+extern const struct options_table ctl_options;
+
 struct ctl {
 	/* Options; strings borrowed from argv. */
 	const char *bind;
@@ -38,8 +43,12 @@ struct ctl {
 	bool force;
 	bool show_secrets;
 	bool stamps;
+	const char *interval, *count;
+	const char *addr, *space;
 	bool quiet;
 	bool limits;
+	bool help, version;
+	const char *completion;		/* shell to write one for */
 	struct print_style style;
 
 	/* Opened when first needed. */
@@ -57,6 +66,8 @@ int ctl_need_api(struct ctl *ctl);
 int ctl_need_kern(struct ctl *ctl);
 int ctl_need_dev(struct ctl *ctl);
 int ctl_need_identity(struct ctl *ctl, struct identity *id);
+/* The identity's address and token (wipe it), and the daemon. */
+int ctl_need_owner(struct ctl *ctl, struct ratman_id *address, struct ratman_id *token);
 
 /* Reports a failed library or kernel call; returns the status for it. */
 int ctl_api_failed(struct ctl *ctl, const char *what, int err);
@@ -78,6 +89,10 @@ int cmd_addr_down(struct ctl *ctl, int argc, char **argv);
 int cmd_addr_destroy(struct ctl *ctl, int argc, char **argv);
 int cmd_addr_list(struct ctl *ctl, int argc, char **argv);
 int cmd_peers_list(struct ctl *ctl, int argc, char **argv);
+int cmd_stream_sub(struct ctl *ctl, int argc, char **argv);
+int cmd_stream_unsub(struct ctl *ctl, int argc, char **argv);
+int cmd_stream_resub(struct ctl *ctl, int argc, char **argv);
+int cmd_stream_list(struct ctl *ctl, int argc, char **argv);
 int cmd_link_list(struct ctl *ctl, int argc, char **argv);
 int cmd_link_add(struct ctl *ctl, int argc, char **argv);
 int cmd_link_del(struct ctl *ctl, int argc, char **argv);
@@ -91,6 +106,7 @@ int cmd_session_list(struct ctl *ctl, int argc, char **argv);
 int cmd_session_set(struct ctl *ctl, int argc, char **argv);
 int cmd_session_del(struct ctl *ctl, int argc, char **argv);
 int cmd_counters_list(struct ctl *ctl, int argc, char **argv);
+int cmd_top(struct ctl *ctl, int argc, char **argv);
 int cmd_monitor(struct ctl *ctl, int argc, char **argv);
 int cmd_idpath(struct ctl *ctl, int argc, char **argv);
 

@@ -67,6 +67,7 @@ void client_kill(struct client *c)
 	c->job = NULL;
 	if (job)
 		job->gone(c, job);
+	helper_close_all(c);
 	uv_close((uv_handle_t *)&c->stream, on_handle_closed);
 	uv_close((uv_handle_t *)&c->timer, on_handle_closed);
 }
@@ -92,6 +93,7 @@ void client_finish(struct client *c)
 	c->job = NULL;
 	if (job)
 		job->gone(c, job);
+	helper_close_all(c);
 	c->in_pos = c->in_len;
 	client_flush(c);
 	if (c->phase == CLIENT_DEAD)
@@ -181,6 +183,7 @@ static void on_written(uv_write_t *req, int status)
 	if (c->phase == CLIENT_DEAD)
 		return;
 	if (status < 0) {
+		c->reset = true;
 		client_kill(c);
 		return;
 	}
@@ -198,6 +201,7 @@ static bool client_try_write(struct client *c)
 	int done = uv_try_write(&c->stream, &buf, 1);
 
 	if (done < 0 && done != UV_EAGAIN) {
+		c->reset = true;
 		client_kill(c);
 		return false;
 	}
@@ -258,6 +262,7 @@ static bool client_ended(struct client *c, bool orderly)
 {
 	c->reading = false;
 	c->eof = true;
+	c->reset = !orderly;
 	/* An abrupt end stops everything; so does any for a job that takes no input. */
 	if (!orderly || (c->job && !c->job->input)) {
 		client_kill(c);

@@ -19,6 +19,7 @@
 #include "proto/ops.h"
 #include "proto/payload.h"
 #include "proto/ping.h"
+#include "ratmand/api/helper.h"
 #include "ratmand/api/server.h"
 #include "ratmand/api/token.h"
 
@@ -62,6 +63,13 @@ struct client {
 	unsigned int calls;	/* backend calls not answered yet */
 	uint8_t capabilities;
 	bool admin;		/* root or the daemon's own user, over the Unix socket */
+	unsigned int helpers;	/* its data sockets that nobody has come to yet */
+	/* Whose socket this is, when it was opened by Sub or Resub. */
+	struct {
+		bool connected;
+		struct ident id;
+		struct address address;
+	} subscriber;
 
 	struct header_parser parser;
 	struct frame_header header;	/* of the request being read or worked on */
@@ -75,6 +83,7 @@ struct client {
 	size_t in_pos, in_len;
 	bool reading;
 	bool eof;
+	bool reset;		/* reading or writing met an error */
 	bool processing;
 	bool held;		/* its write queue is too long */
 
@@ -126,10 +135,12 @@ struct api_server {
 	uint64_t most_clients, most_queued;	/* since memory was given back */
 	unsigned int accepts;	/* connections of this turn */
 	bool listen_next;	/* accepting goes on in the next turn */
+	struct helper *helpers;
 	struct listener tcp, local;
 	char *socket_path;	/* owned; of the Unix socket */
 	ino_t socket_inode;
-	unsigned int handles;	/* our own, and jobs that outlive their client */
+	unsigned int handles;	/* our own, helpers, and jobs that outlive their client */
+	int diag;		/* sockdiag.h: to ask what clients have read; -1 without */
 	int fd_reserve_from;	/* accepting pauses at this descriptor number */
 	bool closing;
 	uint16_t port;
@@ -251,6 +262,9 @@ void addr_create(struct client *c);
 void addr_up(struct client *c);
 void addr_down(struct client *c);
 void addr_destroy(struct client *c);
+void addr_sub(struct client *c);
+void addr_resub(struct client *c);
+void addr_unsub(struct client *c);
 void addr_list(struct client *c);
 void peer_list(struct client *c);
 void send_many(struct client *c);
@@ -259,5 +273,13 @@ void send_one(struct client *c);
 void send_one_refused(struct client *c, const struct ping_error *e);
 void recv_one(struct client *c);
 void recv_many(struct client *c);
+/* Address and recipient of a Recv or Sub; false when it was refused. */
+bool recv_read_request(struct client *c, bool many, struct payload_recv *out);
+/* Starts the job of a subscriber's socket. 0 or an error. */
+int recv_subscriber(struct client *c);
+void stream_sub(struct client *c);
+void stream_resub(struct client *c);
+void stream_unsub(struct client *c);
+void stream_list(struct client *c);
 
 #endif

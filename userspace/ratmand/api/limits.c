@@ -20,6 +20,7 @@ enum limit_id {
 	L_FRAME,
 	L_IDLE,
 	L_SEND_GRACE,
+	L_HELPERS,
 	L_HELPER,
 	L_WRITE_STALL,
 	L_WRITE_QUEUE,
@@ -61,6 +62,8 @@ const struct api_limit_key api_limit_keys[API_LIMIT_KEYS] = {
 	[L_IDLE] = TIME("idle_timeout", 1, 86400, LIMIT_IDLE_MS, idle_ms, timeout_idle),
 	[L_SEND_GRACE] = TIME("send_grace", 0, 60, LIMIT_SEND_GRACE_MS, send_grace_ms,
 			      timeout_grace),
+	[L_HELPERS] = PLAIN("max_helpers", "sockets", 1, 1024, LIMIT_HELPERS, helpers,
+			    refused_helpers),
 	[L_HELPER] = TIME("helper_timeout", 1, 3600, LIMIT_HELPER_ACCEPT_MS, helper_accept_ms,
 			  timeout_helper),
 	[L_WRITE_STALL] = TIME("write_timeout", 1, 3600, LIMIT_WRITE_STALL_MS, write_stall_ms,
@@ -108,6 +111,7 @@ static void count_client(const struct client *c, const struct client *asker,
 	used[L_FRAME] += c->phase == CLIENT_READY && !between && c != asker;
 	used[L_IDLE] += c->phase == CLIENT_READY && between && !c->job && !c->calls;
 	used[L_WRITE_STALL] += uv_stream_get_write_queue_size(&c->stream) > 0;
+	at_least(&used[L_HELPERS], c->helpers);
 	at_least(&used[L_HEADER], c->parser.have);
 	at_least(&used[L_PAYLOAD], c->in_payload ? c->payload_have : 0);
 	at_least(&used[L_WRITE_QUEUE], client_queued(c));

@@ -19,6 +19,7 @@ struct api_limits {
 	uint32_t frame_ms;
 	uint32_t idle_ms;
 	uint32_t auth_failures;		/* per minute and connection */
+	uint32_t helpers;		/* of one client, that nobody has come to yet */
 	uint32_t helper_accept_ms;
 	uint32_t write_stall_ms;
 	uint32_t write_queue;		/* bytes */
@@ -41,6 +42,7 @@ struct api_counters {
 	uint64_t refused_header;	/* header over the limit */
 	uint64_t refused_payload;	/* payload over the limit */
 	uint64_t refused_version;
+	uint64_t refused_helpers;	/* one more than limits.helpers at once */
 	uint64_t refused_recipients;	/* more than limits.recipients in one Send/Many */
 	uint64_t timeout_first;		/* no whole handshake in time */
 	uint64_t timeout_frame;		/* frame not completed in time */
@@ -74,7 +76,7 @@ struct api_limit_key {
 	size_t hits;			/* uint64_t in struct api_counters */
 };
 
-#define API_LIMIT_KEYS 16
+#define API_LIMIT_KEYS 17
 
 /* All of them, in the order people read them. Static. */
 extern const struct api_limit_key api_limit_keys[API_LIMIT_KEYS];

@@ -34,10 +34,11 @@ struct send_job {
 	uint64_t left;			/* bytes still expected inline */
 	struct ping_error error;	/* of SEND_DRAIN */
 	bool finishing;			/* send_finish not answered yet */
+	bool data_ended;		/* the data socket said so; finished when the timer agrees */
 	bool ended;			/* to be freed with its last handle */
-	uv_tcp_t *listener;		/* data socket: owned, each freed in its close callback */
-	uv_tcp_t *conn;
-	uv_timer_t *timer;
+	struct helper *helper;		/* the data socket, before somebody has connected */
+	uv_tcp_t *conn;			/* owned, each freed in its close callback */
+	uv_timer_t *timer;		/* before the data socket is offered, and after its end */
 	unsigned int handles;
 	bool reading;
 	bool paused;			/* had its share of this turn of the loop */
@@ -73,18 +74,20 @@ static void on_closed(uv_handle_t *handle)
 	send_maybe_free(j);
 }
 
-static void close_tcp(uv_tcp_t **tcp)
+static void close_conn(struct send_job *j)
 {
-	if (*tcp)
-		uv_close((uv_handle_t *)*tcp, on_closed);
-	*tcp = NULL;
+	if (j->conn)
+		uv_close((uv_handle_t *)j->conn, on_closed);
+	j->conn = NULL;
 }
 
-static void stop_listening(struct send_job *j)
+static void close_helper(struct send_job *j)
 {
-	if (j->listener)
-		j->server->counters.helpers--;
-	close_tcp(&j->listener);
+	struct helper *h = j->helper;
+
+	j->helper = NULL;
+	if (h)
+		helper_close(h);
 }
 
 static void close_timer(struct send_job *j)
@@ -103,8 +106,8 @@ static void send_end(struct send_job *j)
 		return;
 	j->ended = true;
 	j->send = NULL;
-	stop_listening(j);
-	close_tcp(&j->conn);
+	close_helper(j);
+	close_conn(j);
 	close_timer(j);
 	if (send)
 		j->server->ops->send_abort(send);
@@ -175,13 +178,14 @@ static void send_finish_stream(struct send_job *j)
 	}
 	j->send = NULL;
 	j->finishing = true;
-	close_tcp(&j->conn);
+	close_conn(j);
 	j->server->ops->send_finish(send, on_finished, j);
 }
 
 /* Data socket --------------------------------------------------------------- */
 
 static void data_read_update(struct send_job *j);
+static int send_set_timer(struct send_job *j, uint32_t ms);
 
 /* Gives the backend bytes from the socket; 0, -EAGAIN when it waits, or the job failed. */
 static int data_push(struct send_job *j, const uint8_t *data, size_t len)
@@ -222,23 +226,31 @@ static void on_data_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
 	*buf = uv_buf_init((char *)s->input, sizeof(s->input));
 }
 
-/* The end of the stream, or of the client. */
-static void data_ended(struct send_job *j, int why)
+/*
+ * A client that was killed closes both its sockets, in either order and a moment
+ * apart: that is no end of stream.
+ */
+static void data_finish(struct send_job *j)
 {
 	struct client *c = j->client;
 
-	uv_read_stop((uv_stream_t *)j->conn);
-	j->reading = false;
-	/*
-	 * A client that was killed closes both its sockets, the main one first:
-	 * that is no end of stream. Neither is a reset.
-	 */
 	if (client_hung_up(c))
 		client_kill(c);
-	else if (why != UV_EOF)
-		send_failed(j, why);
 	else
 		send_finish_stream(j);
+}
+
+static void data_ended(struct send_job *j, int why)
+{
+	uv_read_stop((uv_stream_t *)j->conn);
+	j->reading = false;
+	j->data_ended = true;
+	if (client_hung_up(j->client))
+		client_kill(j->client);
+	else if (why != UV_EOF)
+		send_failed(j, why);
+	else if (send_set_timer(j, LIMIT_SEND_END_MS))
+		data_finish(j);
 }
 
 static void on_data(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
@@ -268,7 +280,7 @@ static void on_data(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
 /* Reads from the data socket while nothing waits for the backend. */
 static void data_read_update(struct send_job *j)
 {
-	bool want = j->conn && j->send && !j->kept && !j->paused;
+	bool want = j->conn && j->send && !j->kept && !j->paused && !j->data_ended;
 
 	if (want == j->reading || !j->conn)
 		return;
@@ -279,49 +291,55 @@ static void data_read_update(struct send_job *j)
 		uv_read_stop((uv_stream_t *)j->conn);
 }
 
-static bool from_same_host(struct send_job *j, uv_tcp_t *conn)
+static void on_connected(void *ctx, struct helper *h)
 {
-	struct sockaddr_storage api, data = { 0 };
-	int len = sizeof(data);
+	struct send_job *j = ctx;
+	uv_tcp_t *conn = malloc(sizeof(*conn));
 
-	return !client_comes_from(j->client, &api) &&
-	       !uv_tcp_getpeername(conn, (struct sockaddr *)&data, &len) &&
-	       server_same_host(&api, &data);
-}
-
-static uv_tcp_t *new_tcp(struct send_job *j)
-{
-	uv_tcp_t *tcp = malloc(sizeof(*tcp));
-
-	if (!tcp || uv_tcp_init(j->server->loop, tcp)) {
-		free(tcp);
-		return NULL;
+	if (!conn || uv_tcp_init(j->server->loop, conn)) {
+		free(conn);
+		return;
 	}
-	tcp->data = j;
+	conn->data = j;
 	j->handles++;
-	return tcp;
-}
-
-static void on_data_connection(uv_stream_t *listener, int status)
-{
-	struct send_job *j = listener->data;
-	uv_tcp_t *conn;
-
-	if (status < 0 || j->ended || j->conn)
-		return;
-	conn = new_tcp(j);
-	if (!conn)
-		return;
-	if (uv_accept(listener, (uv_stream_t *)conn) || !from_same_host(j, conn)) {
-		j->server->counters.helper_strangers++;
-		close_tcp(&conn);
+	j->conn = conn;
+	if (helper_accept(h, conn)) {
+		close_conn(j);
 		return;
 	}
-	j->conn = conn;
+	j->helper = NULL;	/* it ends after this */
 	j->mode = SEND_SOCKET;
-	stop_listening(j);
-	close_timer(j);
 	data_read_update(j);
+}
+
+static void on_nobody(void *ctx)
+{
+	struct send_job *j = ctx;
+
+	j->helper = NULL;
+	client_reply_internal(j->client, true, "nobody connected to the data socket");
+	send_leave(j);
+}
+
+static const struct helper_ops helper_ops = {
+	.connected = on_connected,
+	.timed_out = on_nobody,
+};
+
+/* Opens the data socket and names it to the client. */
+static int send_listen(struct send_job *j)
+{
+	char bind[HELPER_BIND_LEN];
+	uint8_t buf[96];
+	struct wire_writer w;
+	int err = helper_open(j->client, &helper_ops, j, bind, &j->helper);
+
+	if (err)
+		return err;
+	wire_write_init(&w, buf, sizeof(buf));
+	ping_write_send_socket(&w, bind);
+	client_frame(j->client, MODE_REPLY, true, buf, wire_len(&w));
+	return 0;
 }
 
 static void on_timer(uv_timer_t *timer);
@@ -339,39 +357,6 @@ static int send_set_timer(struct send_job *j, uint32_t ms)
 	return uv_timer_start(j->timer, on_timer, ms, 0);
 }
 
-/* Opens the data socket on the address the client reached us at, and names it. */
-static int send_listen(struct send_job *j)
-{
-	struct sockaddr_storage addr;
-	int len = sizeof(addr);
-	uint8_t buf[96];
-	struct wire_writer w;
-	char bind[64];
-	int err;
-
-	err = client_reached_at(j->client, &addr);
-	if (err)
-		return err;
-	j->listener = new_tcp(j);
-	if (!j->listener)
-		return -ENOMEM;
-	j->server->counters.helpers++;
-	err = uv_tcp_bind(j->listener, (struct sockaddr *)&addr, 0);
-	if (!err)
-		err = uv_listen((uv_stream_t *)j->listener, 1, on_data_connection);
-	if (!err)
-		err = uv_tcp_getsockname(j->listener, (struct sockaddr *)&addr, &len);
-	if (!err)
-		err = send_set_timer(j, j->server->limits.helper_accept_ms);
-	if (err)
-		return err;
-	server_format_bind(&addr, bind, sizeof(bind));
-	wire_write_init(&w, buf, sizeof(buf));
-	ping_write_send_socket(&w, bind);
-	client_frame(j->client, MODE_REPLY, true, buf, wire_len(&w));
-	return 0;
-}
-
 static void on_timer(uv_timer_t *timer)
 {
 	struct send_job *j = timer->data;
@@ -380,10 +365,8 @@ static void on_timer(uv_timer_t *timer)
 
 	if (j->ended)
 		return;
-	if (j->listener) {
-		j->server->counters.timeout_helper++;
-		client_reply_internal(c, true, "nobody connected to the data socket");
-		send_leave(j);
+	if (j->data_ended) {
+		data_finish(j);
 		return;
 	}
 	/* No inline bytes and no other request: the Rust server's behaviour. */
@@ -426,7 +409,7 @@ static void send_input(struct client *c, struct client_job *job)
 	}
 	if (j->mode == SEND_WAIT) {
 		j->mode = SEND_INLINE;
-		stop_listening(j);
+		close_helper(j);
 		close_timer(j);
 	}
 	data = client_input(c, &len);

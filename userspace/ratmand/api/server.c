@@ -5,8 +5,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "ratmand/api/client.h"
+#include "ratmand/kern/sockdiag.h"
 
 void api_config_defaults(struct api_config *cfg)
 {
@@ -27,6 +29,8 @@ static void server_maybe_closed(struct api_server *s)
 		return;
 	token_table_free(s->tokens);
 	free(s->socket_path);
+	if (s->diag >= 0)
+		close(s->diag);
 	free(s);
 	if (closed)
 		closed(ctx);
@@ -60,6 +64,7 @@ int api_server_new(struct api_server **out, uv_loop_t *loop, const struct api_co
 	s->limits = cfg->limits;
 	s->ops = ops;
 	s->be = be;
+	s->diag = -1;
 	err = turn_init(s);
 	if (err) {
 		snprintf(why, why_size, "cannot use the event loop: %s", uv_strerror(err));
@@ -74,6 +79,7 @@ int api_server_new(struct api_server **out, uv_loop_t *loop, const struct api_co
 		api_server_free(s, NULL, NULL);
 		return err;
 	}
+	s->diag = sockdiag_open();
 	*out = s;
 	return 0;
 }
@@ -87,6 +93,7 @@ void api_server_free(struct api_server *s, void (*closed)(void *ctx), void *ctx)
 		next = c->next;
 		client_kill(c);
 	}
+	helper_close_everything(s);
 	listen_close(s);
 	turn_close(s);
 }

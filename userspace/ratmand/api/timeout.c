@@ -119,6 +119,7 @@ bool client_hung_up(struct client *c)
 
 bool client_was_reset(struct client *c)
 {
-	return client_poll(c) & POLLERR;
+	/* An error that was reported once is not reported again. */
+	return c->reset || (client_poll(c) & POLLERR);
 }
 
