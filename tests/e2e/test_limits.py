@@ -6,7 +6,6 @@ RATMAND=path/to/ratmand tests/e2e/test_limits.py      (TAP on standard output)
 """
 import contextlib
 import grp
-import json
 import os
 import re
 import shutil
@@ -21,6 +20,7 @@ import time
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import harness  # noqa: E402
 import microframe as mf  # noqa: E402
+import schema  # noqa: E402
 from harness import refused, test, wait_until  # noqa: E402
 from microframe import Client, Closed, frame  # noqa: E402
 
@@ -107,8 +107,9 @@ def ratctl_shows_them():
         text = subprocess.run([ratctl, "-b", d.bind, "status", "--limits"], check=True,
                               capture_output=True, text=True).stdout
         assert re.search(r"^max_clients +77 +clients +[1-9]\d* +0$", text, re.M), text
-        rows = json.loads(subprocess.run([ratctl, "-b", d.bind, "status", "--limits", "--json"],
-                                         check=True, capture_output=True).stdout)
+        rows = schema.check("status --limits", subprocess.run(
+            [ratctl, "-b", d.bind, "status", "--limits", "--json"], check=True,
+            capture_output=True, text=True).stdout)
         assert {"name": "max_payload", "limit": 65536, "unit": "bytes", "used": 0,
                 "hits": 0} in rows
 

@@ -518,7 +518,8 @@ static void end_connections(void)
 	late_set_failing(0);
 	turn(2);
 	late_set(false);
-	for (int i = 0; i < 64 && (n->clients || late_busy()); i++) {
+	/* Data sockets of who said goodbye wait their time. */
+	for (int i = 0; i < 64 && (n->clients || n->helpers || late_busy()); i++) {
 		pass_time(5001);
 		fake_turn(fake);
 		turn(1);
