@@ -19,6 +19,7 @@ INCLUDEDIR ?= $(PREFIX)/include
 MANDIR ?= $(PREFIX)/share/man
 DOCDIR ?= $(PREFIX)/share/doc/ratman
 SYSCONFDIR ?= /etc
+COMPLETIONDIR ?= $(PREFIX)/share/bash-completion/completions
 UNITDIR ?= /lib/systemd/system
 DESTDIR ?=
 
@@ -46,6 +47,9 @@ kern := $(wildcard userspace/ratmand/kern/*.c)
 daemon := $(filter-out userspace/ratmand/main.c,$(wildcard userspace/ratmand/*.c userspace/ratmand/*/*.c))
 ratctl := $(wildcard userspace/ratctl/*.c)
 ratcat := $(wildcard userspace/ratcat/*.c)
+
+# Of ratctl: what unit tests look at, since it asks nobody.
+ratctl_pure := userspace/ratctl/top.c userspace/ratctl/rows.c
 
 comma := ,
 objects = $(patsubst %.c,build/$(1)/%.o,$(2))
@@ -111,7 +115,7 @@ meshes := $(patsubst tests/%.c,build/san/tests/%,$(wildcard tests/mesh/test_*.c)
 unit_support := $(call objects,san,$(filter-out $(wildcard tests/unit/test_*.c),$(wildcard tests/unit/*.c)))
 sim_support := $(call objects,san,$(filter-out $(wildcard tests/sim/test_*.c),$(wildcard tests/sim/*.c)))
 san_archive := build/san/ratman.a
-$(san_archive): $(call objects,san,$(sort $(daemon) $(tools) $(library) $(proto) $(base)))
+$(san_archive): $(call objects,san,$(sort $(daemon) $(ratctl_pure) $(tools) $(library) $(proto) $(base)))
 	@echo "  AR    $@"
 	@rm -f $@ && ar rcs $@ $^
 
@@ -126,10 +130,19 @@ $(sims): build/san/tests/%: build/san/tests/%.o $(sim_support) $(san_archive)
 # The mesh over a fake kernel (in place of kern/ in the archive) and a fake clock for libuv.
 mesh_wraps := uv_timer_start uv_timer_stop uv_close if_nametoindex
 mesh_support := $(call objects,san,$(filter-out $(wildcard tests/mesh/test_*.c),$(wildcard tests/mesh/*.c)))
+# ratctl as a function, for tests/mesh/test_ctl.c.
+ratctl_main := build/san/tests/mesh/ratctl_main.o
+$(ratctl_main): userspace/ratctl/ratctl.c
+	@mkdir -p $(@D)
+	@$(CC) $(cflags) -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined \
+		-fno-sanitize-recover=undefined -Dmain=ratctl_main -Wno-missing-prototypes -c $< -o $@
+build/san/tests/mesh/test_ctl: $(ratctl_main) $(call objects,san,$(filter-out userspace/ratctl/ratctl.c,$(ratctl)))
+
 $(meshes): build/san/tests/%: build/san/tests/%.o $(mesh_support) $(san_archive)
 	@echo "  LD    $@"
-	@$(CC) -fsanitize=address,undefined $(addprefix -Wl$(comma)--wrap=,$(mesh_wraps)) $^ -o $@ \
-		-lcmocka $(libs_daemon)
+	@$(CC) -fsanitize=address,undefined $(addprefix -Wl$(comma)--wrap=,$(mesh_wraps)) $^ \
+		$(san_archive) -o $@ \
+		-lcmocka -ljson-c $(libs_daemon)
 
 build/san/ratmand: $(call objects,san,userspace/ratmand/main.c) $(san_archive)
 	@echo "  LD    $@"
@@ -222,6 +235,9 @@ install: userspace
 	install -D -m 755 build/ratmand $(DESTDIR)$(SBINDIR)/ratmand
 	install -D -m 755 build/ratctl $(DESTDIR)$(BINDIR)/ratctl
 	install -D -m 755 build/ratcat $(DESTDIR)$(BINDIR)/ratcat
+	mkdir -p $(DESTDIR)$(COMPLETIONDIR)
+	for program in ratctl ratcat; do \
+		build/$$program --completion bash > $(DESTDIR)$(COMPLETIONDIR)/$$program || exit 1; done
 	install -D -m 644 build/libratman.so.0 $(DESTDIR)$(LIBDIR)/libratman.so.0
 	ln -sf libratman.so.0 $(DESTDIR)$(LIBDIR)/libratman.so
 	install -D -m 644 include/ratman/ratman.h $(DESTDIR)$(INCLUDEDIR)/ratman/ratman.h
