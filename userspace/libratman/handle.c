@@ -235,3 +235,23 @@ int handle_exchange(struct ratman *r, enum op_id op, const struct ratman_id *tok
 		return handle_fail(r, err);
 	return handle_ping(r, reply, want, out);
 }
+
+int handle_command(struct ratman *r, enum op_id op, const struct ratman_id *token,
+		   const void *payload, size_t len)
+{
+	struct reply reply;
+	struct ping ping;
+	int err = handle_exchange(r, op, token, payload, len, PING_OK, &reply, &ping);
+
+	reply_free(&reply);
+	return err;
+}
+
+int handle_need_extended(struct ratman *r)
+{
+	int err = r->extended ? 0 : handle_ready(r);
+
+	if (err)
+		return err;
+	return r->extended ? 0 : RATMAN_ENOTSUPPORTED;
+}

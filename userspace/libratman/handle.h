@@ -62,6 +62,12 @@ int handle_ping(struct ratman *r, const struct reply *reply, enum ping_kind want
 int handle_exchange(struct ratman *r, enum op_id op, const struct ratman_id *token,
 		    const void *payload, size_t len, enum ping_kind want, struct reply *reply,
 		    struct ping *out);
+/* As handle_exchange() where Ok is all there is to hear. */
+int handle_command(struct ratman *r, enum op_id op, const struct ratman_id *token,
+		   const void *payload, size_t len);
+
+/* 0 when the daemon knows our extensions, connecting to find out; else RATMAN_ENOTSUPPORTED. */
+int handle_need_extended(struct ratman *r);
 
 /* After an error in the middle of an exchange the connection is of no use. */
 int handle_fail(struct ratman *r, int err);

@@ -159,27 +159,16 @@ PUBLIC int ratman_addr_create(struct ratman *r, const char *name, struct ratman_
 	return err;
 }
 
-static int simple(struct ratman *r, enum op_id op, const struct ratman_id *token,
-		  const void *payload, size_t len)
-{
-	struct reply reply;
-	struct ping ping;
-	int err = handle_exchange(r, op, token, payload, len, PING_OK, &reply, &ping);
-
-	reply_free(&reply);
-	return err;
-}
-
 PUBLIC int ratman_addr_up(struct ratman *r, const struct ratman_id *address,
 			  const struct ratman_id *token)
 {
-	return simple(r, OP_ADDR_UP, token, address->b, RATMAN_ID_LEN);
+	return handle_command(r, OP_ADDR_UP, token, address->b, RATMAN_ID_LEN);
 }
 
 PUBLIC int ratman_addr_down(struct ratman *r, const struct ratman_id *address,
 			    const struct ratman_id *token)
 {
-	return simple(r, OP_ADDR_DOWN, token, address->b, RATMAN_ID_LEN);
+	return handle_command(r, OP_ADDR_DOWN, token, address->b, RATMAN_ID_LEN);
 }
 
 PUBLIC int ratman_addr_destroy(struct ratman *r, const struct ratman_id *address,
@@ -189,7 +178,7 @@ PUBLIC int ratman_addr_destroy(struct ratman *r, const struct ratman_id *address
 
 	memcpy(payload, address->b, RATMAN_ID_LEN);
 	payload[RATMAN_ID_LEN] = force;
-	return simple(r, OP_ADDR_DESTROY, token, payload, sizeof(payload));
+	return handle_command(r, OP_ADDR_DESTROY, token, payload, sizeof(payload));
 }
 
 PUBLIC int ratman_addr_list(struct ratman *r, struct ratman_id **out, size_t *n)
@@ -222,43 +211,6 @@ PUBLIC int ratman_addr_list(struct ratman *r, struct ratman_id **out, size_t *n)
 	}
 	reply_free(&reply);
 	return list ? 0 : -ENOMEM;
-}
-
-static int peers_copy(struct ping *ping, struct ratman_peer *list)
-{
-	for (size_t i = 0; i < ping->peers.n; i++) {
-		struct ping_peer peer;
-		int err = ping_next_peer(ping, &peer);
-
-		if (err)
-			return RATMAN_EPROTOCOL;
-		memcpy(list[i].address.b, peer.address.b, RATMAN_ID_LEN);
-		list[i].first_seen_ns = peer.first_seen_ns;
-		list[i].last_seen_ns = peer.last_seen_ns;
-		list[i].active = peer.active;
-	}
-	return 0;
-}
-
-PUBLIC int ratman_peer_list(struct ratman *r, struct ratman_peer **out, size_t *n)
-{
-	struct ratman_peer *list = NULL;
-	struct reply reply;
-	struct ping ping;
-	int err = handle_exchange(r, OP_PEER_LIST, NULL, NULL, 0, PING_PEER_LIST, &reply, &ping);
-
-	if (!err) {
-		list = calloc(ping.peers.n + 1, sizeof(*list));
-		err = list ? peers_copy(&ping, list) : -ENOMEM;
-	}
-	reply_free(&reply);
-	if (err) {
-		free(list);
-		return err;
-	}
-	*out = list;
-	*n = ping.peers.n;
-	return 0;
 }
 
 PUBLIC int ratman_status(struct ratman *r, struct ratman_status *out)
