@@ -55,33 +55,46 @@ const char *identity_format(const struct identity *id, bool json,
 	return out;
 }
 
-static int parse_pair(const char *addr, const char *auth, struct identity *out)
+/* All parsers: NULL when @out is filled, else what is wrong with the file. */
+static const char *parse_pair(const char *addr, const char *auth, struct identity *out)
 {
 	struct address token;
 
-	if (!addr || !auth || address_parse(addr, &out->address) || address_parse(auth, &token))
-		return -EINVAL;
+	if (!addr)
+		return "the address (addr) is missing";
+	if (!auth)
+		return "the token (auth) is missing";
+	if (address_parse(addr, &out->address))
+		return "the address (addr) is damaged: it must be 64 hex digits";
+	if (address_parse(auth, &token))
+		return "the token (auth) is damaged: it must be 64 hex digits";
 	memcpy(out->token.b, token.b, sizeof(token.b));
 	sodium_memzero(&token, sizeof(token));
-	return 0;
+	return NULL;
 }
 
-static int parse_json(const char *text, struct identity *out)
+/* The string in member @key, or NULL; borrowed from @root. */
+static const char *json_text(struct json_object *root, const char *key)
+{
+	struct json_object *o;
+
+	return json_object_object_get_ex(root, key, &o) && json_object_is_type(o, json_type_string) ?
+		       json_object_get_string(o) : NULL;
+}
+
+static const char *parse_json(const char *text, struct identity *out)
 {
 	struct json_object *root = json_tokener_parse(text);
-	struct json_object *addr = NULL, *auth = NULL;
-	int err = -EINVAL;
+	const char *wrong = "it begins like JSON, but is none";
 
-	if (json_object_is_type(root, json_type_object) &&
-	    json_object_object_get_ex(root, "addr", &addr) &&
-	    json_object_object_get_ex(root, "auth", &auth))
-		err = parse_pair(json_object_get_string(addr), json_object_get_string(auth), out);
+	if (json_object_is_type(root, json_type_object))
+		wrong = parse_pair(json_text(root, "addr"), json_text(root, "auth"), out);
 	json_object_put(root);
-	return err;
+	return wrong;
 }
 
 /* "key=value" lines; the key may be missing, as only the part after '=' counts elsewhere. */
-static int parse_lines(char *text, struct identity *out)
+static const char *parse_lines(char *text, struct identity *out)
 {
 	const char *value[2] = { NULL, NULL };
 	char *save = NULL;
@@ -91,6 +104,8 @@ static int parse_lines(char *text, struct identity *out)
 		char *eq = strrchr(line, '=');
 		const char *v = eq ? eq + 1 : line;
 
+		if (!strncmp(line, "pubkey=", 7))
+			return "it holds the keys of a namespace";
 		if (!strncmp(line, "addr=", 5))
 			value[0] = v;
 		else if (!strncmp(line, "auth=", 5))
@@ -102,34 +117,38 @@ static int parse_lines(char *text, struct identity *out)
 	return parse_pair(value[0], value[1], out);
 }
 
-static int parse_text(char *text, struct identity *out)
+static const char *parse_text(char *text, size_t len, struct identity *out)
 {
 	size_t blank = strspn(text, " \t\r\n");
 
+	if (blank == len)
+		return "it is empty";
+	if (len == FILE_MAX)
+		return "it is far too long";
+	if (strlen(text) != len)
+		return "it is no text";
 	return text[blank] == '{' ? parse_json(text + blank, out) : parse_lines(text + blank, out);
 }
 
-/* Refuses what others could have read or written. */
+/* Refuses what is no file; warns in @why where others can open it. */
 static int check_file(int fd, const char *path, char *why, size_t why_size)
 {
 	struct stat st;
 
-	if (fstat(fd, &st))
-		return -errno;
+	if (fstat(fd, &st)) {
+		snprintf(why, why_size, "cannot open %s: %s", path, strerror(errno));
+		return -EINVAL;
+	}
 	if (!S_ISREG(st.st_mode)) {
 		snprintf(why, why_size, "%s is not a regular file", path);
 		return -EINVAL;
 	}
-	if (st.st_uid != geteuid()) {
-		snprintf(why, why_size, "%s belongs to another user", path);
-		return -EPERM;
-	}
-	if (st.st_mode & 077) {
+	if (st.st_mode & 077)
 		snprintf(why, why_size,
 			 "%s can be opened by other users (mode %03o), and its token with it; try: "
 			 "chmod 600 %s", path, st.st_mode & 0777, path);
-		return -EPERM;
-	}
+	else if (st.st_uid != geteuid())
+		snprintf(why, why_size, "%s belongs to another user, who has its token too", path);
 	return 0;
 }
 
@@ -155,9 +174,11 @@ int identity_load(const char *path, struct identity *out, char *why, size_t why_
 {
 	struct identity id;
 	char text[FILE_MAX + 1];
+	const char *wrong;
 	ssize_t n;
 	int err, fd;
 
+	why[0] = '\0';
 	fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	if (fd < 0) {
 		err = -errno;
@@ -176,10 +197,13 @@ int identity_load(const char *path, struct identity *out, char *why, size_t why_
 			snprintf(why, why_size, "cannot read %s: %s", path, strerror(-err));
 		} else {
 			text[n] = '\0';
-			err = parse_text(text, &id);
-			if (err)
-				snprintf(why, why_size, "%s holds no identity: expected the lines "
-					 "addr=… and auth=…, or a JSON object with both", path);
+			wrong = parse_text(text, (size_t)n, &id);
+			if (wrong) {
+				err = -EINVAL;
+				snprintf(why, why_size, "%s holds no identity: %s; expected are the "
+					 "lines addr=… and auth=…, or a JSON object with both",
+					 path, wrong);
+			}
 		}
 		sodium_memzero(text, sizeof(text));
 	}
