@@ -105,6 +105,13 @@ static void contacts_forget(struct fake *f, const struct address *owner)
 	}
 }
 
+void fake_put_address(struct fake *f, const struct address *address, const struct ident *token)
+{
+	f->a[0].address = *address;
+	f->a[0].token = *token;
+	f->a[0].used = f->a[0].up = true;
+}
+
 void fake_refuse_contact(struct fake *f, int err)
 {
 	f->refuse_contact = err;

@@ -21,6 +21,9 @@ void fake_set_slow(struct fake *f, unsigned int n);
 /* Calls the drain callbacks that wait. */
 void fake_turn(struct fake *f);
 
+/* An address that is up, with a token that is known beforehand. */
+void fake_put_address(struct fake *f, const struct address *address, const struct ident *token);
+
 /* The next change of a contact fails with @err. */
 void fake_refuse_contact(struct fake *f, int err);
 
