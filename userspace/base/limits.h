@@ -19,6 +19,7 @@
 #define LIMIT_WRITE_QUEUE (1u << 20)	/* bytes; above it we stop reading from the client */
 #define LIMIT_RECIPIENTS 64		/* of one Send/Many */
 #define LIMIT_SEND_GRACE_MS 2000	/* Send/One: wait for inline bytes */
+#define LIMIT_SEND_END_MS 30		/* data socket ended: may its client be dying? */
 
 /* Addresses and streams. */
 #define LIMIT_LOCAL_ADDRESSES 256

@@ -16,6 +16,9 @@
 
 #define CAT_CHUNK 65536		/* bytes that are moved at once */
 
+/* What becomes of a stream that we could not take: the protocol has no word for "not read". */
+#define CAT_KEPT "the daemon keeps it unless all of it was on its way already"
+
 struct cat {
 	/* Options; strings borrowed from argv. */
 	const char *bind;

@@ -6,6 +6,7 @@
 #include <inttypes.h>
 #include <json-c/json.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/address.h"
 #include "ratcat/interrupt.h"
@@ -66,7 +67,7 @@ static int print_saved(const struct cat *cat, const struct ratman_letterhead *he
 {
 	struct json_object *o;
 
-	if (!sink->path[0])
+	if (sink->fd == STDOUT_FILENO)
 		return EXIT_OK;
 	if (cat->style.json) {
 		o = json_head(head);
@@ -80,12 +81,6 @@ static int print_saved(const struct cat *cat, const struct ratman_letterhead *he
 	/* The stream is safe, whatever becomes of this line. */
 	return print_finish() ? cat_fail(cat, EXIT_USER, "%s is saved, but cannot be reported on standard output",
 					 sink->path) : EXIT_OK;
-}
-
-static int interrupted(const struct cat *cat, const struct ratman_letterhead *head)
-{
-	return cat_fail(cat, EXIT_USER, "interrupted%s",
-			head ? "; the stream stays with the daemon" : "");
 }
 
 /* Moves the stream. 0, or a negative errno of @sink, or with *@recv_err a library error. */
@@ -114,65 +109,68 @@ static int move(const struct cat *cat, struct ratman_recv *v, const struct ratma
 	return err;
 }
 
+/* The stream that has come, into @sink, which is closed afterwards. */
 static int recv_stream(const struct cat *cat, struct ratman_recv *v,
-		       const struct ratman_letterhead *head)
+		       const struct ratman_letterhead *head, struct sink *sink)
 {
-	struct sink sink;
-	int err, recv_err, status = sink_open(cat, head, &sink);
+	int err, recv_err;
 
-	if (status)
-		return status;
 	print_head(cat, head);
-	err = move(cat, v, head, &sink, &recv_err);
+	if (!sink_has_room(cat, sink, head->stream_size)) {
+		sink_discard(sink);
+		return EXIT_USER;
+	}
+	err = move(cat, v, head, sink, &recv_err);
 	if (!err && !recv_err) {
-		err = sink_keep(cat, head, &sink);
+		err = sink_keep(cat, head, sink);
 		if (!err)
-			return print_saved(cat, head, &sink);
+			return print_saved(cat, head, sink);
 	} else {
-		sink_discard(&sink);
+		sink_discard(sink);
 	}
 	if (interrupt_pending())
-		return interrupted(cat, head);
+		return cat_fail(cat, EXIT_USER, "interrupted; " CAT_KEPT);
 	if (recv_err)
 		return cat_api_failed(cat, "receiving (the daemon keeps the stream for the next recv)",
 				      recv_err);
-	return cat_fail(cat, EXIT_USER, "cannot write %s: %s",
-			sink.path[0] ? sink.path : "to standard output", strerror(-err));
+	return cat_fail(cat, EXIT_USER, "cannot write %s: %s; " CAT_KEPT,
+			sink->path[0] ? sink->path : cat->output ? cat->output : "to standard output",
+			strerror(-err));
 }
 
-static int recv_loop(const struct cat *cat, const struct ratman_recipient *to)
+/*
+ * Asks for one stream and waits for it. One at a time: what the daemon has
+ * handed over to somebody who then stops is lost.
+ */
+static int recv_one(const struct cat *cat, const struct ratman_recipient *to)
 {
-	uint32_t limit = cat->count ? cat->count : RATMAN_NO_LIMIT;
 	struct ratman_letterhead head;
 	struct ratman_recv *v;
-	int got, ret = EXIT_OK;
+	struct sink sink;
+	int got, ret = sink_open(cat, &sink);
 
-	got = ratman_recv_begin(cat->r, &cat->address, &cat->token, to, limit, &v);
-	if (got)
-		return cat_api_failed(cat, "receiving", got);
-	/* Streams come when they come. */
-	ratman_set_timeout(cat->r, -1);
-	if (!cat->quiet)
-		fprintf(stderr, "waiting for %s\n", cat->count == 1 ? "a stream" : "streams");
-	while (!ret && !interrupt_pending() && (got = ratman_recv_next(v, &head, -1)) > 0)
-		ret = recv_stream(cat, v, &head);
-	ratman_recv_end(v);
 	if (ret)
 		return ret;
-	/* All that was wanted has come: a signal at the very end changes nothing. */
-	if (!got)
-		return EXIT_OK;
-	return interrupt_pending() ? interrupted(cat, NULL) : cat_api_failed(cat, "receiving", got);
+	got = ratman_recv_begin(cat->r, &cat->address, &cat->token, to, 1, &v);
+	if (!got) {
+		got = interrupt_pending() ? -EINTR : ratman_recv_next(v, &head, -1);
+		if (got > 0)
+			ret = recv_stream(cat, v, &head, &sink);
+		ratman_recv_end(v);
+	}
+	if (got > 0)
+		return ret;
+	sink_discard(&sink);
+	return interrupt_pending() ? cat_fail(cat, EXIT_USER, "interrupted") :
+				     cat_api_failed(cat, "receiving", got ? got : RATMAN_EPROTOCOL);
 }
 
 int cmd_recv(struct cat *cat, int argc, char **argv)
 {
 	struct ratman_recipient to = { 0 };
 	bool other = false;
-	int ret = sink_check(cat);
+	int ret;
 
-	if (ret)
-		return ret;
 	if (cat->count != 1 && cat->output && strcmp(cat->output, "-") && !sink_is_directory(cat))
 		return cat_fail(cat, EXIT_USER, "several streams need a directory: mkdir %s, or -c 1",
 				cat->output);
@@ -182,5 +180,13 @@ int cmd_recv(struct cat *cat, int argc, char **argv)
 		other = !ret && memcmp(to.id.b, cat->address.b, sizeof(to.id.b));
 		to.is_namespace = other;
 	}
-	return ret ? ret : recv_loop(cat, other ? &to : NULL);
+	if (ret)
+		return ret;
+	if (!cat->quiet)
+		fprintf(stderr, "waiting for %s\n", cat->count == 1 ? "a stream" : "streams");
+	/* Streams come when they come. */
+	ratman_set_timeout(cat->r, -1);
+	for (uint32_t n = 0; !ret && (!cat->count || n < cat->count); n++)
+		ret = recv_one(cat, other ? &to : NULL);
+	return ret;
 }

@@ -20,6 +20,7 @@ struct input {
 	const char *name;
 	char buf[CAT_CHUNK];
 	size_t pos, len;
+	bool eof;			/* a terminal says so only once */
 	uint64_t done;			/* bytes taken */
 	uint64_t streams;		/* sent whole */
 	struct term_progress progress;
@@ -30,13 +31,19 @@ static int input_fill(struct input *in)
 {
 	ssize_t n;
 
-	if (in->pos < in->len)
+	if (interrupt_pending())
+		return -EINTR;
+	if (in->pos < in->len || in->eof)
 		return 0;
 	do {
 		n = read(in->fd, in->buf, sizeof(in->buf));
 	} while (n < 0 && errno == EINTR && !interrupt_pending());
 	if (n < 0)
 		return -errno;
+	/* Ctrl-C also ends whoever feeds us: such an end of the input is none. */
+	if (interrupt_pending())
+		return -EINTR;
+	in->eof = !n;
 	in->pos = 0;
 	in->len = (size_t)n;
 	return 0;
@@ -62,7 +69,7 @@ static int fill_stream(struct input *in, struct ratman_send *send, uint64_t limi
 	while (limit && !err) {
 		size_t n;
 
-		*read_err = interrupt_pending() ? -EINTR : input_fill(in);
+		*read_err = input_fill(in);
 		n = in->len - in->pos;
 		if (*read_err || !n)
 			break;

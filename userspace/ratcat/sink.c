@@ -30,7 +30,8 @@ bool sink_is_directory(const struct cat *cat)
 	return !to_stdout(cat) && !stat(cat->output, &st) && S_ISDIR(st.st_mode);
 }
 
-int sink_check(const struct cat *cat)
+/* What can be said before anything is tried. EXIT_OK or reports. */
+static int check(const struct cat *cat)
 {
 	struct stat st;
 	size_t len;
@@ -53,25 +54,6 @@ int sink_check(const struct cat *cat)
 		return cat_fail(cat, EXIT_USER, "%s exists already; replace it with --force",
 				cat->output);
 	return EXIT_OK;
-}
-
-/* Names a file in the directory: time, sender, and a number from the second try on. */
-static void name_in_directory(const struct cat *cat, const struct ratman_letterhead *head,
-			      unsigned int attempt, char *out, size_t size)
-{
-	char from[ADDRESS_TEXT_LEN], when[32], number[16] = "";
-	size_t dir_len = strlen(cat->output);
-	time_t now = time(NULL);
-	struct tm tm;
-
-	ratman_id_format(&head->from, from);
-	gmtime_r(&now, &tm);
-	strftime(when, sizeof(when), "%Y%m%dT%H%M%SZ", &tm);
-	while (dir_len > 1 && cat->output[dir_len - 1] == '/')
-		dir_len--;
-	if (attempt > 1)
-		snprintf(number, sizeof(number), "-%u", attempt);
-	snprintf(out, size, "%.*s/%s-%.4s%s", (int)dir_len, cat->output, when, from, number);
 }
 
 /*
@@ -110,18 +92,16 @@ static int open_part(struct sink *s)
 	return err;
 }
 
-static int open_in_directory(const struct cat *cat, const struct ratman_letterhead *head,
-			     struct sink *s)
+/* The name comes with the stream; until then it is ours alone. */
+static int open_in_directory(const struct cat *cat, struct sink *s)
 {
-	int err = -EEXIST;
+	int n = snprintf(s->part, sizeof(s->part), "%s/ratcat-XXXXXX" PART, cat->output);
 
-	s->new_name = true;
-	for (unsigned int i = 1; i < NAMES_MAX && (err == -EEXIST || err == -EBUSY); i++) {
-		name_in_directory(cat, head, i, s->path, sizeof(s->path));
-		snprintf(s->part, sizeof(s->part), "%.*s" PART, PATH_MAX - 8, s->path);
-		err = access(s->path, F_OK) ? open_part(s) : -EEXIST;
-	}
-	return err;
+	s->in_directory = true;
+	if (n < 0 || (size_t)n >= sizeof(s->part))
+		return -ENAMETOOLONG;
+	s->fd = mkostemps(s->part, (int)strlen(PART), O_CLOEXEC);
+	return s->fd < 0 ? -errno : 0;
 }
 
 static int open_file(const struct cat *cat, struct sink *s)
@@ -148,31 +128,34 @@ static bool too_full(int fd, uint64_t size, uint64_t *room)
 	return *room < size;
 }
 
-int sink_open(const struct cat *cat, const struct ratman_letterhead *head, struct sink *s)
+int sink_open(const struct cat *cat, struct sink *s)
 {
-	char need[TERM_TEXT_LEN], have[TERM_TEXT_LEN];
-	uint64_t room;
-	int err;
+	int err, status = check(cat);
 
 	*s = (struct sink){ .fd = STDOUT_FILENO };
-	if (to_stdout(cat))
-		return EXIT_OK;
-	err = sink_is_directory(cat) ? open_in_directory(cat, head, s) : open_file(cat, s);
+	if (status || to_stdout(cat))
+		return status;
+	err = sink_is_directory(cat) ? open_in_directory(cat, s) : open_file(cat, s);
 	if (err == -EBUSY)
 		return cat_fail(cat, EXIT_USER, "%s is being written by another ratcat", s->part);
 	if (err)
-		return cat_fail(cat, EXIT_USER, "cannot write %s: %s; the stream stays with the daemon",
+		return cat_fail(cat, EXIT_USER, "cannot write %s: %s",
 				s->part[0] ? s->part : s->path, strerror(-err));
 	if (s->part[0])
 		interrupt_removes(s->part);
-	if (s->part[0] && too_full(s->fd, head->stream_size, &room)) {
-		sink_discard(s);
-		return cat_fail(cat, EXIT_USER,
-				"%s has room for %s, the stream needs %s; it stays with the daemon",
-				cat->output, term_format_bytes(room, have),
-				term_format_bytes(head->stream_size, need));
-	}
 	return EXIT_OK;
+}
+
+bool sink_has_room(const struct cat *cat, const struct sink *s, uint64_t size)
+{
+	char need[TERM_TEXT_LEN], have[TERM_TEXT_LEN];
+	uint64_t room;
+
+	if (!s->part[0] || !too_full(s->fd, size, &room))
+		return true;
+	cat_fail(cat, EXIT_USER, "%s has room for %s, the stream needs %s; " CAT_KEPT, cat->output,
+		 term_format_bytes(room, have), term_format_bytes(size, need));
+	return false;
 }
 
 int sink_write(const struct sink *s, const char *buf, size_t len)
@@ -221,14 +204,45 @@ static int rename_new(const char *from, const char *to)
 	return rename(from, to) ? -errno : 0;
 }
 
+/* Names a file in the directory: time, sender, and a number from the second try on. */
+static void name_in_directory(const struct cat *cat, const struct ratman_letterhead *head,
+			      unsigned int attempt, char *out, size_t size)
+{
+	char from[ADDRESS_TEXT_LEN], when[32], number[16] = "";
+	size_t dir_len = strlen(cat->output);
+	time_t now = time(NULL);
+	struct tm tm;
+
+	ratman_id_format(&head->from, from);
+	gmtime_r(&now, &tm);
+	strftime(when, sizeof(when), "%Y%m%dT%H%M%SZ", &tm);
+	while (dir_len > 1 && cat->output[dir_len - 1] == '/')
+		dir_len--;
+	if (attempt > 1)
+		snprintf(number, sizeof(number), "-%u", attempt);
+	snprintf(out, size, "%.*s/%s-%.4s%s", (int)dir_len, cat->output, when, from, number);
+}
+
+static mode_t current_umask(void)
+{
+	mode_t mask = umask(0);
+
+	umask(mask);
+	return mask;
+}
+
 static int give_name(const struct cat *cat, const struct ratman_letterhead *head, struct sink *s)
 {
-	int err;
+	int err = -EEXIST;
 
-	if (cat->force && !s->new_name)
+	if (!s->in_directory && cat->force)
 		return rename(s->part, s->path) ? -errno : 0;
-	err = rename_new(s->part, s->path);
-	for (unsigned int i = 2; err == -EEXIST && s->new_name && i < NAMES_MAX; i++) {
+	if (!s->in_directory)
+		return rename_new(s->part, s->path);
+	/* mkostemps() is for secrets; these are files like others. */
+	if (fchmod(s->fd, 0666 & ~current_umask()))
+		return -errno;
+	for (unsigned int i = 1; err == -EEXIST && i < NAMES_MAX; i++) {
 		name_in_directory(cat, head, i, s->path, sizeof(s->path));
 		err = rename_new(s->part, s->path);
 	}
@@ -239,18 +253,18 @@ int sink_keep(const struct cat *cat, const struct ratman_letterhead *head, struc
 {
 	int err = 0;
 
-	if (!s->path[0])
+	if (s->fd == STDOUT_FILENO)
 		return 0;
 	if (s->part[0] && fsync(s->fd) && errno != EINVAL && errno != EROFS)
 		err = -errno;
 	/* The lock goes with the descriptor: give the name first. */
 	if (!err && s->part[0])
 		err = give_name(cat, head, s);
-	if (close(s->fd) && !err)
-		err = -errno;
 	if (err && s->part[0])
 		unlink(s->part);
-	else if (s->part[0])
+	if (close(s->fd) && !err)
+		err = -errno;
+	if (!err && s->part[0])
 		sync_directory(s->path);
 	interrupt_removes(NULL);
 	return err;
@@ -258,7 +272,7 @@ int sink_keep(const struct cat *cat, const struct ratman_letterhead *head, struc
 
 void sink_discard(struct sink *s)
 {
-	if (!s->path[0])
+	if (s->fd == STDOUT_FILENO)
 		return;
 	if (s->part[0])
 		unlink(s->part);

@@ -12,8 +12,8 @@
 
 struct sink {
 	int fd;
-	bool new_name;		/* another one will do when it is taken meanwhile */
-	char path[PATH_MAX];	/* "" for standard output */
+	bool in_directory;
+	char path[PATH_MAX];	/* the final name; "" for standard output, or not known yet */
 	char part[PATH_MAX];	/* what is written until it is whole; "": path itself (a device, a FIFO) */
 };
 
@@ -21,18 +21,21 @@ struct sink {
 bool sink_is_directory(const struct cat *cat);
 
 /*
- * Says early what sink_open() would refuse: a file that exists, a missing
- * directory. EXIT_OK or reports.
+ * Opens the place before the daemon is asked for a stream: what it hands over
+ * cannot be given back. EXIT_OK or reports.
  */
-int sink_check(const struct cat *cat);
+int sink_open(const struct cat *cat, struct sink *s);
 
-/* Opens the place for the stream of @head. EXIT_OK or reports. */
-int sink_open(const struct cat *cat, const struct ratman_letterhead *head, struct sink *s);
+/* False, having reported, when the file system has no room for the stream. */
+bool sink_has_room(const struct cat *cat, const struct sink *s, uint64_t size);
 
 /* Writes all of it. 0 or a negative errno. */
 int sink_write(const struct sink *s, const char *buf, size_t len);
 
-/* Keeps what was written, safe on the disk. 0 or a negative errno; nothing is left then. */
+/*
+ * Keeps what was written, safe on the disk; names it after the stream of @head
+ * in a directory. 0 or a negative errno; nothing is left then.
+ */
 int sink_keep(const struct cat *cat, const struct ratman_letterhead *head, struct sink *s);
 
 /* Removes what was written. */
