@@ -40,7 +40,7 @@ static const struct option_row rows[] = {
 	{ 'c', 'c', "count", "N", TEXT(count), "how many looks, 0: for ever" },
 	{ 'N', 0, "note", "TEXT", TEXT(note), "free text; in queries a part of it" },
 	{ 'K', 0, "nick", "NAME", TEXT(nick), "what we call the contact" },
-	{ 'L', 0, "location", "TEXT", TEXT(location), "where the contact is" },
+	{ 'O', 0, "location", "TEXT", TEXT(location), "where the contact is" },
 	{ 'M', 0, "met", NULL, FLAG(met), "we met in person" },
 	{ 'T', 0, "trust", "1..7", TEXT(trust), "how far we trust; in queries at least so" },
 	{ 'U', 0, "trust-below", "1..7", TEXT(trust_below), "only who is trusted less" },
