@@ -215,6 +215,7 @@ class Session:
                 self.write(error_ping(e.blob))
             except Fatal as e:
                 self.write(error_ping(internal(str(e))))
+                time.sleep(0.02)        # a client may well be faster than the close
                 return
 
     def check(self, address, token):

@@ -280,6 +280,9 @@ int handle_ping(struct ratman *r, const struct reply *reply, enum ping_kind want
 	switch (out->kind) {
 	case PING_ERROR:
 		ping_error_describe(&out->error, r->text, sizeof(r->text));
+		/* A Rust daemon hangs up after most of these; do not wait to see whether. */
+		if (out->error.code == PING_E_INTERNAL && !r->extended)
+			handle_drop(r);
 		return error_code(&out->error);
 	case PING_TIMEOUT:
 		return handle_fail(r, RATMAN_ECLOSED);
