@@ -588,7 +588,7 @@ static void op_table(void **state)
 		if (op->auth == OP_AUTH_ADDRESS || op->auth == OP_AUTH_OWNER)
 			assert_true(op->min_len >= 32);
 	}
-	assert_null(op_find(0x0330));
+	assert_null(op_find(0x0331));
 }
 
 int main(void)
