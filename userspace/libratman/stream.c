@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #include "base/limits.h"
-#include "libratman/handle.h"
+#include "libratman/incoming.h"
 
 struct ratman_send {
 	struct ratman *r;	/* borrowed; the handle outlives its streams */
@@ -24,16 +24,6 @@ struct ratman_recv {
 	uint64_t left;		/* unread bytes of the stream */
 	uint32_t limit;		/* streams still wanted */
 };
-
-static struct recipient to_recipient(const struct ratman_recipient *to)
-{
-	struct recipient out = {
-		.kind = to->is_namespace ? RECIPIENT_NAMESPACE : RECIPIENT_ADDRESS,
-	};
-
-	memcpy(out.address.b, to->id.b, sizeof(out.address.b));
-	return out;
-}
 
 /*
  * Begins to open the data socket the daemon named. A daemon we met at an IP
@@ -94,7 +84,7 @@ PUBLIC int ratman_send_begin(struct ratman *r, const struct ratman_id *from,
 	wire_put_be16(&w, (uint16_t)n);
 	memcpy(head.from.b, from->b, sizeof(head.from.b));
 	for (size_t i = 0; i < n; i++) {
-		head.to = to_recipient(&to[i]);
+		head.to = incoming_recipient(&to[i]);
 		letterhead_write(&w, &head, true);
 	}
 	err = handle_exchange(r, OP_SEND_MANY, token, payload, wire_len(&w), PING_SEND_SOCKET,
@@ -253,7 +243,7 @@ PUBLIC int ratman_recv_begin(struct ratman *r, const struct ratman_id *address,
 	memcpy(p.address.b, address->b, sizeof(p.address.b));
 	p.to.address = p.address;
 	if (to)
-		p.to = to_recipient(to);
+		p.to = incoming_recipient(to);
 	p.has_limit = limit != RATMAN_NO_LIMIT;
 	/* A Rust daemon delivers one less than asked for. */
 	p.limit = limit && !r->extended ? limit + 1 : limit;
@@ -272,91 +262,22 @@ PUBLIC int ratman_recv_begin(struct ratman *r, const struct ratman_id *address,
 	return 0;
 }
 
-/* Reads what the caller left of a stream. */
-static int recv_skip(struct ratman_recv *v, uint64_t deadline)
-{
-	uint8_t buf[4096];
-
-	while (v->left) {
-		size_t want = v->left < sizeof(buf) ? (size_t)v->left : sizeof(buf);
-		ssize_t n = handle_read(v->r, buf, want, deadline);
-
-		if (n <= 0)
-			return n ? (int)n : RATMAN_ECLOSED;
-		v->left -= (uint64_t)n;
-	}
-	return 0;
-}
-
-static void to_public(const struct letterhead *head, struct ratman_letterhead *out)
-{
-	memcpy(out->from.b, head->from.b, sizeof(out->from.b));
-	memcpy(out->to.id.b, head->to.address.b, sizeof(out->to.id.b));
-	out->to.is_namespace = head->to.kind == RECIPIENT_NAMESPACE;
-	out->stream_size = head->stream_size;
-}
-
-/* Decodes the frame before a stream; anything else there is the daemon's excuse. */
-static int recv_head(struct ratman_recv *v, const struct reply *reply, struct letterhead *out)
-{
-	struct wire_reader rd;
-	struct ping ping;
-	int err;
-
-	if (reply->header.mode == MODE_REPLY) {
-		err = handle_ping(v->r, reply, PING_OK, &ping);
-		return handle_fail(v->r, err ? err : RATMAN_EPROTOCOL);
-	}
-	wire_read_init(&rd, reply->payload, reply->header.payload_len);
-	letterhead_read(&rd, out);
-	if (rd.failed || reply->header.mode != MODE_LETTERHEAD_MANY)
-		return handle_fail(v->r, RATMAN_EPROTOCOL);
-	return 0;
-}
-
 PUBLIC int ratman_recv_next(struct ratman_recv *v, struct ratman_letterhead *head,
 			    int timeout_ms)
 {
-	uint64_t deadline = conn_deadline(timeout_ms);
-	struct letterhead raw;
-	struct reply reply;
-	int err;
+	int got;
 
 	if (!v->limit)
 		return 0;
-	err = recv_skip(v, deadline);
-	if (!err)
-		err = handle_reply(v->r, &reply, deadline);
-	if (err)
-		return handle_may_resume(err) ? err : handle_fail(v->r, err);
-	handle_rest(v->r);
-	err = recv_head(v, &reply, &raw);
-	reply_free(&reply);
-	if (err)
-		return err;
-	v->left = raw.stream_size;
-	if (v->limit != RATMAN_NO_LIMIT)
+	got = incoming_next(v->r, MODE_LETTERHEAD_MANY, &v->left, head, conn_deadline(timeout_ms));
+	if (got == 1 && v->limit != RATMAN_NO_LIMIT)
 		v->limit--;
-	to_public(&raw, head);
-	return 1;
+	return got;
 }
 
 PUBLIC ssize_t ratman_recv_read(struct ratman_recv *v, void *buf, size_t size)
 {
-	ssize_t n;
-
-	if (size > v->left)
-		size = (size_t)v->left;
-	if (!size)
-		return 0;
-	n = handle_read(v->r, buf, size, conn_deadline(v->r->timeout_ms));
-	if (n <= 0) {
-		n = n ? n : RATMAN_ECLOSED;
-		return handle_may_resume((int)n) ? n : handle_fail(v->r, (int)n);
-	}
-	handle_rest(v->r);
-	v->left -= (uint64_t)n;
-	return n;
+	return incoming_read(v->r, &v->left, buf, size, conn_deadline(v->r->timeout_ms));
 }
 
 PUBLIC void ratman_recv_end(struct ratman_recv *v)

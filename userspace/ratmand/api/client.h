@@ -18,6 +18,7 @@
 #include "proto/ops.h"
 #include "proto/payload.h"
 #include "proto/ping.h"
+#include "ratmand/api/helper.h"
 #include "ratmand/api/server.h"
 #include "ratmand/api/token.h"
 
@@ -57,6 +58,12 @@ struct client {
 	unsigned int calls;	/* backend calls not answered yet */
 	uint8_t capabilities;
 	bool admin;		/* may steer the router: OP_AUTH_ADMIN */
+	/* Whose socket this is, when it was opened by Sub or Resub. */
+	struct {
+		bool connected;
+		struct ident id;
+		struct address address;
+	} subscriber;
 
 	struct header_parser parser;
 	struct frame_header header;	/* of the request being read or worked on */
@@ -69,6 +76,7 @@ struct client {
 	size_t in_pos, in_len;
 	bool reading;
 	bool eof;
+	bool reset;		/* reading or writing met an error */
 	bool processing;
 	bool held;		/* its write queue is too long */
 
@@ -90,8 +98,10 @@ struct api_server {
 	void *be;
 	struct token_table *tokens;
 	struct client *clients;
+	struct helper *helpers;
 	uv_tcp_t listener;
-	unsigned int handles;	/* listener, and jobs that outlive their client */
+	unsigned int handles;	/* listener, helpers, and jobs that outlive their client */
+	int diag;		/* sockdiag.h: to ask what clients have read; -1 without */
 	int fd_reserve_from;	/* accepting pauses at this descriptor number */
 	bool accept_waits;	/* a connection waits for uv_accept */
 	bool closing;
@@ -166,6 +176,9 @@ void addr_create(struct client *c);
 void addr_up(struct client *c);
 void addr_down(struct client *c);
 void addr_destroy(struct client *c);
+void addr_sub(struct client *c);
+void addr_resub(struct client *c);
+void addr_unsub(struct client *c);
 void addr_list(struct client *c);
 void contact_add(struct client *c);
 void contact_delete(struct client *c);
@@ -188,5 +201,13 @@ void send_one(struct client *c);
 void send_one_refused(struct client *c, const struct ping_error *e);
 void recv_one(struct client *c);
 void recv_many(struct client *c);
+/* Address and recipient of a Recv or Sub; false when it was refused. */
+bool recv_read_request(struct client *c, bool many, struct payload_recv *out);
+/* Starts the job of a subscriber's socket. 0 or an error. */
+int recv_subscriber(struct client *c);
+void stream_sub(struct client *c);
+void stream_resub(struct client *c);
+void stream_unsub(struct client *c);
+void stream_list(struct client *c);
 
 #endif

@@ -90,6 +90,7 @@ static void on_local_committed(void *ctx, int err)
 	else if (o)
 		lane_remove(f, o, true);
 	if (err && e) {
+		claim_undo(f, e);
 		inbox_remove(&f->inbox, e, false);
 	} else if (e) {
 		struct recipient to = e->to;
@@ -116,7 +117,7 @@ static int deliver_here(struct flow *f, struct outbox_entry *e)
 	if (!err && !inbox_was_delivered(&f->inbox, &e->id)) {
 		err = inbox_add(&f->inbox, &e->id, &e->tag, &e->to, sealed, (size_t)len, &in);
 		if (!err) {
-			err = inbox_complete(&f->inbox, in);
+			err = claim_stream(f, in);
 			if (err)
 				inbox_remove(&f->inbox, in, true);
 		}

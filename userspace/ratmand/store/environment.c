@@ -28,6 +28,8 @@ static const char *const table_names[STORE_TABLES] = {
 	[STORE_INBOX] = "inbox",
 	[STORE_DONE] = "done",
 	[STORE_CONTACTS] = "contacts",
+	[STORE_SUBSCRIPTIONS] = "subscriptions",
+	[STORE_DUE] = "due",
 };
 
 static const char format_key[] = "format";
