@@ -28,6 +28,7 @@
 
 #define A_HEX "0102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f20"
 #define T_HEX "a1a2a3a4a5a6a7a8a9aaabacadaeafb0b1b2b3b4b5b6b7b8b9babbbcbdbebfc0"
+#define B_HEX "4142434445464748494a4b4c4d4e4f505152535455565758595a5b5c5d5e5f60"
 #define S_HEX "d1d2d3d4d5d6d7d8d9dadbdcdddedfe0e1e2e3e4e5e6e7e8e9eaebecedeeeff0"
 
 /* What a client that knows our extensions says. */
@@ -37,6 +38,16 @@ static const struct golden extended[] = {
 	{ "Addr/Sub", "000000260103" T_HEX "00000021", A_HEX "00" },
 	{ "Addr/Resub", "000000260104" T_HEX "00000040", S_HEX A_HEX },
 	{ "Addr/Unsub", "000000260105" T_HEX "00000040", S_HEX A_HEX },
+	{ "Contact/Add", "000000260220" T_HEX "0000002a", B_HEX "686900" "0001" "6b00" "7600" "05" },
+	{ "Contact/Delete", "000000260221" T_HEX "00000020", B_HEX },
+	{ "Contact/Modify", "000000260222" T_HEX "0000002a",
+	  "0001" "6b00" "7700" "0000" B_HEX "0103" },
+	{ "Contact/List", "000000260230" T_HEX "00000000", "" },
+	{ "Contact/Query", "000000260231" T_HEX "00000007", "0000" "00" "0000" "0000" },
+	{ "Link/List", "0000000703300000000000", "" },
+	{ "Link/Up", "0000000703100000000005", "6574683000" },
+	{ "Peer/Query", "000000260431" T_HEX "00000005", "00" "0000" "0000" },
+	{ "Peer/Status", "0000000704340000000020", B_HEX },
 };
 
 #define N_EXTENDED (sizeof(extended) / sizeof(extended[0]))

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include <utlist.h>
 
 /* One answer on its way. */
@@ -10,12 +11,15 @@ struct answer {
 	struct answer *prev, *next;
 	backend_done_cb done;		/* or */
 	backend_created_cb created;	/* or */
-	backend_subscribed_cb subscribed;
+	backend_subscribed_cb subscribed;	/* or */
+	backend_touched_cb touched;
 	void *ctx;
 	int err;
 	struct ident id;
 	struct address address;
 	struct ident token;
+	struct address *list;
+	size_t n;
 };
 
 static const struct backend_ops *inner;
@@ -37,8 +41,11 @@ static void give(struct answer *a)
 		a->created(a->ctx, a->err, a->err ? NULL : &a->address, a->err ? NULL : &a->token);
 	else if (a->subscribed)
 		a->subscribed(a->ctx, a->err, a->err ? NULL : &a->id);
+	else if (a->touched)
+		a->touched(a->ctx, a->err, a->list, a->n);
 	else
 		a->done(a->ctx, a->err);
+	free(a->list);
 	free(a);
 }
 
@@ -142,15 +149,60 @@ static void addr_down(void *be, const struct address *address, backend_done_cb c
 		inner->addr_down(be, address, answered, a);
 }
 
-static void addr_destroy(void *be, const struct address *address, bool force, backend_done_cb cb,
-			 void *ctx)
+static void addr_destroy(void *be, const struct address *address, const struct ident *token,
+			 bool force, backend_done_cb cb, void *ctx)
 {
 	struct answer *a = answer_new(cb, NULL, ctx);
 
 	if (fails())
 		answered(a, -EROFS);
 	else
-		inner->addr_destroy(be, address, force, answered, a);
+		inner->addr_destroy(be, address, token, force, answered, a);
+}
+
+static void contact_put(void *be, const struct address *owner, const struct contact *contact,
+			backend_done_cb cb, void *ctx)
+{
+	struct answer *a = answer_new(cb, NULL, ctx);
+
+	if (fails())
+		answered(a, -ENOSPC);
+	else
+		inner->contact_put(be, owner, contact, answered, a);
+}
+
+static void contact_del(void *be, const struct address *owner, const struct address *contact,
+			backend_done_cb cb, void *ctx)
+{
+	struct answer *a = answer_new(cb, NULL, ctx);
+
+	if (fails())
+		answered(a, -EIO);
+	else
+		inner->contact_del(be, owner, contact, answered, a);
+}
+
+static void answered_touched(void *ctx, int err, const struct address *touched, size_t n)
+{
+	struct answer *a = ctx;
+
+	a->list = calloc(n + 1, sizeof(*touched));
+	a->n = n;
+	if (n)
+		memcpy(a->list, touched, n * sizeof(*touched));
+	answered(a, err);
+}
+
+static void contact_modify(void *be, const struct address *owner,
+			   const struct contact_change *change, backend_touched_cb cb, void *ctx)
+{
+	struct answer *a = answer_new(NULL, NULL, ctx);
+
+	a->touched = cb;
+	if (fails())
+		answered(a, -EIO);
+	else
+		inner->contact_modify(be, owner, change, answered_touched, a);
 }
 
 static int addr_check(void *be, const struct address *address, const struct ident *token)
@@ -276,6 +328,9 @@ const struct backend_ops *late_ops(const struct backend_ops *ops)
 	table.addr_down = addr_down;
 	table.addr_destroy = addr_destroy;
 	table.addr_check = addr_check;
+	table.contact_put = contact_put;
+	table.contact_del = contact_del;
+	table.contact_modify = contact_modify;
 	table.send_open = send_open;
 	table.send_write = send_write;
 	table.send_finish = send_finish;

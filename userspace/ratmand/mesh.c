@@ -105,6 +105,8 @@ void mesh_arm(struct mesh *mesh)
 	due = other < due ? other : due;
 	other = session_deadline(mesh->sessions);
 	due = other < due ? other : due;
+	other = mesh_contacts_due(mesh);
+	due = other < due ? other : due;
 	if (due == UINT64_MAX) {
 		uv_timer_stop(&mesh->deadline);
 		return;
@@ -124,6 +126,7 @@ static void on_deadline(uv_timer_t *timer)
 	linkauth_tick(mesh->linkauth, now);
 	session_tick(mesh->sessions, now);
 	route_tick(mesh->routes, now);
+	mesh_contacts_sync(mesh, now);
 	mesh_arm(mesh);
 }
 
@@ -137,6 +140,7 @@ static void on_closed(uv_handle_t *handle)
 	for (size_t i = 0; i < mesh->n_locals; i++)
 		sodium_free(mesh->locals[i].secret);
 	free(mesh->locals);
+	free(mesh->held);
 	sodium_free(mesh->router_secret);
 	free(mesh);
 }
@@ -171,6 +175,8 @@ static void leave_kernel(struct mesh *mesh)
 	mesh->n_reached = 0;
 	mesh->reached_many = false;
 	mesh->regained = false;
+	mesh->n_changed = 0;
+	mesh->changed_many = false;
 	mesh->n_lost = 0;
 	memset(mesh->lost, 0, sizeof(mesh->lost));
 }
@@ -210,25 +216,6 @@ static void on_readable(uv_poll_t *poll, int status, int events)
 		return;
 	}
 	mesh_arm(mesh);
-}
-
-/* Makes the configured interfaces links of the device, creating the device if need be. */
-static void take_links(struct mesh *mesh)
-{
-	const struct config *c = mesh->config;
-
-	for (size_t i = 0; i < c->n_links; i++) {
-		uint32_t link = if_nametoindex(c->links[i]);
-		static struct log_gate gate;
-		int err;
-
-		if (!link)
-			continue;
-		err = kern_link_master(mesh->kern, link, mesh->dev.ifindex);
-		if (err && log_gate_open(&gate, clock_ms(), 4, 60000))
-			log_warn("mesh: cannot make %s a link: %s", c->links[i],
-				 kern_why(mesh->kern));
-	}
 }
 
 static bool make_cores(struct mesh *mesh, uint64_t boot_id)
@@ -318,11 +305,12 @@ static void attach(struct mesh *mesh)
 	for (size_t i = 0; i < mesh->n_locals; i++)
 		mesh_local_install(mesh, &mesh->locals[i]);
 	uv_poll_start(&mesh->poll, UV_READABLE, on_readable);
-	take_links(mesh);
+	mesh_take_links(mesh);
 	mesh->refreshed_ms = mesh->measured_ms = clock_ms();
 	mesh->off[0] = 0;
 	/* What was restored is not installed again. */
 	mesh->reached_many = true;
+	mesh->changed_many = true;
 	log_info("mesh: on, device %s", mesh->dev.name);
 	mesh->ops->joined(mesh->ctx);
 	mesh_arm(mesh);
@@ -375,7 +363,7 @@ static void on_housekeeping(uv_timer_t *timer)
 			attach(mesh);
 		return;
 	}
-	take_links(mesh);
+	mesh_take_links(mesh);
 	check_ips(mesh);
 	for (size_t i = 0; i < mesh->n_locals; i++)
 		mesh_local_install(mesh, &mesh->locals[i]);
@@ -398,9 +386,11 @@ struct mesh *mesh_new(uv_loop_t *loop, const struct config *config, const uint8_
 	if (!mesh)
 		return NULL;
 	mesh->locals = calloc(LIMIT_LOCAL_ADDRESSES, sizeof(*mesh->locals));
+	mesh->held = calloc(MESH_HELD_MAX, sizeof(*mesh->held));
 	mesh->router_secret = sodium_malloc(crypto_sign_SECRETKEYBYTES);
-	if (!mesh->locals || !mesh->router_secret) {
+	if (!mesh->locals || !mesh->held || !mesh->router_secret) {
 		free(mesh->locals);
+		free(mesh->held);
 		sodium_free(mesh->router_secret);
 		free(mesh);
 		return NULL;

@@ -88,6 +88,7 @@ static const struct mesh_ops mesh_ops = {
 	.seen = seen,
 	.last_seen = last_seen,
 	.reachable = reachable,
+	.is_contact = node_is_contact,
 	.joined = joined,
 };
 

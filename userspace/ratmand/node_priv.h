@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What node.c (life) and node_backend.c (the client protocol's backend) share.
+ * What node.c (life), node_backend.c and node_contact.c (the client protocol's
+ * backend) share.
  */
 #ifndef RATMAND_NODE_PRIV_H
 #define RATMAND_NODE_PRIV_H
@@ -12,6 +13,7 @@
 #include "ratmand/node.h"
 #include "ratmand/resume.h"
 #include "ratmand/store/addresses.h"
+#include "ratmand/store/contacts.h"
 
 struct node {
 	uv_loop_t *loop;
@@ -38,5 +40,15 @@ int node_addr_up(struct node *node, const struct address *address, const struct 
 
 /* node_backend.c */
 extern const struct backend_ops node_backend_ops;
+
+/* node_contact.c: ops of the backend, and what the mesh asks. */
+void node_contact_put(void *be, const struct address *owner, const struct contact *contact,
+		      backend_done_cb cb, void *ctx);
+void node_contact_del(void *be, const struct address *owner, const struct address *contact,
+		      backend_done_cb cb, void *ctx);
+void node_contact_modify(void *be, const struct address *owner,
+			 const struct contact_change *change, backend_touched_cb cb, void *ctx);
+int node_contact_each(void *be, const struct address *owner, backend_contact_cb cb, void *ctx);
+bool node_is_contact(void *ctx, const struct address *local, const struct address *peer);
 
 #endif

@@ -25,7 +25,19 @@ static void (*const handlers[OP_COUNT])(struct client *c) = {
 	[OP_ADDR_UP] = addr_up,
 	[OP_ADDR_DOWN] = addr_down,
 	[OP_ADDR_LIST] = addr_list,
+	[OP_CONTACT_ADD] = contact_add,
+	[OP_CONTACT_DELETE] = contact_delete,
+	[OP_CONTACT_MODIFY] = contact_modify,
+	[OP_CONTACT_LIST] = contact_list,
+	[OP_CONTACT_QUERY] = contact_query,
+	[OP_LINK_CREATE] = link_create,
+	[OP_LINK_DESTROY] = link_destroy,
+	[OP_LINK_UP] = link_up,
+	[OP_LINK_DOWN] = link_down,
+	[OP_LINK_LIST] = link_list,
 	[OP_PEER_LIST] = peer_list,
+	[OP_PEER_QUERY] = peer_query,
+	[OP_PEER_STATUS] = peer_status,
 	[OP_RECV_ONE] = recv_one,
 	[OP_RECV_MANY] = recv_many,
 	[OP_SEND_ONE] = send_one,
@@ -43,6 +55,15 @@ bool dispatch_check(struct client *c, const struct address *address)
 	bool good = token_table_check(c->server->tokens, address, &c->header.token);
 
 	return c->header.has_token && good;
+}
+
+struct address dispatch_owner(struct client *c)
+{
+	struct address owner = { { 0 } };
+
+	/* The table has it: authorised() asked, and nothing happened since. */
+	token_table_find(c->server->tokens, &c->header.token, &owner);
+	return owner;
 }
 
 static bool check_at(struct client *c, size_t offset)
@@ -117,6 +138,9 @@ static bool authorised(struct client *c, const struct op *op)
 		if (op->id == OP_SEND_MANY && c->payload[0] == 0 && c->payload[1] == 0)
 			return true;
 		ok = check_at(c, op->id == OP_SEND_ONE ? SEND_ONE_FROM : SEND_MANY_FROM);
+		break;
+	case OP_AUTH_ADMIN:
+		ok = c->admin;
 		break;
 	}
 	if (!ok)
