@@ -203,6 +203,27 @@ def max_clients_per_uid():
         assert Client(d.bind).status(), "TCP is another door"
 
 
+@test
+def the_administrator_is_who_the_kernel_says():
+    """Link/Up steers the router: only for root and the daemon's user, over the Unix socket."""
+    up = frame(0x0310, b"no-such-device\0")
+
+    def is_denied(bind):
+        with contextlib.closing(Client(bind)) as c:
+            c.send(up)
+            try:
+                c.frame().ping()
+                return False
+            except mf.Error as e:
+                return e.code == mf.INVALID_AUTH
+
+    with daemon() as d:
+        assert not is_denied(d.socket)
+        assert is_denied(d.bind), "TCP does not say who calls"
+        if not os.geteuid():
+            assert as_nobody(lambda: [str(is_denied(d.socket))]) == ["True"]
+
+
 # What a request may be ------------------------------------------------------------
 
 @test

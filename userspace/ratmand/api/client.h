@@ -157,6 +157,8 @@ void server_release(struct api_server *server);
 /* listen.c */
 int listen_tcp(struct api_server *s, const char *bind, char *why, size_t why_size);
 int listen_local(struct api_server *s, const struct api_config *cfg, char *why, size_t why_size);
+/* Fills in who is on the other side of a Unix socket. */
+void listen_identify(struct client *c);
 /* Goes on accepting where it was paused. */
 void listen_resume(struct api_server *s);
 void listen_close(struct api_server *s);

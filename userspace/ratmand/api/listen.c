@@ -24,8 +24,7 @@
 
 /* Accepting ---------------------------------------------------------------------- */
 
-/* Who is on the other side of a Unix socket. */
-static void identify(struct client *c)
+void listen_identify(struct client *c)
 {
 	struct ucred peer;
 	socklen_t len = sizeof(peer);
@@ -98,7 +97,7 @@ static void listener_accept(struct listener *l)
 		return;
 	}
 	if (c->local)
-		identify(c);
+		listen_identify(c);
 	if (!has_room(s, c)) {
 		client_kill(c);
 		return;

@@ -134,6 +134,8 @@ int api_server_adopt(struct api_server *s, int fd)
 		client_kill(c);
 		return err;
 	}
+	if (c->local)
+		listen_identify(c);
 	s->counters.accepted++;
 	client_start(c);
 	return 0;
