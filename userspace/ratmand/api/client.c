@@ -10,6 +10,7 @@
 
 #include "base/log.h"
 
+#define KEEP_ENOUGH 8192	/* bytes; with so many waiting to be worked on we stop reading */
 #define OUT_FIRST 512		/* bytes; first size of the buffer for replies */
 #define WINDOW (256u << 10)	/* bytes of a job queued to the client's socket at most */
 #define WINDOW_LOW (32u << 10)	/* the same while all together have too many queued */
@@ -108,6 +109,12 @@ void client_finish(struct client *c)
 	client_arm(c);
 }
 
+static void client_out_of_memory(struct client *c)
+{
+	log_error("out of memory: closing a client connection");
+	client_kill(c);
+}
+
 /* Writing ------------------------------------------------------------------- */
 
 size_t client_queued(const struct client *c)
@@ -134,8 +141,7 @@ uint8_t *client_reserve(struct client *c, size_t len)
 			cap *= 2;
 		p = malloc(cap);
 		if (!p) {
-			log_error("out of memory: closing a client connection");
-			client_kill(c);
+			client_out_of_memory(c);
 			return NULL;
 		}
 		if (c->out_len)
@@ -284,13 +290,30 @@ static void client_keep_input(struct client *c)
 		if (kept)
 			memcpy(kept, c->in + c->in_pos, left);
 		else
-			log_error("out of memory: closing a client connection");
+			client_out_of_memory(c);
 	}
 	c->in = kept;
 	c->in_pos = 0;
 	c->in_len = kept ? left : 0;
-	if (left && !kept && c->phase < CLIENT_LINGER)
-		client_kill(c);
+}
+
+/* Puts @n new bytes of the server's buffer behind those that are kept. */
+static bool client_keep_more(struct client *c, size_t n)
+{
+	size_t left = c->in_len - c->in_pos;
+	uint8_t *more = malloc(left + n);
+
+	if (!more) {
+		client_out_of_memory(c);
+		return false;
+	}
+	memcpy(more, c->in + c->in_pos, left);
+	memcpy(more + left, c->server->input, n);
+	wipe_free(c->in, c->in_len);
+	c->in = more;
+	c->in_pos = 0;
+	c->in_len = left + n;
+	return true;
 }
 
 static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
@@ -306,10 +329,12 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
 		return;
 	}
 	if (n > 0 && c->phase < CLIENT_LINGER) {
-		/* While anything is kept we do not read: the buffer is this client's alone now. */
-		c->in = s->input;
-		c->in_pos = 0;
-		c->in_len = (size_t)n;
+		if (!c->in) {
+			c->in = s->input;
+			c->in_len = (size_t)n;
+		} else if (!client_keep_more(c, (size_t)n)) {
+			return;
+		}
 		client_process(c);
 		sodium_memzero(s->input, (size_t)n);
 	}
@@ -317,8 +342,10 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
 
 static void client_read_update(struct client *c)
 {
+	/* A little is read even when it must wait: behind it may come the end. */
 	bool want = c->phase < CLIENT_DEAD && !c->eof &&
-		    (c->phase == CLIENT_LINGER || (!c->held && !c->yielded && c->in_pos == c->in_len));
+		    (c->phase == CLIENT_LINGER ||
+		     (!c->held && !c->yielded && c->in_len - c->in_pos < KEEP_ENOUGH));
 
 	if (want == c->reading || c->phase == CLIENT_DEAD)
 		return;
