@@ -576,8 +576,8 @@ void client_process(struct client *c)
 	}
 	if (was_held && !c->held)
 		c->deadline_base = client_now(c);
-	/* A job has nobody left to work for, once it had all that came. */
-	if (c->eof && c->job && c->in_len == c->in_pos) {
+	/* A job has nobody left to work for, once it had all that came and it wants. */
+	if (c->eof && c->job && (!c->job->input || c->in_len == c->in_pos)) {
 		client_kill(c);
 		return;
 	}

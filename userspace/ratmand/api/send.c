@@ -309,6 +309,7 @@ static void on_connected(void *ctx, struct helper *h)
 	}
 	j->helper = NULL;	/* it ends after this */
 	j->mode = SEND_SOCKET;
+	j->job.input = NULL;
 	data_read_update(j);
 }
 
@@ -400,7 +401,7 @@ static void send_input(struct client *c, struct client_job *job)
 	size_t len;
 	int err = 0;
 
-	if (j->mode == SEND_SOCKET || j->finishing || j->paused)
+	if (j->finishing || j->paused)
 		return;
 	if (j->mode == SEND_EMPTY) {
 		/* A Rust client that sent nothing; this is its next request. */
@@ -468,7 +469,8 @@ static struct send_job *send_new(struct client *c, enum send_mode mode)
 		client_reply_internal(c, false, "out of memory");
 		return NULL;
 	}
-	j->job.input = send_input;
+	/* With a data socket, what comes here waits for the end; the end of it is the client's. */
+	j->job.input = mode == SEND_SOCKET ? NULL : send_input;
 	j->job.progress = send_progress;
 	j->job.gone = send_gone;
 	j->server = c->server;
