@@ -169,5 +169,9 @@ void send_one(struct client *c);
 void send_one_refused(struct client *c, const struct ping_error *e);
 void recv_one(struct client *c);
 void recv_many(struct client *c);
+void space_create(struct client *c);
+void space_up(struct client *c);
+void space_down(struct client *c);
+void space_anycast(struct client *c);
 
 #endif

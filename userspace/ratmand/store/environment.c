@@ -27,6 +27,7 @@ static const char *const table_names[STORE_TABLES] = {
 	[STORE_OUTBOX] = "outbox",
 	[STORE_INBOX] = "inbox",
 	[STORE_DONE] = "done",
+	[STORE_SPACES] = "spaces",
 };
 
 static const char format_key[] = "format";

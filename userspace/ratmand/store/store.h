@@ -29,6 +29,7 @@ enum store_table {
 	STORE_OUTBOX,		/* manifest id → entry */
 	STORE_INBOX,		/* manifest id → manifest and state */
 	STORE_DONE,		/* manifest id → delivered: exactly once */
+	STORE_SPACES,		/* namespace → its key (store/spaces.h) */
 	STORE_TABLES
 };
 
