@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/limits.h"
+
 /* A call whose answer waits for the store's commit. */
 struct pending {
 	backend_done_cb done;
@@ -36,6 +38,12 @@ static void addr_create(void *be, const char *name, const uint8_t *ns_key, backe
 
 	if (!err)
 		err = addresses_create(node->store, name, ns_key, &p->address, &p->token);
+	/* The same kind of namespace as Space/Create makes, but with a token. */
+	if (!err && ns_key) {
+		err = spaces_create(node->store, &p->address, ns_key);
+		if (err)
+			addresses_remove(node->store, &p->address);
+	}
 	if (err) {
 		free(p);
 		cb(ctx, err, NULL, NULL);
@@ -54,6 +62,17 @@ static void addr_up(void *be, const struct address *address, const struct ident 
 
 static void go_down(struct node *node, const struct address *address)
 {
+	if (addresses_is_namespace(node->store, address)) {
+		node_namespace_down(node, address);
+		resume_remove(&node->resume, address);
+		return;
+	}
+	for (size_t i = node->resume.n_spaces; i-- > 0;) {
+		struct resume_space e = node->resume.spaces[i];
+
+		if (address_equal(&e.member, address))
+			node_space_down(node, &e.space, &e.member);
+	}
 	flow_local_down(node->flow, address);
 	mesh_local_down(node->mesh, address);
 	resume_remove(&node->resume, address);
@@ -88,44 +107,76 @@ static void addr_destroy(void *be, const struct address *address, bool force, ba
 {
 	struct node *node = be;
 	struct pending *p = calloc(1, sizeof(*p));
+	bool is_namespace = addresses_is_namespace(node->store, address);
 	int err = p ? 0 : -ENOMEM;
 
-	if (!err)
-		err = addresses_remove(node->store, address);
+	if (!err && !is_namespace && !store_has(node->store, STORE_ADDRESSES, address->b, ADDRESS_LEN))
+		err = -ENOENT;
 	if (err) {
 		free(p);
 		cb(ctx, err);
 		return;
 	}
 	go_down(node, address);
-	if (force)
+	addresses_remove(node->store, address);
+	if (is_namespace) {
+		node_spaces_leave(node, address);
+		spaces_remove(node->store, address);
+		if (force)
+			flow_space_purge(node->flow, address);
+	} else if (force) {
 		flow_local_purge(node->flow, address);
+	}
 	p->done = cb;
 	p->ctx = ctx;
 	store_commit(node->store, destroyed_durable, p);
 }
 
+/* Addresses and namespaces; one with a token is both. */
 struct addr_list {
-	backend_addr_cb cb;
-	void *ctx;
-	uint64_t n;
+	struct address all[LIMIT_LOCAL_ADDRESSES + LIMIT_SPACES];
+	size_t n;
 };
 
-static void each_address(void *ctx, const struct address_info *info)
+static void each_space(void *ctx, const struct address *space)
 {
 	struct addr_list *l = ctx;
 
-	l->n++;
-	if (l->cb)
-		l->cb(l->ctx, &info->address);
+	if (l->n < sizeof(l->all) / sizeof(l->all[0]))
+		l->all[l->n++] = *space;
+}
+
+static void each_address(void *ctx, const struct address_info *info)
+{
+	each_space(ctx, &info->address);
+}
+
+static int compare(const void *a, const void *b)
+{
+	return address_compare(a, b);
+}
+
+static void list_addresses(struct node *node, struct addr_list *l)
+{
+	size_t n = 0;
+
+	l->n = 0;
+	addresses_each(node->store, each_address, l);
+	spaces_each(node->store, each_space, l);
+	qsort(l->all, l->n, sizeof(l->all[0]), compare);
+	for (size_t i = 0; i < l->n; i++)
+		if (!n || !address_equal(&l->all[n - 1], &l->all[i]))
+			l->all[n++] = l->all[i];
+	l->n = n;
 }
 
 static void addr_list(void *be, backend_addr_cb cb, void *ctx)
 {
-	struct node *node = be;
-	struct addr_list l = { .cb = cb, .ctx = ctx };
+	struct addr_list l;
 
-	addresses_each(node->store, each_address, &l);
+	list_addresses(be, &l);
+	for (size_t i = 0; i < l.n; i++)
+		cb(ctx, &l.all[i]);
 }
 
 struct peer_list {
@@ -162,10 +213,10 @@ static void peer_list(void *be, backend_peer_cb cb, void *ctx)
 static void status(void *be, struct backend_status *out)
 {
 	struct node *node = be;
-	struct addr_list locals = { 0 };
+	struct addr_list locals;
 	struct peer_list peers = { .node = node };
 
-	addresses_each(node->store, each_address, &locals);
+	list_addresses(node, &locals);
 	mesh_peers(node->mesh, each_peer, &peers);
 	out->locals = locals.n;
 	out->peers = peers.n;
@@ -243,4 +294,9 @@ const struct backend_ops node_backend_ops = {
 	.recv_open = recv_open,
 	.recv_read = recv_read,
 	.recv_close = recv_close,
+	.space_create = node_space_create,
+	.space_up = node_space_join,
+	.space_down = node_space_leave,
+	.anycast = node_anycast,
+	.anycast_stop = node_anycast_stop,
 };

@@ -113,6 +113,7 @@ struct anycast_job {
 	struct answer *answers;		/* owned; sorted, each member once */
 	size_t n, room;
 	bool failed;			/* out of memory: some are missing */
+	bool denied;			/* the address that asks went down */
 };
 
 static void on_job_closed(uv_handle_t *handle)
@@ -213,21 +214,15 @@ static void anycast_reply(struct anycast_job *j)
 	free(buf);
 }
 
-static void anycast_leave(struct anycast_job *j)
-{
-	struct client *c = j->client;
-
-	client_end_job(c);
-	anycast_end(j);
-	client_process(c);
-}
-
 static void on_time(uv_timer_t *timer)
 {
 	struct anycast_job *j = timer->data;
+	struct client *c = j->client;
 
 	anycast_reply(j);
-	anycast_leave(j);
+	client_end_job(c);
+	anycast_end(j);
+	client_process(c);
 }
 
 /* Whoever asks must be up: its token is of no use any more. */
@@ -238,8 +233,19 @@ static void anycast_address_gone(struct client *c, struct client_job *job,
 
 	if (!address_equal(&j->self, address))
 		return;
+	j->denied = true;
+	client_kick(c);
+}
+
+static void anycast_progress(struct client *c, struct client_job *job)
+{
+	struct anycast_job *j = (struct anycast_job *)job;
+
+	if (!j->denied)
+		return;
 	client_reply_code(c, PING_E_AUTH);
-	anycast_leave(j);
+	client_end_job(c);
+	anycast_end(j);
 }
 
 void space_anycast(struct client *c)
@@ -259,6 +265,7 @@ void space_anycast(struct client *c)
 		return;
 	}
 	j->job.gone = anycast_gone;
+	j->job.progress = anycast_progress;
 	j->job.address_gone = anycast_address_gone;
 	j->server = s;
 	j->client = c;

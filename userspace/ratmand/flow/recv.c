@@ -14,6 +14,7 @@ struct flow_listener {
 	struct flow_listener *prev, *next;
 	struct flow *flow;
 	struct recipient to;
+	struct address local;
 	flow_cb ready;
 	void *ctx;
 	bool due;			/* to be told in the round under way */
@@ -33,31 +34,42 @@ static bool same_recipient(const struct recipient *a, const struct recipient *b)
 	return a->kind == b->kind && address_equal(&a->address, &b->address);
 }
 
-/* The oldest stream for @to that nobody reads, or NULL. */
-static struct inbox_entry *oldest(struct flow *f, const struct recipient *to)
+/* The oldest stream for the listener that nobody reads, or NULL. */
+static struct inbox_entry *oldest(const struct flow_listener *l)
 {
 	struct inbox_entry *e;
 
-	if (!flow_secret(f, &to->address))
+	if (!flow_secret(l->flow, &l->to.address))
 		return NULL;
-	DL_FOREACH(f->inbox.ready, e)
-		if (!e->taken && same_recipient(&e->to, to))
+	DL_FOREACH(l->flow->inbox.ready, e)
+		if (!e->taken && same_recipient(&e->to, &l->to) &&
+		    address_equal(&e->local, &l->local))
 			return e;
 	return NULL;
 }
 
-void recv_notify(struct flow *f, const struct recipient *to)
+void recv_listeners(struct flow *f, const struct recipient *to,
+		    void (*cb)(void *ctx, const struct address *local), void *ctx)
 {
 	struct flow_listener *l;
 
 	DL_FOREACH(f->listeners, l)
-		l->due = same_recipient(&l->to, to);
+		if (same_recipient(&l->to, to))
+			cb(ctx, &l->local);
+}
+
+void recv_notify(struct flow *f, const struct recipient *to, const struct address *local)
+{
+	struct flow_listener *l;
+
+	DL_FOREACH(f->listeners, l)
+		l->due = same_recipient(&l->to, to) && address_equal(&l->local, local);
 	/* A callback may end any listener, so each call starts over from the first. */
 	for (l = f->listeners; l; l = l ? l->next : f->listeners) {
 		if (!l->due)
 			continue;
 		l->due = false;
-		if (!oldest(f, &l->to))
+		if (!oldest(l))
 			return;
 		l->ready(l->ctx);
 		l = NULL;
@@ -68,6 +80,7 @@ int flow_listen(struct flow *f, const struct address *local, const struct recipi
 		flow_cb ready, void *ctx, struct flow_listener **out)
 {
 	struct flow_listener *l;
+	struct space *sp;
 
 	if (to->kind == RECIPIENT_NONE ||
 	    (to->kind == RECIPIENT_ADDRESS && !address_equal(local, &to->address)))
@@ -77,11 +90,16 @@ int flow_listen(struct flow *f, const struct address *local, const struct recipi
 		return -ENOMEM;
 	l->flow = f;
 	l->to = *to;
+	l->local = *local;
 	l->ready = ready;
 	l->ctx = ctx;
 	DL_APPEND(f->listeners, l);
 	*out = l;
-	if (oldest(f, to))
+	/* What is kept for the namespace and its clients have not had. */
+	sp = to->kind == RECIPIENT_NAMESPACE ? space_find(f, &to->address) : NULL;
+	if (sp)
+		space_catch_up(f, sp, local);
+	if (oldest(l))
 		ready(ctx);
 	return 0;
 }
@@ -132,7 +150,7 @@ int flow_recv_open(struct flow_listener *l, struct letterhead *head, struct flow
 
 	if (!r)
 		return -ENOMEM;
-	while ((e = oldest(f, &l->to))) {
+	while ((e = oldest(l))) {
 		err = open_entry(f, e, r, head);
 		if (!err)
 			break;
@@ -215,8 +233,9 @@ void flow_recv_close(struct flow_recv *r, bool delivered)
 	e->taken = false;
 	if (!f->closing) {
 		struct recipient to = e->to;
+		struct address local = e->local;
 
-		recv_notify(f, &to);
+		recv_notify(f, &to, &local);
 	}
 }
 
