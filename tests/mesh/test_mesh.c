@@ -37,6 +37,7 @@ struct router {
 	struct seen seen[MAX_SEEN];
 	size_t n_seen;
 	bool no_stamps;
+	unsigned int members_changed;
 	unsigned int reachable, joined;
 };
 
@@ -97,11 +98,20 @@ static void joined(void *ctx)
 	r->joined++;
 }
 
+static void members_changed(void *ctx, const struct address *space)
+{
+	struct router *r = ctx;
+
+	(void)space;
+	r->members_changed++;
+}
+
 static const struct mesh_ops ops = {
 	.next_stamp = next_stamp,
 	.seen = seen,
 	.last_seen = last_seen,
 	.reachable = reachable,
+	.members_changed = members_changed,
 	.joined = joined,
 };
 
