@@ -96,6 +96,41 @@ static void announce_members(struct mesh *mesh)
 			mesh_announce_member(mesh, &mesh->members[i], 0, 0);
 }
 
+/* Memberships of local addresses that others still believe in. */
+struct strays {
+	struct mesh *mesh;
+	struct mesh_member found[8];
+	size_t n;
+};
+
+static void find_stray(void *ctx, const struct route_member_info *info)
+{
+	struct strays *s = ctx;
+
+	if (!info->local && s->n < sizeof(s->found) / sizeof(s->found[0]) &&
+	    mesh_local_find(s->mesh, &info->member))
+		s->found[s->n++] = (struct mesh_member){ .space = info->space,
+							 .member = info->member };
+}
+
+/*
+ * A daemon that died before its word went round, or lost its resume file, is held
+ * for a member that it is not any more. It takes that back, if it has the key yet.
+ */
+static void take_back_strays(struct mesh *mesh)
+{
+	uint8_t secret[crypto_sign_SECRETKEYBYTES];
+	struct strays s = { .mesh = mesh };
+
+	route_members(mesh->routes, clock_ms(), NULL, find_stray, &s);
+	for (size_t i = 0; i < s.n; i++) {
+		s.found[i].secret = secret;
+		if (!mesh->ops->space_secret(mesh->ctx, &s.found[i].space, secret))
+			mesh_announce_member(mesh, &s.found[i], 0, PRESENCE_WITHDRAWN);
+	}
+	sodium_memzero(secret, sizeof(secret));
+}
+
 static void on_deadline(uv_timer_t *timer);
 
 static void tell_reached(void *ctx, const struct address *peer)
@@ -437,6 +472,7 @@ static void on_housekeeping(uv_timer_t *timer)
 	if (now - mesh->measured_ms >= MEASURE_MS) {
 		mesh->measured_ms = now;
 		mesh_measure(mesh, now);
+		take_back_strays(mesh);
 	}
 	if (now - mesh->refreshed_ms >= REFRESH_MS) {
 		mesh->refreshed_ms = now;

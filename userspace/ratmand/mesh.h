@@ -30,6 +30,8 @@ struct mesh_ops {
 	void (*reachable)(void *ctx, const struct address *peer);
 	/* Members of a namespace came or went; NULL: of any. Must not change the mesh. */
 	void (*members_changed)(void *ctx, const struct address *space);
+	/* The secret key (64 bytes) of a namespace whose key is here, or -ENOENT. The caller wipes it. */
+	int (*space_secret)(void *ctx, const struct address *space, uint8_t *secret);
 	/* The mesh went on (or came back): local addresses are usable on the device. */
 	void (*joined)(void *ctx);
 };

@@ -77,6 +77,13 @@ static void members_changed(void *ctx, const struct address *space)
 		flow_members_changed(node->flow, space);
 }
 
+static int space_secret(void *ctx, const struct address *space, uint8_t *secret)
+{
+	struct node *node = ctx;
+
+	return spaces_open(node->store, space, secret);
+}
+
 static void joined(void *ctx)
 {
 	struct node *node = ctx;
@@ -93,6 +100,7 @@ static const struct mesh_ops mesh_ops = {
 	.last_seen = last_seen,
 	.reachable = reachable,
 	.members_changed = members_changed,
+	.space_secret = space_secret,
 	.joined = joined,
 };
 

@@ -278,8 +278,11 @@ void members_apply(struct route_core *core, uint64_t now, struct route_neigh *n,
 	}
 	m = find(core, &p.space, &p.member);
 	if (m && p.sequence < m->p.sequence) {
-		/* It hears ours, if it has not yet. */
+		/* A withdrawal says nothing to one who did not know of it yet: it hears ours again. */
 		core->stats.drop_older_sequence++;
+		set_del(&m->has, n->slot);
+		n->member_cursor = core->member_head;
+		emit_touch(core, now, false);
 		return;
 	}
 	if (m && p.sequence == m->p.sequence) {
