@@ -38,6 +38,8 @@ static const struct option long_options[] = {
 	{ "peer-index", required_argument, NULL, 'y' },
 	{ "initiator", no_argument, NULL, 'I' },
 	{ "timestamps", no_argument, NULL, 't' },
+	{ "file", required_argument, NULL, 'F' },
+	{ "timeout", required_argument, NULL, 'T' },
 	{ 0 },
 };
 
@@ -61,6 +63,13 @@ static const struct command commands[] = {
 	{ "addr", "down", "", 0, 0, "", cmd_addr_down, "stop announcing it" },
 	{ "addr", "destroy", "", 0, 0, "f", cmd_addr_destroy, "remove it and its key for ever" },
 	{ "addr", "list", "", 0, 0, "", cmd_addr_list, "addresses of this router" },
+	{ "space", "register", "", 0, 0, "F", cmd_space_register,
+	  "give the daemon a namespace's key; makes the key file if there is none" },
+	{ "space", "up", "[NAMESPACE]", 0, 1, "F", cmd_space_up,
+	  "make the address of the identity file a member" },
+	{ "space", "down", "[NAMESPACE]", 0, 1, "F", cmd_space_down, "a member no more" },
+	{ "space", "anycast", "[NAMESPACE]", 0, 1, "FT", cmd_space_anycast,
+	  "which members answer, the quickest first" },
 	{ "peers", "list", "", 0, 0, "", cmd_peers_list, "addresses elsewhere in the mesh" },
 	{ "link", "list", "", 0, 0, "", cmd_link_list, "interfaces that carry our frames" },
 	{ "link", "add", "INTERFACE", 1, 1, "", cmd_link_add, "make an interface a link" },
@@ -108,6 +117,8 @@ static void print_usage(FILE *f)
 	      "      --keys FILE     neigh set, session set: two lines, receive key and send key, hex\n"
 	      "      --mac, --index, --peer-index, --initiator  neigh set, session set\n"
 	      "  -t, --timestamps    monitor\n"
+	      "  -f, --file FILE     space: the namespace's key file, instead of its address\n"
+	      "  -t, --timeout MS    space anycast: how long to wait for answers, default 1000\n"
 	      "  -q, --quiet, -h, --help, -V, --version\n\n"
 	      "An address can be typed in full, as a unique beginning, or as its IPv6 address.\n\n"
 	      "Examples:\n"
@@ -195,6 +206,12 @@ static int apply_option(struct ctl *ctl, int c, const char *value)
 	case 't':
 		ctl->stamps = true;
 		break;
+	case 'F':
+		ctl->file = value;
+		break;
+	case 'T':
+		ctl->ask_ms = value;
+		break;
 	}
 	return CTL_OK;
 }
@@ -281,13 +298,41 @@ static int check_use(const struct ctl *ctl, const struct command *cmd, int argc,
 	return CTL_OK;
 }
 
+/*
+ * True when the first word that is no option or its value begins "space": its -f and
+ * -t take a value, as they do in the existing tool.
+ */
+static bool is_space(int argc, char **argv)
+{
+	for (int i = 1; i < argc; i++) {
+		const char *word = argv[i];
+
+		if (word[0] != '-' || !word[1])
+			return strlen(word) >= 2 && !strncmp(word, "space", strlen(word));
+		if (!strcmp(word, "--"))
+			return false;
+		if (word[1] != '-') {
+			i += strchr("bipo", word[1]) && !word[2];
+			continue;
+		}
+		for (const struct option *o = long_options; o->name; o++)
+			if (!strcmp(word + 2, o->name) && o->has_arg == required_argument)
+				i++;
+	}
+	return false;
+}
+
 static int run(struct ctl *ctl, int argc, char **argv)
 {
+	const bool space = is_space(argc, argv);
 	const struct command *cmd;
 	bool given[128] = { false };
 	int c, status;
 
-	while ((c = getopt_long(argc, argv, "b:i:p:o:qhVft", long_options, NULL)) != -1) {
+	while ((c = getopt_long(argc, argv, space ? "b:i:p:o:qhVf:t:" : "b:i:p:o:qhVft",
+				long_options, NULL)) != -1) {
+		if (space && optarg && (c == 'f' || c == 't'))
+			c = c == 'f' ? 'F' : 'T';
 		if (c == 'h') {
 			print_usage(stdout);
 			return CTL_OK;

@@ -38,6 +38,8 @@ struct ctl {
 	bool force;
 	bool show_secrets;
 	bool stamps;
+	const char *file;	/* namespace key file */
+	const char *ask_ms;
 	bool quiet;
 	struct print_style style;
 
@@ -68,13 +70,17 @@ int ctl_hex(struct ctl *ctl, const char *what, const char *text, uint8_t *out, s
 /* Full form, unique prefix, or IPv6 address of one the daemon or the kernel knows. */
 int ctl_address(struct ctl *ctl, const char *text, struct address *out);
 
-/* cmd_addr.c, cmd_status.c, cmd_kern.c, cmd_set.c, cmd_monitor.c */
+/* cmd_addr.c, cmd_space.c, cmd_status.c, cmd_kern.c, cmd_set.c, cmd_monitor.c */
 int cmd_status(struct ctl *ctl, int argc, char **argv);
 int cmd_addr_create(struct ctl *ctl, int argc, char **argv);
 int cmd_addr_up(struct ctl *ctl, int argc, char **argv);
 int cmd_addr_down(struct ctl *ctl, int argc, char **argv);
 int cmd_addr_destroy(struct ctl *ctl, int argc, char **argv);
 int cmd_addr_list(struct ctl *ctl, int argc, char **argv);
+int cmd_space_register(struct ctl *ctl, int argc, char **argv);
+int cmd_space_up(struct ctl *ctl, int argc, char **argv);
+int cmd_space_down(struct ctl *ctl, int argc, char **argv);
+int cmd_space_anycast(struct ctl *ctl, int argc, char **argv);
 int cmd_peers_list(struct ctl *ctl, int argc, char **argv);
 int cmd_link_list(struct ctl *ctl, int argc, char **argv);
 int cmd_link_add(struct ctl *ctl, int argc, char **argv);

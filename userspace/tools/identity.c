@@ -14,6 +14,21 @@
 
 #define FILE_MAX 4096	/* bytes of an identity file we are willing to read */
 
+/* Two values, each as an address is written, under two names. */
+struct form {
+	const char *first, *second;
+	const char *what;	/* in messages */
+	const char *make;	/* how to get one */
+};
+
+static const struct form identity_form = {
+	"addr", "auth", "identity", "ratctl addr create",
+};
+
+static const struct form space_form = {
+	"pubkey", "privkey", "namespace", "ratctl space register -f FILE",
+};
+
 void identity_wipe(struct identity *id)
 {
 	sodium_memzero(id, sizeof(*id));
@@ -37,8 +52,13 @@ int identity_default_path(const char *profile, char *out, size_t size)
 	return n < 0 || (size_t)n >= size ? -ENAMETOOLONG : 0;
 }
 
-const char *identity_format(const struct identity *id, bool json,
-			    char out[static IDENTITY_TEXT_LEN])
+void space_key_wipe(struct space_key *key)
+{
+	sodium_memzero(key, sizeof(*key));
+}
+
+static const char *format_pair(const struct form *form, const struct identity *id, bool json,
+			       char out[static IDENTITY_TEXT_LEN])
 {
 	char addr[ADDRESS_TEXT_LEN], auth[ADDRESS_TEXT_LEN];
 	struct address token;
@@ -48,11 +68,17 @@ const char *identity_format(const struct identity *id, bool json,
 	address_format(&id->address, addr);
 	address_format(&token, auth);
 	snprintf(out, IDENTITY_TEXT_LEN,
-		 json ? "{\n  \"addr\": \"%s\",\n  \"auth\": \"%s\"\n}\n" : "addr=%s\nauth=%s\n",
-		 addr, auth);
+		 json ? "{\n  \"%s\": \"%s\",\n  \"%s\": \"%s\"\n}\n" : "%s=%s\n%s=%s\n",
+		 form->first, addr, form->second, auth);
 	sodium_memzero(auth, sizeof(auth));
 	sodium_memzero(&token, sizeof(token));
 	return out;
+}
+
+const char *identity_format(const struct identity *id, bool json,
+			    char out[static IDENTITY_TEXT_LEN])
+{
+	return format_pair(&identity_form, id, json, out);
 }
 
 static int parse_pair(const char *addr, const char *auth, struct identity *out)
@@ -66,23 +92,24 @@ static int parse_pair(const char *addr, const char *auth, struct identity *out)
 	return 0;
 }
 
-static int parse_json(const char *text, struct identity *out)
+static int parse_json(const struct form *form, const char *text, struct identity *out)
 {
 	struct json_object *root = json_tokener_parse(text);
 	struct json_object *addr = NULL, *auth = NULL;
 	int err = -EINVAL;
 
 	if (json_object_is_type(root, json_type_object) &&
-	    json_object_object_get_ex(root, "addr", &addr) &&
-	    json_object_object_get_ex(root, "auth", &auth))
+	    json_object_object_get_ex(root, form->first, &addr) &&
+	    json_object_object_get_ex(root, form->second, &auth))
 		err = parse_pair(json_object_get_string(addr), json_object_get_string(auth), out);
 	json_object_put(root);
 	return err;
 }
 
 /* "key=value" lines; the key may be missing, as only the part after '=' counts elsewhere. */
-static int parse_lines(char *text, struct identity *out)
+static int parse_lines(const struct form *form, char *text, struct identity *out)
 {
+	size_t first_len = strlen(form->first), second_len = strlen(form->second);
 	const char *value[2] = { NULL, NULL };
 	char *save = NULL;
 	int n = 0;
@@ -91,9 +118,9 @@ static int parse_lines(char *text, struct identity *out)
 		char *eq = strrchr(line, '=');
 		const char *v = eq ? eq + 1 : line;
 
-		if (!strncmp(line, "addr=", 5))
+		if (!strncmp(line, form->first, first_len) && line[first_len] == '=')
 			value[0] = v;
-		else if (!strncmp(line, "auth=", 5))
+		else if (!strncmp(line, form->second, second_len) && line[second_len] == '=')
 			value[1] = v;
 		else if (n < 2)
 			value[n] = v;
@@ -102,11 +129,12 @@ static int parse_lines(char *text, struct identity *out)
 	return parse_pair(value[0], value[1], out);
 }
 
-static int parse_text(char *text, struct identity *out)
+static int parse_text(const struct form *form, char *text, struct identity *out)
 {
 	size_t blank = strspn(text, " \t\r\n");
 
-	return text[blank] == '{' ? parse_json(text + blank, out) : parse_lines(text + blank, out);
+	return text[blank] == '{' ? parse_json(form, text + blank, out) :
+				    parse_lines(form, text + blank, out);
 }
 
 /* Refuses what others could have read or written. */
@@ -126,7 +154,7 @@ static int check_file(int fd, const char *path, char *why, size_t why_size)
 	}
 	if (st.st_mode & 077) {
 		snprintf(why, why_size,
-			 "%s can be opened by other users (mode %03o), and its token with it; try: "
+			 "%s can be opened by other users (mode %03o), and its secret with it; try: "
 			 "chmod 600 %s", path, st.st_mode & 0777, path);
 		return -EPERM;
 	}
@@ -151,7 +179,8 @@ static ssize_t read_all(int fd, char *buf, size_t size)
 	return (ssize_t)have;
 }
 
-int identity_load(const char *path, struct identity *out, char *why, size_t why_size)
+static int load_pair(const struct form *form, const char *path, struct identity *out, char *why,
+		     size_t why_size)
 {
 	struct identity id;
 	char text[FILE_MAX + 1];
@@ -162,8 +191,8 @@ int identity_load(const char *path, struct identity *out, char *why, size_t why_
 	if (fd < 0) {
 		err = -errno;
 		if (err == -ENOENT)
-			snprintf(why, why_size, "there is no identity at %s; make one with: "
-				 "ratctl addr create", path);
+			snprintf(why, why_size, "there is no %s at %s; make one with: %s",
+				 form->what, path, form->make);
 		else
 			snprintf(why, why_size, "cannot open %s: %s", path, strerror(-err));
 		return err;
@@ -176,10 +205,11 @@ int identity_load(const char *path, struct identity *out, char *why, size_t why_
 			snprintf(why, why_size, "cannot read %s: %s", path, strerror(-err));
 		} else {
 			text[n] = '\0';
-			err = parse_text(text, &id);
+			err = parse_text(form, text, &id);
 			if (err)
-				snprintf(why, why_size, "%s holds no identity: expected the lines "
-					 "addr=… and auth=…, or a JSON object with both", path);
+				snprintf(why, why_size, "%s holds no %s: expected the lines "
+					 "%s=… and %s=…, or a JSON object with both", path,
+					 form->what, form->first, form->second);
 		}
 		sodium_memzero(text, sizeof(text));
 	}
@@ -187,6 +217,24 @@ int identity_load(const char *path, struct identity *out, char *why, size_t why_
 	if (!err)
 		*out = id;
 	identity_wipe(&id);
+	return err;
+}
+
+int identity_load(const char *path, struct identity *out, char *why, size_t why_size)
+{
+	return load_pair(&identity_form, path, out, why, why_size);
+}
+
+int space_key_load(const char *path, struct space_key *out, char *why, size_t why_size)
+{
+	struct identity id;
+	int err = load_pair(&space_form, path, &id, why, why_size);
+
+	if (!err) {
+		out->space = id.address;
+		memcpy(out->key, id.token.b, sizeof(out->key));
+		identity_wipe(&id);
+	}
 	return err;
 }
 
@@ -240,8 +288,8 @@ static void sync_parent(const char *path)
 	close(fd);
 }
 
-int identity_save(const char *path, const struct identity *id, bool json, bool replace, char *why,
-		  size_t why_size)
+static int save_pair(const struct form *form, const char *path, const struct identity *id,
+		     bool json, bool replace, char *why, size_t why_size)
 {
 	char temp[PATH_MAX + 8], text[IDENTITY_TEXT_LEN];
 	int err, fd;
@@ -258,7 +306,7 @@ int identity_save(const char *path, const struct identity *id, bool json, bool r
 		snprintf(why, why_size, "cannot write beside %s: %s", path, strerror(-err));
 		return err;
 	}
-	identity_format(id, json, text);
+	format_pair(form, id, json, text);
 	err = write_all(fd, text, strlen(text));
 	sodium_memzero(text, sizeof(text));
 	close(fd);
@@ -274,5 +322,23 @@ int identity_save(const char *path, const struct identity *id, bool json, bool r
 			 "cannot write %s: %s", path, strerror(-err));
 	else
 		sync_parent(path);
+	return err;
+}
+
+int identity_save(const char *path, const struct identity *id, bool json, bool replace, char *why,
+		  size_t why_size)
+{
+	return save_pair(&identity_form, path, id, json, replace, why, why_size);
+}
+
+int space_key_save(const char *path, const struct space_key *key, bool json, bool replace,
+		   char *why, size_t why_size)
+{
+	struct identity id = { .address = key->space };
+	int err;
+
+	memcpy(id.token.b, key->key, sizeof(key->key));
+	err = save_pair(&space_form, path, &id, json, replace, why, why_size);
+	identity_wipe(&id);
 	return err;
 }
