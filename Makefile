@@ -18,6 +18,7 @@ LIBDIR ?= $(PREFIX)/lib/$(shell $(CC) -dumpmachine)
 INCLUDEDIR ?= $(PREFIX)/include
 MANDIR ?= $(PREFIX)/share/man
 SYSCONFDIR ?= /etc
+COMPLETIONDIR ?= $(PREFIX)/share/bash-completion/completions
 UNITDIR ?= /lib/systemd/system
 DESTDIR ?=
 
@@ -45,6 +46,9 @@ kern := $(wildcard userspace/ratmand/kern/*.c)
 daemon := $(filter-out userspace/ratmand/main.c,$(wildcard userspace/ratmand/*.c userspace/ratmand/*/*.c))
 ratctl := $(wildcard userspace/ratctl/*.c)
 ratcat := $(wildcard userspace/ratcat/*.c)
+
+# Of ratctl: what unit tests look at, since it asks nobody.
+ratctl_pure := userspace/ratctl/top.c userspace/ratctl/rows.c
 
 comma := ,
 objects = $(patsubst %.c,build/$(1)/%.o,$(2))
@@ -110,7 +114,7 @@ meshes := $(patsubst tests/%.c,build/san/tests/%,$(wildcard tests/mesh/test_*.c)
 unit_support := $(call objects,san,$(filter-out $(wildcard tests/unit/test_*.c),$(wildcard tests/unit/*.c)))
 sim_support := $(call objects,san,$(filter-out $(wildcard tests/sim/test_*.c),$(wildcard tests/sim/*.c)))
 san_archive := build/san/ratman.a
-$(san_archive): $(call objects,san,$(sort $(daemon) $(tools) $(library) $(proto) $(base)))
+$(san_archive): $(call objects,san,$(sort $(daemon) $(ratctl_pure) $(tools) $(library) $(proto) $(base)))
 	@echo "  AR    $@"
 	@rm -f $@ && ar rcs $@ $^
 
@@ -210,6 +214,9 @@ install: userspace
 	install -D -m 755 build/ratmand $(DESTDIR)$(SBINDIR)/ratmand
 	install -D -m 755 build/ratctl $(DESTDIR)$(BINDIR)/ratctl
 	install -D -m 755 build/ratcat $(DESTDIR)$(BINDIR)/ratcat
+	mkdir -p $(DESTDIR)$(COMPLETIONDIR)
+	for program in ratctl ratcat; do \
+		build/$$program --completion bash > $(DESTDIR)$(COMPLETIONDIR)/$$program || exit 1; done
 	install -D -m 644 build/libratman.so.0 $(DESTDIR)$(LIBDIR)/libratman.so.0
 	ln -sf libratman.so.0 $(DESTDIR)$(LIBDIR)/libratman.so
 	install -D -m 644 include/ratman/ratman.h $(DESTDIR)$(INCLUDEDIR)/ratman/ratman.h

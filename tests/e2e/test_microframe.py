@@ -7,27 +7,19 @@ RATMAND=path/to/ratmand tests/e2e/test_microframe.py      (TAP on standard outpu
 import os
 import random
 import shutil
-import signal
 import socket
 import struct
-import subprocess
 import sys
 import tempfile
 import threading
 import time
-import traceback
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import microframe as mf  # noqa: E402
+from harness import Ratmand, run_tests, test  # noqa: E402
 from microframe import Client, Closed, Error, frame  # noqa: E402
 
 BIND = None
-TESTS = []
-
-
-def test(f):
-    TESTS.append(f)
-    return f
 
 
 def refused(code, call, *args):
@@ -37,15 +29,6 @@ def refused(code, call, *args):
         assert e.code == code, "error %d, wanted %d" % (e.code, code)
         return
     raise AssertionError("not refused")
-
-
-def wait_until(what, condition, seconds=10):
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if condition():
-            return
-        time.sleep(0.02)
-    raise AssertionError("never: " + what)
 
 
 def user():
@@ -581,71 +564,30 @@ def a_thousand_idlers():
             c.close()
 
 
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
-
-
-def start_daemon(path, directory):
-    global BIND
-    BIND = "127.0.0.1:%d" % free_port()
-    config = os.path.join(directory, "ratmand.conf")
-    with open(config, "w") as f:
-        f.write('state_dir = "%s/state"\nruntime_dir = "%s/run"\napi_bind = "%s"\n'
-                % (directory, directory, BIND))
-    log = open(os.path.join(directory, "log"), "wb")
-    daemon = subprocess.Popen([path, "-c", config], stdout=log, stderr=log)
-    def answers():
-        if daemon.poll() is not None:
-            raise AssertionError("the daemon ended with status %d" % daemon.returncode)
-        try:
-            Client(BIND).close()
-            return True
-        except OSError:
-            return False
-    wait_until("the daemon answers", answers, 20)
-    return daemon
-
-
 def main():
+    global BIND
     path = os.environ.get("RATMAND")
     if not path:
         print("1..0 # SKIP set RATMAND to the daemon")
         return 0
-    only = sys.argv[1:]
-    tests = [f for f in TESTS if not only or f.__name__ in only]
     directory = tempfile.mkdtemp(prefix="microframe.")
-    daemon = start_daemon(path, directory)
-    failed = 0
-    print("TAP version 13\n1..%d" % (len(tests) + 1))
-    for i, f in enumerate(tests, 1):
-        try:
-            f()
-            assert daemon.poll() is None, "the daemon died"
-            print("ok %d - %s" % (i, f.__name__), flush=True)
-        except Exception:  # noqa: BLE001
-            failed += 1
-            print("not ok %d - %s" % (i, f.__name__))
-            print("".join("# " + x + "\n" for x in traceback.format_exc().splitlines()),
-                  end="", flush=True)
-            if daemon.poll() is not None:
-                daemon = start_daemon(path, directory)
-    daemon.send_signal(signal.SIGTERM)
-    try:
-        status = daemon.wait(20)
-    except subprocess.TimeoutExpired:
-        daemon.kill()
-        status = "none within 20 s"
-    with open(os.path.join(directory, "log"), errors="replace") as log:
-        text = log.read()
-    good = status == 0 and "ERROR: " not in text and "runtime error" not in text
-    print("%sok %d - the daemon stops cleanly (status %s)" % ("" if good else "not ",
-                                                            len(tests) + 1, status))
-    if failed or not good:
-        print("".join("# " + x + "\n" for x in text.splitlines()[-60:]), end="")
+    daemon = Ratmand(path, directory)
+    BIND = daemon.bind
+
+    def check():
+        global BIND
+        if not daemon.alive():
+            daemon.start()
+            BIND = daemon.bind
+            raise AssertionError("the daemon died")
+
+    def ending():
+        """the daemon stops cleanly"""
+        return daemon.stop()
+
+    status = run_tests(check, ending)
     shutil.rmtree(directory)
-    return 1 if failed or not good else 0
+    return status
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@
 #define LIMIT_SEND_GRACE_MS 2000	/* Send/One: wait for inline bytes */
 #define LIMIT_ANYCAST_MS 60000		/* Space/Anycast: longer timeouts are cut to it */
 #define LIMIT_ANYCAST_ANSWERS 1024	/* of one Space/Anycast; the quickest stay */
+#define LIMIT_SEND_END_MS 30		/* data socket ended: may its client be dying? */
 
 /* Addresses and streams. */
 #define LIMIT_LOCAL_ADDRESSES 256

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "ratctl/ratctl.h"
@@ -43,9 +44,39 @@ static int create_target(struct ctl *ctl, char *path, size_t size, const char **
 	return CTL_OK;
 }
 
+/* The new address, when its token went into a file. */
+static void print_saved(const struct ctl *ctl, const struct address *address, const char *path)
+{
+	const struct {
+		struct address address;
+		const char *path;
+	} row = { *address, path };
+	const struct print_column columns[] = {
+		PRINT_COLUMN(__typeof__(row), address, "addr", "", PRINT_ADDRESS, 0),
+		PRINT_COLUMN(__typeof__(row), path, "file", "", PRINT_TEXT, PRINT_OURS),
+	};
+	char text[ADDRESS_TEXT_LEN];
+
+	if (ctl->style.json || ctl->style.lines)
+		print_record(stdout, &ctl->style, columns, 2, &row);
+	else
+		puts(address_format(address, text));
+}
+
+/* A file that the shell made for our output must not show the token to everybody. */
+static void protect_stdout(void)
+{
+	struct stat st;
+
+	if (!fstat(STDOUT_FILENO, &st) && S_ISREG(st.st_mode) && st.st_uid == geteuid() &&
+	    (st.st_mode & 077) && fchmod(STDOUT_FILENO, 0600))
+		fprintf(stderr, "ratctl: warning: other users can read the token: %s\n",
+			strerror(errno));
+}
+
 int cmd_addr_create(struct ctl *ctl, int argc, char **argv)
 {
-	char path[4096], why[512], text[IDENTITY_TEXT_LEN], address_text[ADDRESS_TEXT_LEN];
+	char path[4096], why[512], text[IDENTITY_TEXT_LEN];
 	struct ratman_id address, token;
 	struct identity id;
 	const char *target;
@@ -69,6 +100,7 @@ int cmd_addr_create(struct ctl *ctl, int argc, char **argv)
 	id.address = to_address(&address);
 	memcpy(id.token.b, token.b, sizeof(id.token.b));
 	if (!target) {
+		protect_stdout();
 		fputs(identity_format(&id, ctl->style.json, text), stdout);
 	} else if (identity_save(target, &id, ctl->style.json, ctl->force, why, sizeof(why))) {
 		/* The token exists only here: rather show it than lose the address. */
@@ -76,7 +108,7 @@ int cmd_addr_create(struct ctl *ctl, int argc, char **argv)
 		fputs(identity_format(&id, ctl->style.json, text), stdout);
 		status = CTL_USER;
 	} else {
-		puts(address_format(&id.address, address_text));
+		print_saved(ctl, &id.address, target);
 		if (!ctl->quiet)
 			fprintf(stderr, "kept in %s; announce it with: ratctl addr up\n", target);
 	}
@@ -169,7 +201,7 @@ int cmd_addr_list(struct ctl *ctl, int argc, char **argv)
 {
 	static const struct print_column columns[] = {
 		PRINT_COLUMN(struct addr_row, address, "addr", "ADDRESS", PRINT_ADDRESS, 0),
-		PRINT_COLUMN(struct addr_row, ipv6, "ipv6", "IPV6", PRINT_IPV6, 0),
+		PRINT_COLUMN(struct addr_row, ipv6, "ipv6", "IPV6", PRINT_IPV6, PRINT_OURS),
 	};
 	struct ratman_id *ids;
 	struct addr_row *rows;
@@ -192,7 +224,7 @@ int cmd_addr_list(struct ctl *ctl, int argc, char **argv)
 	if (!rows)
 		return ctl_fail(ctl, CTL_REFUSED, "out of memory");
 	print_rows(stdout, &ctl->style, columns, 2, rows, n, sizeof(*rows));
-	if (!n && !ctl->style.json && !ctl->quiet)
+	if (!n && !ctl->style.json && !ctl->style.lines && !ctl->quiet)
 		fputs("no address yet; make one with: ratctl addr create\n", stderr);
 	free(rows);
 	return CTL_OK;
@@ -209,11 +241,11 @@ int cmd_peers_list(struct ctl *ctl, int argc, char **argv)
 {
 	static const struct print_column columns[] = {
 		PRINT_COLUMN(struct peer_row, address, "addr", "ADDRESS", PRINT_ADDRESS, 0),
-		PRINT_COLUMN(struct peer_row, ipv6, "ipv6", "IPV6", PRINT_IPV6, 0),
-		PRINT_COLUMN(struct peer_row, active, "active", "ACTIVE", PRINT_BOOL, 0),
+		PRINT_COLUMN(struct peer_row, ipv6, "ipv6", "IPV6", PRINT_IPV6, PRINT_OURS),
 		PRINT_COLUMN(struct peer_row, first_ns, "first_connection", "FIRST SEEN", PRINT_AGE,
 			     0),
 		PRINT_COLUMN(struct peer_row, last_ns, "last_connection", "LAST SEEN", PRINT_AGE, 0),
+		PRINT_COLUMN(struct peer_row, active, "active", "ACTIVE", PRINT_ACTIVE, 0),
 	};
 	struct ratman_peer *peers;
 	struct peer_row *rows;
@@ -245,6 +277,9 @@ int cmd_peers_list(struct ctl *ctl, int argc, char **argv)
 
 int cmd_idpath(struct ctl *ctl, int argc, char **argv)
 {
+	static const struct print_column columns[] = {
+		{ .key = "path", .type = PRINT_TEXT },
+	};
 	char path[4096];
 
 	(void)argc;
@@ -253,6 +288,9 @@ int cmd_idpath(struct ctl *ctl, int argc, char **argv)
 		snprintf(path, sizeof(path), "%s", ctl->identity_path);
 	else if (identity_default_path(ctl->profile, path, sizeof(path)))
 		return ctl_fail(ctl, CTL_USER, "no identity file: set HOME or XDG_CONFIG_HOME");
-	puts(path);
+	if (ctl->style.json)
+		print_record(stdout, &ctl->style, columns, 1, &(const char *){ path });
+	else
+		puts(path);
 	return CTL_OK;
 }

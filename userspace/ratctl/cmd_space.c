@@ -22,8 +22,11 @@ static int load_or_make(struct ctl *ctl, struct space_key *key)
 	int err;
 
 	err = space_key_load(ctl->file, key, why, sizeof(why));
-	if (!err)
+	if (!err) {
+		if (why[0] && !ctl->quiet)
+			fprintf(stderr, "ratctl: warning: %s\n", why);
 		return CTL_OK;
+	}
 	if (err != -ENOENT)
 		return ctl_fail(ctl, CTL_USER, "%s", why);
 	if (ratman_space_generate(&space, key->key))
@@ -33,9 +36,27 @@ static int load_or_make(struct ctl *ctl, struct space_key *key)
 	return err ? ctl_fail(ctl, CTL_USER, "%s", why) : CTL_OK;
 }
 
+/* The namespace; its key went into the file. */
+static void print_registered(const struct ctl *ctl, const struct address *space)
+{
+	const struct {
+		struct address space;
+		const char *path;
+	} row = { *space, ctl->file };
+	const struct print_column columns[] = {
+		PRINT_COLUMN(__typeof__(row), space, "pubkey", "", PRINT_ADDRESS, 0),
+		PRINT_COLUMN(__typeof__(row), path, "file", "", PRINT_TEXT, PRINT_OURS),
+	};
+	char text[ADDRESS_TEXT_LEN];
+
+	if (ctl->style.json || ctl->style.lines)
+		print_record(stdout, &ctl->style, columns, 2, &row);
+	else
+		puts(address_format(space, text));
+}
+
 int cmd_space_register(struct ctl *ctl, int argc, char **argv)
 {
-	char text[ADDRESS_TEXT_LEN];
 	struct ratman_id space;
 	struct space_key key;
 	int err, status;
@@ -55,8 +76,7 @@ int cmd_space_register(struct ctl *ctl, int argc, char **argv)
 	if (err)
 		status = ctl_api_failed(ctl, "registering the namespace", err);
 	else
-		printf(ctl->style.json ? "{\n  \"pubkey\": \"%s\"\n}\n" : "pubkey=%s\n",
-		       address_format(&key.space, text));
+		print_registered(ctl, &key.space);
 	if (!err && !ctl->quiet)
 		fprintf(stderr, "the key is in %s; whoever has that file can be a member\n",
 			ctl->file);
@@ -118,8 +138,8 @@ static int with_space(struct ctl *ctl, int argc, char **argv, const char *what, 
 		err = call(ctl->api, &address, &token, &space);
 		if (err)
 			status = ctl_api_failed(ctl, what, err);
-		else if (ctl->style.json)
-			print_ok(stdout, &ctl->style);
+		else if (!ctl->style.lines)
+			print_ok(stdout, &ctl->style);	/* the existing tool says nothing */
 	}
 	sodium_memzero(&token, sizeof(token));
 	return status;

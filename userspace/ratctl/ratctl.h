@@ -24,6 +24,11 @@ enum {
 	CTL_UNREACHABLE = EXIT_UNREACHABLE,	/* daemon not running, module not loaded */
 };
 
+struct options_table;
+
+/* options.c */
+extern const struct options_table ctl_options;
+
 struct ctl {
 	/* Options; strings borrowed from argv. */
 	const char *bind;
@@ -40,7 +45,10 @@ struct ctl {
 	bool stamps;
 	const char *file;	/* namespace key file */
 	const char *ask_ms;
+	const char *interval, *count;
 	bool quiet;
+	bool help, version;
+	const char *completion;		/* shell to write one for */
 	struct print_style style;
 
 	/* Opened when first needed. */
@@ -95,6 +103,7 @@ int cmd_session_list(struct ctl *ctl, int argc, char **argv);
 int cmd_session_set(struct ctl *ctl, int argc, char **argv);
 int cmd_session_del(struct ctl *ctl, int argc, char **argv);
 int cmd_counters_list(struct ctl *ctl, int argc, char **argv);
+int cmd_top(struct ctl *ctl, int argc, char **argv);
 int cmd_monitor(struct ctl *ctl, int argc, char **argv);
 int cmd_idpath(struct ctl *ctl, int argc, char **argv);
 

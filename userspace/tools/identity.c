@@ -17,16 +17,33 @@
 /* Two values, each as an address is written, under two names. */
 struct form {
 	const char *first, *second;
-	const char *what;	/* in messages */
+	const char *what;	/* "there is no …" */
 	const char *make;	/* how to get one */
+	const char *secret;	/* what others get who can open the file */
+	/* What is wrong with a file. */
+	const char *no_first, *no_second, *bad_first, *bad_second;
+	const char *other;	/* a name that only another form has, … */
+	const char *is_other;	/* … and what the file then is */
 };
 
 static const struct form identity_form = {
-	"addr", "auth", "identity", "ratctl addr create",
+	.first = "addr", .second = "auth", .what = "identity", .make = "ratctl addr create",
+	.secret = "token",
+	.no_first = "the address (addr) is missing",
+	.no_second = "the token (auth) is missing",
+	.bad_first = "the address (addr) is damaged: it must be 64 hex digits",
+	.bad_second = "the token (auth) is damaged: it must be 64 hex digits",
+	.other = "pubkey", .is_other = "it holds the keys of a namespace",
 };
 
 static const struct form space_form = {
-	"pubkey", "privkey", "namespace", "ratctl space register -f FILE",
+	.first = "pubkey", .second = "privkey", .what = "namespace",
+	.make = "ratctl space register -f FILE", .secret = "key",
+	.no_first = "the public key (pubkey) is missing",
+	.no_second = "the private key (privkey) is missing",
+	.bad_first = "the public key (pubkey) is damaged: it must be 64 hex digits",
+	.bad_second = "the private key (privkey) is damaged: it must be 64 hex digits",
+	.other = "auth", .is_other = "it holds an identity",
 };
 
 void identity_wipe(struct identity *id)
@@ -81,35 +98,56 @@ const char *identity_format(const struct identity *id, bool json,
 	return format_pair(&identity_form, id, json, out);
 }
 
-static int parse_pair(const char *addr, const char *auth, struct identity *out)
+/* All parsers: NULL when @out is filled, else what is wrong with the file. */
+static const char *parse_pair(const struct form *form, const char *first, const char *second,
+			      struct identity *out)
 {
 	struct address token;
 
-	if (!addr || !auth || address_parse(addr, &out->address) || address_parse(auth, &token))
-		return -EINVAL;
+	if (!first)
+		return form->no_first;
+	if (!second)
+		return form->no_second;
+	if (address_parse(first, &out->address))
+		return form->bad_first;
+	if (address_parse(second, &token))
+		return form->bad_second;
 	memcpy(out->token.b, token.b, sizeof(token.b));
 	sodium_memzero(&token, sizeof(token));
-	return 0;
+	return NULL;
 }
 
-static int parse_json(const struct form *form, const char *text, struct identity *out)
+/* The string in member @key, or NULL; borrowed from @root. */
+static const char *json_text(struct json_object *root, const char *key)
+{
+	struct json_object *o;
+
+	return json_object_object_get_ex(root, key, &o) && json_object_is_type(o, json_type_string) ?
+		       json_object_get_string(o) : NULL;
+}
+
+static const char *parse_json(const struct form *form, const char *text, struct identity *out)
 {
 	struct json_object *root = json_tokener_parse(text);
-	struct json_object *addr = NULL, *auth = NULL;
-	int err = -EINVAL;
+	const char *wrong = "it begins like JSON, but is none";
 
-	if (json_object_is_type(root, json_type_object) &&
-	    json_object_object_get_ex(root, form->first, &addr) &&
-	    json_object_object_get_ex(root, form->second, &auth))
-		err = parse_pair(json_object_get_string(addr), json_object_get_string(auth), out);
+	if (json_object_is_type(root, json_type_object))
+		wrong = parse_pair(form, json_text(root, form->first),
+				   json_text(root, form->second), out);
 	json_object_put(root);
-	return err;
+	return wrong;
 }
 
 /* "key=value" lines; the key may be missing, as only the part after '=' counts elsewhere. */
-static int parse_lines(const struct form *form, char *text, struct identity *out)
+static bool is_named(const char *line, const char *name)
 {
-	size_t first_len = strlen(form->first), second_len = strlen(form->second);
+	size_t len = strlen(name);
+
+	return !strncmp(line, name, len) && line[len] == '=';
+}
+
+static const char *parse_lines(const struct form *form, char *text, struct identity *out)
+{
 	const char *value[2] = { NULL, NULL };
 	char *save = NULL;
 	int n = 0;
@@ -118,46 +156,55 @@ static int parse_lines(const struct form *form, char *text, struct identity *out
 		char *eq = strrchr(line, '=');
 		const char *v = eq ? eq + 1 : line;
 
-		if (!strncmp(line, form->first, first_len) && line[first_len] == '=')
+		if (is_named(line, form->other))
+			return form->is_other;
+		if (is_named(line, form->first))
 			value[0] = v;
-		else if (!strncmp(line, form->second, second_len) && line[second_len] == '=')
+		else if (is_named(line, form->second))
 			value[1] = v;
 		else if (n < 2)
 			value[n] = v;
 		n++;
 	}
-	return parse_pair(value[0], value[1], out);
+	return parse_pair(form, value[0], value[1], out);
 }
 
-static int parse_text(const struct form *form, char *text, struct identity *out)
+static const char *parse_text(const struct form *form, char *text, size_t len,
+			      struct identity *out)
 {
 	size_t blank = strspn(text, " \t\r\n");
 
+	if (blank == len)
+		return "it is empty";
+	if (len == FILE_MAX)
+		return "it is far too long";
+	if (strlen(text) != len)
+		return "it is no text";
 	return text[blank] == '{' ? parse_json(form, text + blank, out) :
 				    parse_lines(form, text + blank, out);
 }
 
-/* Refuses what others could have read or written. */
-static int check_file(int fd, const char *path, char *why, size_t why_size)
+/* Refuses what is no file; warns in @why where others can open it. */
+static int check_file(const struct form *form, int fd, const char *path, char *why,
+		      size_t why_size)
 {
 	struct stat st;
 
-	if (fstat(fd, &st))
-		return -errno;
+	if (fstat(fd, &st)) {
+		snprintf(why, why_size, "cannot open %s: %s", path, strerror(errno));
+		return -EINVAL;
+	}
 	if (!S_ISREG(st.st_mode)) {
 		snprintf(why, why_size, "%s is not a regular file", path);
 		return -EINVAL;
 	}
-	if (st.st_uid != geteuid()) {
-		snprintf(why, why_size, "%s belongs to another user", path);
-		return -EPERM;
-	}
-	if (st.st_mode & 077) {
+	if (st.st_mode & 077)
 		snprintf(why, why_size,
-			 "%s can be opened by other users (mode %03o), and its secret with it; try: "
-			 "chmod 600 %s", path, st.st_mode & 0777, path);
-		return -EPERM;
-	}
+			 "%s can be opened by other users (mode %03o), and its %s with it; try: "
+			 "chmod 600 %s", path, st.st_mode & 0777, form->secret, path);
+	else if (st.st_uid != geteuid())
+		snprintf(why, why_size, "%s belongs to another user, who has its %s too", path,
+			 form->secret);
 	return 0;
 }
 
@@ -184,9 +231,11 @@ static int load_pair(const struct form *form, const char *path, struct identity 
 {
 	struct identity id;
 	char text[FILE_MAX + 1];
+	const char *wrong;
 	ssize_t n;
 	int err, fd;
 
+	why[0] = '\0';
 	fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	if (fd < 0) {
 		err = -errno;
@@ -197,7 +246,7 @@ static int load_pair(const struct form *form, const char *path, struct identity 
 			snprintf(why, why_size, "cannot open %s: %s", path, strerror(-err));
 		return err;
 	}
-	err = check_file(fd, path, why, why_size);
+	err = check_file(form, fd, path, why, why_size);
 	if (!err) {
 		n = read_all(fd, text, FILE_MAX);
 		if (n < 0) {
@@ -205,11 +254,13 @@ static int load_pair(const struct form *form, const char *path, struct identity 
 			snprintf(why, why_size, "cannot read %s: %s", path, strerror(-err));
 		} else {
 			text[n] = '\0';
-			err = parse_text(form, text, &id);
-			if (err)
-				snprintf(why, why_size, "%s holds no %s: expected the lines "
-					 "%s=… and %s=…, or a JSON object with both", path,
-					 form->what, form->first, form->second);
+			wrong = parse_text(form, text, (size_t)n, &id);
+			if (wrong) {
+				err = -EINVAL;
+				snprintf(why, why_size, "%s holds no %s: %s; expected are the "
+					 "lines %s=… and %s=…, or a JSON object with both", path,
+					 form->what, wrong, form->first, form->second);
+			}
 		}
 		sodium_memzero(text, sizeof(text));
 	}

@@ -29,9 +29,10 @@ struct identity {
 int identity_default_path(const char *profile, char *out, size_t size);
 
 /*
- * Reads @path in either form. Refuses what is not a regular file of ours that
- * only its owner can open. Returns 0, -ENOENT when there is no such file, or
- * another negative errno; @why gets one line for people that says what to do.
+ * Reads @path in either form; refuses what is not a regular file. Returns 0,
+ * -ENOENT when there is no such file, or another negative errno; @why gets one
+ * line for people that says what to do. On success @why is "", or warns that
+ * others can open the file, and says what to do about that.
  */
 int identity_load(const char *path, struct identity *out, char *why, size_t why_size);
 

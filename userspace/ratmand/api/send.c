@@ -35,6 +35,7 @@ struct send_job {
 	uint64_t left;			/* bytes still expected inline */
 	struct ping_error error;	/* of SEND_DRAIN */
 	bool finishing;			/* send_finish not answered yet */
+	bool data_ended;		/* the data socket said so; finished when the timer agrees */
 	bool ended;			/* to be freed with its last handle */
 	uv_tcp_t *listener;		/* data socket: owned, each freed in its close callback */
 	uv_tcp_t *conn;
@@ -167,6 +168,7 @@ static void send_finish_stream(struct send_job *j)
 /* Data socket --------------------------------------------------------------- */
 
 static void data_read_update(struct send_job *j);
+static int send_set_timer(struct send_job *j, uint32_t ms);
 
 /* Gives the backend what waits in buf; false when the job failed or waits. */
 static bool data_push(struct send_job *j)
@@ -198,10 +200,23 @@ static void on_data_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
 	*buf = uv_buf_init(j->buf, sizeof(j->buf));
 }
 
+/*
+ * A client that was killed closes both its sockets, in either order and a moment
+ * apart: that is no end of stream.
+ */
+static void data_finish(struct send_job *j)
+{
+	struct client *c = j->client;
+
+	if (client_hung_up(c))
+		client_kill(c);
+	else
+		send_finish_stream(j);
+}
+
 static void on_data(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
 {
 	struct send_job *j = stream->data;
-	struct client *c = j->client;
 
 	(void)buf;
 	if (n > 0) {
@@ -214,22 +229,19 @@ static void on_data(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
 		return;
 	uv_read_stop(stream);
 	j->reading = false;
-	/*
-	 * A client that was killed closes both its sockets, the main one first:
-	 * that is no end of stream. Neither is a reset.
-	 */
-	if (client_hung_up(c))
-		client_kill(c);
+	j->data_ended = true;
+	if (client_hung_up(j->client))
+		client_kill(j->client);
 	else if (n != UV_EOF)
 		send_failed(j, (int)n);
-	else
-		send_finish_stream(j);
+	else if (send_set_timer(j, LIMIT_SEND_END_MS))
+		data_finish(j);
 }
 
 /* Reads from the data socket while nothing waits for the backend. */
 static void data_read_update(struct send_job *j)
 {
-	bool want = j->conn && j->send && !j->have;
+	bool want = j->conn && j->send && !j->have && !j->data_ended;
 
 	if (want == j->reading || !j->conn)
 		return;
@@ -345,6 +357,10 @@ static void on_timer(uv_timer_t *timer)
 
 	if (j->ended)
 		return;
+	if (j->data_ended) {
+		data_finish(j);
+		return;
+	}
 	if (j->listener) {
 		j->server->counters.timeout_helper++;
 		client_reply_internal(c, true, "nobody connected to the data socket");
