@@ -162,8 +162,8 @@ static int by_member(const void *a, const void *b)
 	return memcmp(x->member.b, y->member.b, sizeof(x->member.b));
 }
 
-/* A map of address to "12ms"; JSON objects have their keys sorted, lines the quickest first. */
-static void print_answers(const struct ctl *ctl, struct ratman_answer *list, size_t n)
+/* As the existing tool has it: a map of address to "12ms"; JSON objects have their keys sorted. */
+static void print_map(const struct ctl *ctl, struct ratman_answer *list, size_t n)
 {
 	char text[ADDRESS_TEXT_LEN];
 
@@ -179,6 +179,21 @@ static void print_answers(const struct ctl *ctl, struct ratman_answer *list, siz
 		else
 			printf("%s=%llums\n", text, (unsigned long long)list[i].ms);
 	}
+}
+
+static void print_answers(const struct ctl *ctl, struct ratman_answer *list, size_t n)
+{
+	static const struct print_column columns[] = {
+		PRINT_COLUMN(struct ratman_answer, member, "addr", "ADDRESS", PRINT_ADDRESS, 0),
+		PRINT_COLUMN(struct ratman_answer, ms, "ms", "MS", PRINT_U64, 0),
+	};
+
+	if (ctl->style.exact)
+		print_map(ctl, list, n);
+	else
+		print_rows(stdout, &ctl->style, columns, 2, list, n, sizeof(*list));
+	if (!n && !ctl->style.json && !ctl->style.lines && !ctl->quiet)
+		fputs("no member answered\n", stderr);
 }
 
 int cmd_space_anycast(struct ctl *ctl, int argc, char **argv)
@@ -200,8 +215,6 @@ int cmd_space_anycast(struct ctl *ctl, int argc, char **argv)
 	if (err)
 		return ctl_api_failed(ctl, "asking the namespace", err);
 	print_answers(ctl, list, n);
-	if (!n && !ctl->style.json && !ctl->quiet)
-		fputs("no member answered\n", stderr);
 	ratman_free(list);
 	return CTL_OK;
 }

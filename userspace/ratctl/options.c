@@ -37,7 +37,7 @@ static const struct option_row rows[] = {
 	{ 'I', 0, "initiator", NULL, FLAG(initiator), "we began the handshake" },
 	{ 't', 't', "timestamps", NULL, FLAG(stamps), "the time of each line" },
 	{ 'v', 0, "interval", "SECONDS", TEXT(interval), "from one look to the next, default 1" },
-	{ 'F', 'f', "file", "FILE", TEXT(file), "key file of the namespace, instead of its address" },
+	{ 'F', 'f', "file", "FILE", TEXT(file), "key file of the namespace" },
 	{ 'T', 't', "timeout", "MS", TEXT(ask_ms), "how long to wait for answers, default 1000" },
 	{ 'c', 'c', "count", "N", TEXT(count), "how many looks, 0: for ever" },
 	{ 0 },

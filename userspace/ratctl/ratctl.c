@@ -32,7 +32,7 @@ static const struct command commands[] = {
 	{ "addr", "destroy", "", 0, 0, "f", cmd_addr_destroy, "remove it and its key for ever" },
 	{ "addr", "list", "", 0, 0, "", cmd_addr_list, "addresses of this router" },
 	{ "space", "register", "", 0, 0, "F", cmd_space_register,
-	  "give the daemon a namespace's key; makes the key file if there is none" },
+	  "give the daemon a namespace's key, new or from FILE" },
 	{ "space", "up", "[NAMESPACE]", 0, 1, "F", cmd_space_up,
 	  "make the address of the identity file a member" },
 	{ "space", "down", "[NAMESPACE]", 0, 1, "F", cmd_space_down, "a member no more" },

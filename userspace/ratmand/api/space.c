@@ -10,13 +10,15 @@
 #include "base/limits.h"
 #include "ratmand/api/client.h"
 
+/* None of these replies carries the token (op table). */
 static void space_reply(struct client *c, int err)
 {
-	/* None of these replies carries the token (op table). */
+	static const uint8_t ok = PING_OK;
+
 	if (err)
 		client_reply_errno(c, false, err);
 	else
-		client_reply_ok(c);
+		client_frame(c, MODE_REPLY, false, &ok, 1);
 	client_process(c);
 }
 
