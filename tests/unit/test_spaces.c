@@ -22,6 +22,7 @@
 #include "base/log.h"
 #include "ratmand/flow/exchange.h"
 #include "ratmand/flow/flow.h"
+#include "ratmand/flow/inbox.h"
 #include "ratmand/flow/journal.h"
 
 #define ROUTERS 6
@@ -975,6 +976,47 @@ static void test_eviction(void **state)
 	assert_int_equal(flow_stats(a->flow)->items_received, 0);
 }
 
+/* Kept too long: it goes, undelivered entries of members stay. */
+static void test_expiry(void **state)
+{
+	struct router *a = &routers[0], *b = &routers[1];
+	static uint8_t item[EXCHANGE_ITEM_HEAD + MANIFEST_MAX];
+	struct journal *journal;
+	struct inbox inbox;
+	char why[256];
+
+	(void)state;
+	assert_int_equal(store_open(&a->store, &loop, a->dir, NULL, why, sizeof(why)), 0);
+	assert_int_equal(journal_new(&journal, &loop, a->store), 0);
+	assert_int_equal(inbox_load(&inbox, a->store, journal), 0);
+	for (unsigned int i = 0; i < 3; i++) {
+		struct inbox_entry like = { .to = { RECIPIENT_NAMESPACE, space }, .complete = true,
+					    .size = 5000 };
+		struct inbox_entry *e;
+		size_t len;
+
+		like.created_s = wall_s() - (i ? LIMIT_OUTBOX_AGE_S + 2 * 3600 : 100);
+		if (i == 2)
+			like.local = a->address;
+		len = make_item(item, &b->address, b->secret, like.created_s, RECIPIENT_NAMESPACE);
+		randombytes_buf(like.id.b, sizeof(like.id.b));
+		assert_int_equal(inbox_add(&inbox, &like, item + EXCHANGE_ITEM_HEAD,
+					   len - EXCHANGE_ITEM_HEAD, &e), 0);
+	}
+	inbox_free(&inbox);
+	journal_free(journal);
+	store_close(a->store);
+	uv_run(&loop, UV_RUN_NOWAIT);
+	start(a);
+	join(a);
+	run_until(never, NULL, 1500);
+	assert_int_equal(flow_stats(a->flow)->items_expired, 1);
+	assert_int_equal(flow_stats(a->flow)->items, 1);
+	assert_int_equal(flow_stats(a->flow)->item_bytes, 5000);
+	/* The item that is left, the entry it gave its member, and the old one's. */
+	assert_int_equal(count(a, STORE_INBOX), 3);
+}
+
 /* Six members, each sends while others come and go: everybody gets everything once. */
 static void test_churn(void **state)
 {
@@ -1017,6 +1059,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_liar, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_flood, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_eviction, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_expiry, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_churn, setup, teardown),
 	};
 

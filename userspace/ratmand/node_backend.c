@@ -67,12 +67,7 @@ static void go_down(struct node *node, const struct address *address)
 		resume_remove(&node->resume, address);
 		return;
 	}
-	for (size_t i = node->resume.n_spaces; i-- > 0;) {
-		struct resume_space e = node->resume.spaces[i];
-
-		if (address_equal(&e.member, address))
-			node_space_down(node, &e.space, &e.member);
-	}
+	node_spaces_leave(node, address);
 	flow_local_down(node->flow, address);
 	mesh_local_down(node->mesh, address);
 	resume_remove(&node->resume, address);

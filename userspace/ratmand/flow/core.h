@@ -127,6 +127,8 @@ struct space {
 	size_t n_ring;
 	uint64_t look_at;		/* loop ms: look at the members again */
 	uint64_t round_at;		/* loop ms: compare with everybody in the ring again */
+	uint64_t pushed_at;		/* loop ms: last time a new item made us do that */
+	bool push_due;			/* another one came since */
 };
 
 struct flow {

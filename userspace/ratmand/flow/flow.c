@@ -494,7 +494,10 @@ void flow_peer_reachable(struct flow *f, const struct address *peer)
 size_t flow_active(const struct flow *f)
 {
 	size_t n = f->n_transfers;
+	const struct flow_link *fl;
 
+	DL_FOREACH(f->links, fl)
+		n += HASH_COUNT(fl->offers);
 	for (const struct lane *lane = f->lanes; lane; lane = lane->hh.next)
 		n += lane->offered;
 	return n;

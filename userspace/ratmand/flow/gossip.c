@@ -23,6 +23,7 @@
 #define MAX_JOINS 64			/* namespaces on one connection */
 #define LOOK_MS 5000			/* between looks at who the members are */
 #define ROUND_MS 300000			/* between comparisons with the ring; half to one and a half */
+#define PUSH_MS 1000			/* between connecting for new items */
 #define PARTNER_MS 60000		/* a partner that does not come up, or stops, is let go */
 #define SAY_MS 1000			/* between SUMs while things change */
 #define REPEAT_MS 10000			/* … while they differ and nothing moves */
@@ -317,6 +318,10 @@ void gossip_pump(struct flow_link *fl)
 		if (len >= 0)
 			(void)lane_offer_item(fl, &q.space, &e->id, &e->tag, sealed, (size_t)len);
 	}
+	if (!fl->queue_count) {
+		free(fl->queue);
+		fl->queue = NULL;
+	}
 	flow_link_update(fl);
 }
 
@@ -503,6 +508,12 @@ void gossip_push(struct flow *f, struct space *sp, struct inbox_entry *e,
 		enqueue(fl, &sp->address, &e->id);
 		gossip_pump(fl);
 	}
+	/* Many at once are one reason to connect. */
+	if (uv_now(f->loop) - sp->pushed_at < PUSH_MS) {
+		sp->push_due = true;
+		return;
+	}
+	sp->pushed_at = uv_now(f->loop);
 	look(f, sp, true);
 }
 
@@ -563,6 +574,11 @@ void gossip_tick(struct flow *f)
 	for (sp = f->spaces; sp; sp = sp->hh.next) {
 		bool all = now >= sp->round_at;
 
+		if (sp->push_due && now - sp->pushed_at >= PUSH_MS) {
+			sp->push_due = false;
+			sp->pushed_at = now;
+			look(f, sp, true);
+		}
 		if (all)
 			sp->round_at = now + ROUND_MS / 2 + randombytes_uniform(ROUND_MS);
 		if (all || now >= sp->look_at) {

@@ -188,11 +188,17 @@ static void item_evict(struct flow *f, struct inbox_entry *e)
 static struct inbox_entry *oldest_of_all(struct flow *f)
 {
 	struct inbox_entry *e, *oldest = NULL;
+	struct exchange_mark least;
 
-	for (e = f->inbox.all; e; e = e->hh.next)
-		if (inbox_is_item(e) && e->announced &&
-		    (!oldest || e->created_s < oldest->created_s))
-			oldest = e;
+	for (e = f->inbox.all; e; e = e->hh.next) {
+		struct exchange_mark mark = space_mark(e);
+
+		if (!inbox_is_item(e) || !e->announced ||
+		    (oldest && space_mark_compare(&mark, &least) >= 0))
+			continue;
+		oldest = e;
+		least = mark;
+	}
 	return oldest;
 }
 
@@ -321,9 +327,17 @@ static void each_taker(struct takers *t, void (*cb)(void *ctx, const struct addr
 
 void space_catch_up(struct flow *f, struct space *sp, const struct address *local)
 {
-	for (size_t i = 0; i < sp->n_items; i++)
+	struct exchange_mark horizon = space_horizon(sp);
+
+	for (size_t i = 0; i < sp->n_items; i++) {
+		struct exchange_mark mark = space_mark(sp->items[i]);
+
+		/* Past its time, and not swept yet. */
+		if (space_mark_compare(&mark, &horizon) <= 0)
+			continue;
 		if (deliver(f, sp->items[i], local))
 			sp->missed = true;
+	}
 }
 
 void space_item_complete(struct flow *f, struct inbox_entry *e, const struct flow_link *from)
