@@ -17,6 +17,7 @@ BINDIR ?= $(PREFIX)/bin
 LIBDIR ?= $(PREFIX)/lib/$(shell $(CC) -dumpmachine)
 INCLUDEDIR ?= $(PREFIX)/include
 MANDIR ?= $(PREFIX)/share/man
+DOCDIR ?= $(PREFIX)/share/doc/ratman
 SYSCONFDIR ?= /etc
 COMPLETIONDIR ?= $(PREFIX)/share/bash-completion/completions
 UNITDIR ?= /lib/systemd/system
@@ -146,6 +147,17 @@ build/san/ratcat: $(call objects,san,$(ratcat)) $(san_archive)
 
 san_programs := build/san/ratmand build/san/ratctl build/san/ratcat
 
+# The library under ThreadSanitizer.
+tsans := $(patsubst tests/%.c,build/tsan/tests/%,$(wildcard tests/tsan/test_*.c))
+build/tsan/%.o: %.c
+	@mkdir -p $(@D)
+	@echo "  CC    $< (tsan)"
+	@$(CC) $(cflags) -Itests -O1 -g -fsanitize=thread -c $< -o $@
+$(tsans): build/tsan/tests/%: build/tsan/tests/%.o build/tsan/tests/unit/mini_daemon.o \
+		$(call objects,tsan,$(library) $(proto) $(base))
+	@echo "  LD    $@"
+	@$(CC) -fsanitize=thread $^ -o $@ -lcmocka -lsodium
+
 # Fuzzers: clang's libFuzzer; the same programs replay the corpus in make test.
 fuzzers := $(patsubst tests/fuzz/%.c,build/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
 build/fuzz/obj/%.o: %.c
@@ -174,7 +186,7 @@ setup-build:
 
 test:
 	@scripts/setup all
-	@$(MAKE) --no-print-directory -j$(shell nproc) userspace $(unit) $(sims) $(meshes) $(san_programs) $(fuzzers)
+	@$(MAKE) --no-print-directory -j$(shell nproc) userspace $(unit) $(sims) $(meshes) $(tsans) $(san_programs) $(fuzzers)
 	@tests/run
 
 run:
@@ -226,6 +238,12 @@ install: userspace
 		userspace/libratman/libratman.pc.in > $(DESTDIR)$(LIBDIR)/pkgconfig/libratman.pc
 	for page in Documentation/man/*.[1-9]; do \
 		install -D -m 644 $$page $(DESTDIR)$(MANDIR)/man$${page##*.}/$${page##*/}; done
+	for page in Documentation/man/*.3; do base=$${page##*/}; \
+		sed -n '/^\.Sh NAME/,/^\.Nd/s/^\.Nm \([a-z_]*\).*/\1/p' $$page | while read -r name; do \
+			[ $$name.3 = $$base ] || echo ".so man3/$$base" > $(DESTDIR)$(MANDIR)/man3/$$name.3; \
+		done; done
+	for example in Documentation/examples/*; do \
+		install -D -m 644 $$example $(DESTDIR)$(DOCDIR)/examples/$${example##*/}; done
 	install -D -m 644 scripts/package/systemd/ratmand.service $(DESTDIR)$(UNITDIR)/ratmand.service
 	install -D -m 644 scripts/package/systemd/ratman.conf $(DESTDIR)$(PREFIX)/lib/modules-load.d/ratman.conf
 	test -e $(DESTDIR)$(SYSCONFDIR)/ratmand/ratmand.conf || \
@@ -238,4 +256,4 @@ install: userspace
 clean:
 	rm -rf build
 
--include $(shell find build/plain build/san build/fuzz/obj -name '*.d' 2>/dev/null)
+-include $(shell find build/plain build/san build/tsan build/fuzz/obj -name '*.d' 2>/dev/null)

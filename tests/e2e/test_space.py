@@ -176,6 +176,27 @@ def streams_reach_every_member_once():
 
 
 @test
+def subscribers():
+    """Subscriptions to a namespace: each subscriber gets each stream, member or not."""
+    space, _ = key_pair()
+    (c1, a1, t1), (c2, a2, t2), (c3, a3, t3) = user(), user(), user()
+    ok(c1, UP, a1 + space, t1)
+    sockets = []
+    for c, a, t in ((c1, a1, t1), (c2, a2, t2)):
+        body = c.ask(0x0703, a + mf.recipient(space, mf.NAMESPACE), t).ping(mf.SUBSCRIPTION)
+        sockets.append(body[32:-1].decode())
+    send_to_space(c3, a3, t3, space, b"to subscribers")
+    for bind in sockets:
+        s = Client(bind, None)
+        head, data = s.stream(0x0332)
+        assert head.to == space and data == b"to subscribers"
+        s.close()
+    # What a subscriber had is not to be received as well; others still can.
+    nothing_waits(a1, t1, space)
+    assert receive(a3, t3, space) == [b"to subscribers"]
+
+
+@test
 def nobody_there_yet():
     space, key = key_pair()
     c, a, t = user()
@@ -308,6 +329,7 @@ def members_survive_the_daemon():
     ok(c, UP, a + space, t)
     send_to_space(c, a, t, space, b"before")
     assert receive(a, t, space) == [b"before"]
+    nothing_waits(a, t, space)                            # time enough to record the delivery
     DAEMON.process.send_signal(signal.SIGKILL)
     DAEMON.process.wait()
     DAEMON.start()

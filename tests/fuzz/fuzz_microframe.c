@@ -37,6 +37,7 @@ static void codecs(const uint8_t *data, size_t size)
 	struct payload_create create;
 	struct payload_hello hello;
 	struct header_parser parser;
+	struct payload_event event;
 	struct payload_recv recv;
 	struct frame_header h;
 	struct address a;
@@ -71,6 +72,7 @@ static void codecs(const uint8_t *data, size_t size)
 	payload_read_hello(data, size, &hello);
 	payload_read_destroy(data, size, &a, &force);
 	payload_read_recv(data, size, true, &recv);
+	payload_read_event(data, size, &event);
 	payload_read_heads(data, size, &n, each, NULL);
 }
 

@@ -12,15 +12,30 @@
 
 struct fake_stream {
 	struct fake_stream *next;
+	struct fake_sub *sub;	/* due to this one; NULL: to whoever receives */
 	struct letterhead head;
 	uint8_t *data;
 	size_t len;
 	bool taken;
 };
 
+struct fake_event {
+	struct fake_event *next;
+	struct payload_event event;
+};
+
+struct fake_sub {
+	struct fake_sub *next;
+	struct ident id;
+	struct address address;
+	struct recipient to;		/* RECIPIENT_NONE: events */
+	struct fake_event *events;
+};
+
 struct backend_listener {
 	struct backend_listener *next;
 	struct fake *f;
+	struct fake_sub *sub;
 	struct recipient to;
 	backend_ready_cb ready;
 	void *ctx;
@@ -57,6 +72,7 @@ struct fake {
 		bool member[ADDRESSES];
 	} s[SPACES];
 	struct fake_stream *streams;
+	struct fake_sub *subs;
 	struct backend_listener *listeners;
 	struct backend_send *sends;
 	unsigned int slow, writes;
@@ -80,8 +96,35 @@ static void stream_free(struct fake *f, struct fake_stream *s)
 	free(s);
 }
 
+static void sub_free(struct fake *f, struct fake_sub *sub)
+{
+	struct fake_sub **p = &f->subs;
+	struct fake_stream *s, *next;
+
+	while (*p != sub)
+		p = &(*p)->next;
+	*p = sub->next;
+	for (s = f->streams; s; s = next) {
+		next = s->next;
+		if (s->sub == sub)
+			s->sub = NULL;
+	}
+	while (sub->events) {
+		struct fake_event *e = sub->events;
+
+		sub->events = e->next;
+		free(e);
+	}
+	for (struct backend_listener *l = f->listeners; l; l = l->next)
+		if (l->sub == sub)
+			l->sub = NULL;
+	free(sub);
+}
+
 void fake_free(struct fake *f)
 {
+	while (f->subs)
+		sub_free(f, f->subs);
 	while (f->streams)
 		stream_free(f, f->streams);
 	free(f);
@@ -169,14 +212,33 @@ static int addr_check(void *be, const struct address *address, const struct iden
 	return sodium_memcmp(f->a[i].token.b, token->b, 32) ? -EACCES : 0;
 }
 
+void fake_event(struct fake *f, enum payload_event_kind kind, const struct address *address)
+{
+	for (struct fake_sub *sub = f->subs; sub; sub = sub->next) {
+		struct fake_event **tail = &sub->events;
+
+		if (sub->to.kind != RECIPIENT_NONE)
+			continue;
+		while (*tail)
+			tail = &(*tail)->next;
+		*tail = calloc(1, sizeof(**tail));
+		(*tail)->event = (struct payload_event){ (uint8_t)kind, *address };
+		for (struct backend_listener *l = f->listeners; l; l = l->next)
+			if (l->sub == sub)
+				l->ready(l->ctx);
+	}
+}
+
 static void addr_up(void *be, const struct address *address, const struct ident *token,
 		    backend_done_cb cb, void *ctx)
 {
 	struct fake *f = be;
 	int err = addr_check(be, address, token);
 
-	if (!err)
+	if (!err && !f->a[find(f, address)].up) {
 		f->a[find(f, address)].up = true;
+		fake_event(f, PAYLOAD_EVENT_UP, address);
+	}
 	cb(ctx, err);
 }
 
@@ -185,8 +247,10 @@ static void addr_down(void *be, const struct address *address, backend_done_cb c
 	struct fake *f = be;
 	int i = find(f, address);
 
-	if (i >= 0)
+	if (i >= 0 && f->a[i].up) {
 		f->a[i].up = false;
+		fake_event(f, PAYLOAD_EVENT_DOWN, address);
+	}
 	cb(ctx, i < 0 ? i : 0);
 }
 
@@ -199,6 +263,11 @@ static void addr_destroy(void *be, const struct address *address, bool force, ba
 	(void)force;
 	if (i >= 0)
 		f->a[i].used = false;
+	for (struct fake_sub *sub = f->subs, *next; sub; sub = next) {
+		next = sub->next;
+		if (address_equal(&sub->address, address))
+			sub_free(f, sub);
+	}
 	cb(ctx, i < 0 ? i : 0);
 }
 
@@ -290,9 +359,28 @@ static void send_abort(struct backend_send *s)
 	free(s);
 }
 
-static bool same_recipient(const struct recipient *a, const struct recipient *b)
+static void notify(struct fake *f, const struct recipient *to)
 {
-	return a->kind == b->kind && address_equal(&a->address, &b->address);
+	for (struct backend_listener *l = f->listeners; l; l = l->next) {
+		if (recipient_equal(&l->to, to))
+			l->ready(l->ctx);
+	}
+}
+
+static void store_stream(struct fake *f, const struct backend_send *s, size_t i,
+			 struct fake_sub *sub)
+{
+	struct fake_stream *st = calloc(1, sizeof(*st)), **tail = &f->streams;
+
+	st->sub = sub;
+	st->head = s->heads[i];
+	st->head.stream_size = s->len;
+	st->len = s->len;
+	st->data = malloc(s->len + 1);
+	memcpy(st->data, s->data, s->len);
+	while (*tail)
+		tail = &(*tail)->next;
+	*tail = st;
 }
 
 static void send_finish(struct backend_send *s, backend_done_cb cb, void *ctx)
@@ -300,20 +388,20 @@ static void send_finish(struct backend_send *s, backend_done_cb cb, void *ctx)
 	struct fake *f = s->f;
 
 	for (size_t i = 0; i < s->n; i++) {
-		struct fake_stream *st = calloc(1, sizeof(*st)), **tail = &f->streams;
+		const struct recipient to = s->heads[i].to;
+		bool received = false, subscribed = false;
 
-		st->head = s->heads[i];
-		st->head.stream_size = s->len;
-		st->len = s->len;
-		st->data = malloc(s->len + 1);
-		memcpy(st->data, s->data, s->len);
-		while (*tail)
-			tail = &(*tail)->next;
-		*tail = st;
-		for (struct backend_listener *l = f->listeners; l; l = l->next) {
-			if (same_recipient(&l->to, &st->head.to))
-				l->ready(l->ctx);
+		for (struct fake_sub *sub = f->subs; sub; sub = sub->next) {
+			if (!recipient_equal(&sub->to, &to))
+				continue;
+			store_stream(f, s, i, sub);
+			subscribed = true;
 		}
+		for (struct backend_listener *l = f->listeners; l; l = l->next)
+			received = received || (!l->sub && recipient_equal(&l->to, &to));
+		if (received || !subscribed)
+			store_stream(f, s, i, NULL);
+		notify(f, &to);
 	}
 	send_abort(s);
 	cb(ctx, 0);
@@ -353,7 +441,7 @@ static int recv_open(struct backend_listener *l, struct letterhead *head,
 	for (struct fake_stream *s = l->f->streams; s; s = s->next) {
 		struct backend_recv *r;
 
-		if (s->taken || !same_recipient(&s->head.to, &l->to))
+		if (s->taken || s->sub != l->sub || !recipient_equal(&s->head.to, &l->to))
 			continue;
 		r = calloc(1, sizeof(*r));
 		r->f = l->f;
@@ -387,10 +475,103 @@ static void recv_close(struct backend_recv *r, bool delivered)
 		return;
 	}
 	s->taken = false;
-	for (struct backend_listener *l = f->listeners; l; l = l->next) {
-		if (same_recipient(&l->to, &s->head.to))
-			l->ready(l->ctx);
+	notify(f, &s->head.to);
+}
+
+static struct fake_sub *sub_find(const struct fake *f, const struct ident *id,
+				 const struct address *address, bool events)
+{
+	for (struct fake_sub *sub = f->subs; sub; sub = sub->next)
+		if (ident_equal(&sub->id, id) && address_equal(&sub->address, address) &&
+		    (sub->to.kind == RECIPIENT_NONE) == events)
+			return sub;
+	return NULL;
+}
+
+static void subscribe(void *be, const struct address *address, const struct recipient *to,
+		      backend_subscribed_cb cb, void *ctx)
+{
+	struct fake *f = be;
+	struct fake_sub *sub, *other = NULL;
+
+	for (sub = f->subs; sub; sub = sub->next) {
+		if (!recipient_equal(&sub->to, to))
+			continue;
+		if (address_equal(&sub->address, address)) {
+			cb(ctx, 0, &sub->id);
+			return;
+		}
+		other = sub;
 	}
+	sub = calloc(1, sizeof(*sub));
+	sub->address = *address;
+	sub->to = *to;
+	if (other && to->kind != RECIPIENT_NONE)
+		sub->id = other->id;
+	else
+		ident_draw(&sub->id);
+	sub->next = f->subs;
+	f->subs = sub;
+	cb(ctx, 0, &sub->id);
+}
+
+static int subscription_check(void *be, const struct ident *id, const struct address *address,
+			      bool events)
+{
+	struct fake *f = be;
+
+	if (sub_find(f, id, address, events))
+		return 0;
+	for (struct fake_sub *sub = f->subs; sub; sub = sub->next)
+		if (ident_equal(&sub->id, id) && (sub->to.kind == RECIPIENT_NONE) == events)
+			return -ENOENT;
+	return -ESRCH;
+}
+
+static void unsubscribe(void *be, const struct ident *id, const struct address *address, bool events,
+			backend_done_cb cb, void *ctx)
+{
+	int err = subscription_check(be, id, address, events);
+
+	if (!err)
+		sub_free(be, sub_find(be, id, address, events));
+	cb(ctx, err);
+}
+
+static void subscription_list(void *be, const struct address *address, backend_ident_cb cb,
+			      void *ctx)
+{
+	struct fake *f = be;
+
+	for (struct fake_sub *sub = f->subs; sub; sub = sub->next)
+		if (sub->to.kind != RECIPIENT_NONE && address_equal(&sub->address, address))
+			cb(ctx, &sub->id);
+}
+
+static int attach(void *be, const struct ident *id, const struct address *address, bool events,
+		  backend_ready_cb ready, void *ctx, struct backend_listener **out)
+{
+	struct fake_sub *sub = sub_find(be, id, address, events);
+	int err;
+
+	if (!sub)
+		return subscription_check(be, id, address, events);
+	err = do_listen(be, address, &sub->to, ready, ctx, out);
+	if (!err)
+		(*out)->sub = sub;
+	return err;
+}
+
+static int event_next(struct backend_listener *l, struct payload_event *out)
+{
+	struct fake_event *e = l->sub ? l->sub->events : NULL;
+
+	if (!e)
+		return -EAGAIN;
+	l->sub->events = e->next;
+	*out = e->event;
+	free(e);
+	return 0;
 }
 
 /* Namespaces: every local address that joined answers at once, after as many ms as its place. */
@@ -489,6 +670,12 @@ const struct backend_ops fake_ops = {
 	.recv_open = recv_open,
 	.recv_read = recv_read,
 	.recv_close = recv_close,
+	.subscribe = subscribe,
+	.subscription_check = subscription_check,
+	.unsubscribe = unsubscribe,
+	.subscription_list = subscription_list,
+	.attach = attach,
+	.event_next = event_next,
 	.space_create = space_create,
 	.space_up = space_up,
 	.space_down = space_down,

@@ -21,6 +21,9 @@ void fake_set_slow(struct fake *f, unsigned int n);
 /* Calls the drain callbacks that wait. */
 void fake_turn(struct fake *f);
 
+/* Something happened, for whoever subscribed to events. */
+void fake_event(struct fake *f, enum payload_event_kind kind, const struct address *address);
+
 /* Streams stored and not delivered. */
 size_t fake_waiting(const struct fake *f);
 

@@ -161,6 +161,8 @@ static void golden_encode(void **state)
 	struct letterhead head = { .from = A, .to = { RECIPIENT_ADDRESS, B }, .stream_size = 5,
 				   .aux_len = 2 };
 	struct payload_recv recv = { .address = A, .to = { RECIPIENT_ADDRESS, A } };
+	const struct payload_recv sub = { .address = A, .to = { RECIPIENT_NAMESPACE, B } };
+	const struct payload_subscriber subscriber = { S, A };
 	struct payload_anycast anycast = { A, B, 1500 };
 	struct payload_space_create space = { .space = B };
 
@@ -187,6 +189,11 @@ static void golden_encode(void **state)
 	ASSERT_ENCODES("Subscription reply", ping_write_subscription(w, &S, "127.0.0.1:40001"));
 	ASSERT_ENCODES("Update reply", ping_write_ids(w, PING_UPDATE, &subs));
 	ASSERT_ENCODES("SendSocket reply", ping_write_send_socket(w, "127.0.0.1:40002"));
+	ASSERT_ENCODES("Stream/Sub namespace <B>", payload_write_recv(w, false, &sub));
+	ASSERT_ENCODES("Stream/Resub", payload_write_subscriber(w, &subscriber));
+	ASSERT_ENCODES("Stream/Unsub", payload_write_subscriber(w, &subscriber));
+	ASSERT_ENCODES("Stream/List", wire_put(w, A.b, ADDRESS_LEN));
+	ASSERT_ENCODES("letterhead on subscription socket", letterhead_write(w, &head, true));
 	ASSERT_ENCODES("letterhead of Recv/One", letterhead_write(w, &head, false));
 	ASSERT_ENCODES("letterhead of Recv/Many", letterhead_write(w, &head, true));
 	ASSERT_ENCODES("Send/One, 5 bytes to <B>", letterhead_write(w, &head, false));
@@ -278,6 +285,7 @@ static int count_heads(void *ctx, const struct letterhead *head)
 
 static void golden_decode_requests(void **state)
 {
+	struct payload_subscriber subscriber;
 	struct payload_recv recv;
 	struct payload_hello hello;
 	struct letterhead head;
@@ -335,6 +343,21 @@ static void golden_decode_requests(void **state)
 	assert_true(address_equal(&recv.to.address, &A) && recv.to.kind == RECIPIENT_ADDRESS);
 	for (size_t k = 0; k < n; k++)
 		assert_int_equal(payload_read_recv(d, k, false, &recv), -EINVAL);
+	free(d);
+	d = payload_of("Stream/Sub namespace <B>", &n);
+	assert_int_equal(payload_read_recv(d, n, false, &recv), 0);
+	assert_true(address_equal(&recv.address, &A) && address_equal(&recv.to.address, &B));
+	assert_int_equal(recv.to.kind, RECIPIENT_NAMESPACE);
+	free(d);
+	d = payload_of("Stream/Resub", &n);
+	assert_int_equal(n, PAYLOAD_SUBSCRIBER_LEN);
+	payload_read_subscriber(d, &subscriber);
+	assert_true(ident_equal(&subscriber.id, &S) && address_equal(&subscriber.address, &A));
+	free(d);
+	d = payload_of("letterhead on subscription socket", &n);
+	wire_read_init(&r, d, n);
+	letterhead_read(&r, &head);
+	assert_true(wire_done(&r) && head.stream_size == 5 && address_equal(&head.to.address, &B));
 	free(d);
 	d = payload_of("Recv/Many limit 1", &n);
 	assert_int_equal(payload_read_recv(d, n, true, &recv), 0);
@@ -609,6 +632,26 @@ static void datetimes(void **state)
 	}
 }
 
+/* Events of Addr/Sub have no golden frame: kind and address. */
+static void events(void **state)
+{
+	struct payload_event e = { PAYLOAD_EVENT_PEER, A };
+	uint8_t buf[PAYLOAD_EVENT_LEN + 1] = { 0 };
+	struct wire_writer w;
+
+	(void)state;
+	wire_write_init(&w, buf, sizeof(buf));
+	payload_write_event(&w, &e);
+	assert_int_equal(wire_len(&w), 33);
+	assert_int_equal(buf[0], 3);
+	assert_memory_equal(buf + 1, A.b, 32);
+	for (size_t k = 0; k < PAYLOAD_EVENT_LEN; k++)
+		assert_int_equal(payload_read_event(buf, k, &e), -EINVAL);
+	memset(&e, 0, sizeof(e));
+	assert_int_equal(payload_read_event(buf, sizeof(buf), &e), 0);
+	assert_true(e.kind == PAYLOAD_EVENT_PEER && address_equal(&e.address, &A));
+}
+
 static void op_table(void **state)
 {
 	(void)state;
@@ -621,6 +664,8 @@ static void op_table(void **state)
 		/* Whoever checks an address needs its 32 bytes there. */
 		if (op->auth == OP_AUTH_ADDRESS || op->auth == OP_AUTH_OWNER)
 			assert_true(op->min_len >= 32);
+		if (op->auth == OP_AUTH_SUBSCRIBER)
+			assert_int_equal(op->min_len, PAYLOAD_SUBSCRIBER_LEN);
 	}
 	assert_null(op_find(0x0330));
 }
@@ -633,7 +678,8 @@ int main(void)
 		cmocka_unit_test(golden_decode_requests), cmocka_unit_test(truncations),
 		cmocka_unit_test(error_blobs), cmocka_unit_test(create_table),
 		cmocka_unit_test(hello_rules), cmocka_unit_test(strings),
-		cmocka_unit_test(datetimes), cmocka_unit_test(op_table),
+		cmocka_unit_test(datetimes), cmocka_unit_test(events),
+		cmocka_unit_test(op_table),
 	};
 
 	return cmocka_run_group_tests(tests, setup, NULL);

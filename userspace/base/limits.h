@@ -23,11 +23,16 @@
 #define LIMIT_ANYCAST_ANSWERS 1024	/* of one Space/Anycast; the quickest stay */
 #define LIMIT_SEND_END_MS 30		/* data socket ended: may its client be dying? */
 
+#define LIMIT_HELPERS 16		/* data sockets of one connection nobody came to yet */
+#define LIMIT_HELPERS_DETACHED 64	/* those whose clients said goodbye */
+
 /* Addresses and streams. */
 #define LIMIT_LOCAL_ADDRESSES 256
 #define LIMIT_STREAM_BYTES (1ull << 40)
 #define LIMIT_OUTBOX 65536		/* streams that wait for their recipient */
 #define LIMIT_INBOX 65536		/* streams that wait for a client */
+#define LIMIT_SUBSCRIPTIONS 1024	/* subscribers, all addresses together */
+#define LIMIT_SUBSCRIPTION_QUEUE 8192	/* streams or events that wait for one subscriber */
 #define LIMIT_OUTBOX_AGE_S (30 * 86400)	/* then expired */
 
 /* Namespaces. */

@@ -17,6 +17,7 @@ enum op_auth {
 	OP_AUTH_PRESENT,	/* a token is in the header; the handler proves it */
 	OP_AUTH_TOKEN,		/* the token is in the table, for whatever address */
 	OP_AUTH_ADDRESS,	/* "check": the token is in the table for the payload's first 32 bytes */
+	OP_AUTH_SUBSCRIBER,	/* as ADDRESS, for the 32 bytes behind the subscription id */
 	OP_AUTH_OWNER,		/* as ADDRESS, or the token opens the stored key of that address */
 	OP_AUTH_FROM,		/* as ADDRESS, for the `from` of the (first) letterhead */
 };
@@ -33,6 +34,9 @@ enum op_id {
 	OP_INTRINSIC_STATUS,
 	OP_ADDR_CREATE,
 	OP_ADDR_DESTROY,
+	OP_ADDR_SUB,
+	OP_ADDR_RESUB,
+	OP_ADDR_UNSUB,
 	OP_ADDR_UP,
 	OP_ADDR_DOWN,
 	OP_ADDR_LIST,

@@ -159,6 +159,35 @@ void payload_write_recv(struct wire_writer *w, bool many, const struct payload_r
 		field_put_option_u32(w, recv->has_limit, recv->limit);
 }
 
+void payload_read_subscriber(const uint8_t data[static PAYLOAD_SUBSCRIBER_LEN],
+			     struct payload_subscriber *out)
+{
+	memcpy(out->id.b, data, sizeof(out->id.b));
+	memcpy(out->address.b, data + sizeof(out->id.b), ADDRESS_LEN);
+}
+
+void payload_write_subscriber(struct wire_writer *w, const struct payload_subscriber *sub)
+{
+	wire_put(w, sub->id.b, sizeof(sub->id.b));
+	wire_put(w, sub->address.b, ADDRESS_LEN);
+}
+
+int payload_read_event(const uint8_t *data, size_t len, struct payload_event *out)
+{
+	/* More may follow in later versions. */
+	if (len < PAYLOAD_EVENT_LEN)
+		return -EINVAL;
+	out->kind = data[0];
+	memcpy(out->address.b, data + 1, ADDRESS_LEN);
+	return 0;
+}
+
+void payload_write_event(struct wire_writer *w, const struct payload_event *event)
+{
+	wire_put_u8(w, event->kind);
+	wire_put(w, event->address.b, ADDRESS_LEN);
+}
+
 int payload_read_heads(const uint8_t *data, size_t len, uint16_t *count,
 		       int (*each)(void *ctx, const struct letterhead *head), void *ctx)
 {

@@ -71,6 +71,38 @@ struct payload_recv {
 int payload_read_recv(const uint8_t *data, size_t len, bool many, struct payload_recv *out);
 void payload_write_recv(struct wire_writer *w, bool many, const struct payload_recv *recv);
 
+/* Resub and Unsub of Stream and Addr: subscription and subscriber. */
+struct payload_subscriber {
+	struct ident id;
+	struct address address;
+};
+
+#define PAYLOAD_SUBSCRIBER_LEN (32 + ADDRESS_LEN)
+
+void payload_read_subscriber(const uint8_t data[static PAYLOAD_SUBSCRIBER_LEN],
+			     struct payload_subscriber *out);
+void payload_write_subscriber(struct wire_writer *w, const struct payload_subscriber *sub);
+
+/* Addr/Sub: the address, and no recipient. */
+#define PAYLOAD_ADDR_SUB_LEN (ADDRESS_LEN + 1)
+
+/* What a frame of mode 0103 on the socket of Addr/Sub says. */
+enum payload_event_kind {
+	PAYLOAD_EVENT_UP = 1,	/* a local address came up */
+	PAYLOAD_EVENT_DOWN = 2,	/* a local address went down */
+	PAYLOAD_EVENT_PEER = 3,	/* a remote address was heard of for the first time */
+};
+
+struct payload_event {
+	uint8_t kind;		/* an enum payload_event_kind, or one of later versions */
+	struct address address;
+};
+
+#define PAYLOAD_EVENT_LEN (1 + ADDRESS_LEN)
+
+int payload_read_event(const uint8_t *data, size_t len, struct payload_event *out);
+void payload_write_event(struct wire_writer *w, const struct payload_event *event);
+
 /*
  * Send/Many: count and letterheads. Calls @each with every letterhead in turn
  * (borrowed for the call); a non-zero return stops and is returned. -EINVAL

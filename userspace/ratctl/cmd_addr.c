@@ -23,13 +23,6 @@ static struct address to_address(const struct ratman_id *id)
 	return a;
 }
 
-static void from_identity(const struct identity *id, struct ratman_id *address,
-			  struct ratman_id *token)
-{
-	memcpy(address->b, id->address.b, sizeof(address->b));
-	memcpy(token->b, id->token.b, sizeof(token->b));
-}
-
 /* Where the new identity goes: a file, or NULL for stdout. */
 static int create_target(struct ctl *ctl, char *path, size_t size, const char **out)
 {
@@ -125,23 +118,16 @@ typedef int (*identity_call)(struct ratman *r, const struct ratman_id *address,
 static int with_identity(struct ctl *ctl, const char *what, identity_call call)
 {
 	struct ratman_id address, token;
-	struct identity id;
-	int err, status = ctl_need_identity(ctl, &id);
+	int err, status = ctl_need_owner(ctl, &address, &token);
 
 	if (status)
 		return status;
-	from_identity(&id, &address, &token);
-	identity_wipe(&id);
-	status = ctl_need_api(ctl);
-	if (!status) {
-		err = call(ctl->api, &address, &token);
-		if (err)
-			status = ctl_api_failed(ctl, what, err);
-		else
-			print_ok(stdout, &ctl->style);
-	}
+	err = call(ctl->api, &address, &token);
 	sodium_memzero(&token, sizeof(token));
-	return status;
+	if (err)
+		return ctl_api_failed(ctl, what, err);
+	print_ok(stdout, &ctl->style);
+	return CTL_OK;
 }
 
 int cmd_addr_up(struct ctl *ctl, int argc, char **argv)

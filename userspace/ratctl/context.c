@@ -88,6 +88,22 @@ int ctl_need_identity(struct ctl *ctl, struct identity *id)
 	return err;
 }
 
+int ctl_need_owner(struct ctl *ctl, struct ratman_id *address, struct ratman_id *token)
+{
+	struct identity id;
+	int status = ctl_need_identity(ctl, &id);
+
+	if (status)
+		return status;
+	memcpy(address->b, id.address.b, sizeof(address->b));
+	memcpy(token->b, id.token.b, sizeof(token->b));
+	identity_wipe(&id);
+	status = ctl_need_api(ctl);
+	if (status)
+		sodium_memzero(token, sizeof(*token));
+	return status;
+}
+
 int ctl_number(struct ctl *ctl, const char *what, const char *text, uint32_t max, uint32_t *out)
 {
 	char *end;

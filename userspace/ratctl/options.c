@@ -36,6 +36,8 @@ static const struct option_row rows[] = {
 	{ 'y', 0, "peer-index", "N", TEXT(peer_index), "the other side's index" },
 	{ 'I', 0, "initiator", NULL, FLAG(initiator), "we began the handshake" },
 	{ 't', 't', "timestamps", NULL, FLAG(stamps), "the time of each line" },
+	{ 'a', 'a', "addr", "ADDRESS", TEXT(addr), "streams to this address, the identity's own" },
+	{ 's', 's', "space", "ADDRESS", TEXT(space), "streams to this namespace" },
 	{ 'v', 0, "interval", "SECONDS", TEXT(interval), "from one look to the next, default 1" },
 	{ 'F', 'f', "file", "FILE", TEXT(file), "key file of the namespace" },
 	{ 'T', 't', "timeout", "MS", TEXT(ask_ms), "how long to wait for answers, default 1000" },

@@ -46,6 +46,7 @@ struct ctl {
 	const char *file;	/* namespace key file */
 	const char *ask_ms;
 	const char *interval, *count;
+	const char *addr, *space;
 	bool quiet;
 	bool help, version;
 	const char *completion;		/* shell to write one for */
@@ -66,6 +67,8 @@ int ctl_need_api(struct ctl *ctl);
 int ctl_need_kern(struct ctl *ctl);
 int ctl_need_dev(struct ctl *ctl);
 int ctl_need_identity(struct ctl *ctl, struct identity *id);
+/* The identity's address and token (wipe it), and the daemon. */
+int ctl_need_owner(struct ctl *ctl, struct ratman_id *address, struct ratman_id *token);
 
 /* Reports a failed library or kernel call; returns the status for it. */
 int ctl_api_failed(struct ctl *ctl, const char *what, int err);
@@ -90,6 +93,10 @@ int cmd_space_up(struct ctl *ctl, int argc, char **argv);
 int cmd_space_down(struct ctl *ctl, int argc, char **argv);
 int cmd_space_anycast(struct ctl *ctl, int argc, char **argv);
 int cmd_peers_list(struct ctl *ctl, int argc, char **argv);
+int cmd_stream_sub(struct ctl *ctl, int argc, char **argv);
+int cmd_stream_unsub(struct ctl *ctl, int argc, char **argv);
+int cmd_stream_resub(struct ctl *ctl, int argc, char **argv);
+int cmd_stream_list(struct ctl *ctl, int argc, char **argv);
 int cmd_link_list(struct ctl *ctl, int argc, char **argv);
 int cmd_link_add(struct ctl *ctl, int argc, char **argv);
 int cmd_link_del(struct ctl *ctl, int argc, char **argv);

@@ -41,17 +41,21 @@ static void seen(void *ctx, const struct address *address, uint64_t sequence)
 	struct node *node = ctx;
 	int64_t now = clock_wall_ns();
 	struct node_seen old = { .first_ns = now };
+	bool first;
 	uint8_t buf[SEEN_LEN];
 	struct wire_writer w;
 
 	/* What was seen stays seen, whatever is said later. */
-	if (node_seen_get(node, address, &old) && old.sequence > sequence)
+	first = !node_seen_get(node, address, &old);
+	if (!first && old.sequence > sequence)
 		return;
 	wire_write_init(&w, buf, sizeof(buf));
 	wire_put_be64(&w, sequence);
 	wire_put_be64(&w, (uint64_t)old.first_ns);
 	wire_put_be64(&w, (uint64_t)now);
 	store_put(node->store, STORE_SEEN, address->b, ADDRESS_LEN, buf, sizeof(buf));
+	if (node->flow && first)
+		flow_event(node->flow, PAYLOAD_EVENT_PEER, address);
 }
 
 static uint64_t last_seen(void *ctx, const struct address *address)
@@ -164,6 +168,7 @@ static const struct flow_ops flow_ops = {
 
 int node_addr_up(struct node *node, const struct address *address, const struct ident *token)
 {
+	bool was_up = mesh_local_secret(node->mesh, address) != NULL;
 	uint8_t secret[ADDRESS_SECRET_LEN];
 	int err = addresses_open(node->store, address, token, true, secret);
 
@@ -180,11 +185,14 @@ int node_addr_up(struct node *node, const struct address *address, const struct 
 	if (err)
 		return err;
 	err = flow_local_up(node->flow, address);
-	if (err)
+	if (err) {
 		mesh_local_down(node->mesh, address);
-	else
-		resume_add(&node->resume, address, token);
-	return err;
+		return err;
+	}
+	resume_add(&node->resume, address, token);
+	if (!was_up)
+		flow_event(node->flow, PAYLOAD_EVENT_UP, address);
+	return 0;
 }
 
 static void bring_up_again(struct node *node)

@@ -62,6 +62,8 @@ static void addr_up(void *be, const struct address *address, const struct ident 
 
 static void go_down(struct node *node, const struct address *address)
 {
+	bool was_up = mesh_local_secret(node->mesh, address) != NULL;
+
 	if (addresses_is_namespace(node->store, address)) {
 		node_namespace_down(node, address);
 		resume_remove(&node->resume, address);
@@ -71,6 +73,8 @@ static void go_down(struct node *node, const struct address *address)
 	flow_local_down(node->flow, address);
 	mesh_local_down(node->mesh, address);
 	resume_remove(&node->resume, address);
+	if (was_up)
+		flow_event(node->flow, PAYLOAD_EVENT_DOWN, address);
 }
 
 static void addr_down(void *be, const struct address *address, backend_done_cb cb, void *ctx)
@@ -113,6 +117,7 @@ static void addr_destroy(void *be, const struct address *address, bool force, ba
 		return;
 	}
 	go_down(node, address);
+	flow_local_unsubscribe(node->flow, address);
 	addresses_remove(node->store, address);
 	if (is_namespace) {
 		node_spaces_leave(node, address);
@@ -271,6 +276,54 @@ static void recv_close(struct backend_recv *r, bool delivered)
 	flow_recv_close((struct flow_recv *)r, delivered);
 }
 
+/* Subscriptions. */
+
+static void subscribe(void *be, const struct address *address, const struct recipient *to,
+		      backend_subscribed_cb cb, void *ctx)
+{
+	struct node *node = be;
+
+	flow_subscribe(node->flow, address, to, cb, ctx);
+}
+
+static int subscription_check(void *be, const struct ident *id, const struct address *address,
+			      bool events)
+{
+	struct node *node = be;
+
+	return flow_subscription_check(node->flow, id, address, events);
+}
+
+static void unsubscribe(void *be, const struct ident *id, const struct address *address, bool events,
+			backend_done_cb cb, void *ctx)
+{
+	struct node *node = be;
+
+	flow_unsubscribe(node->flow, id, address, events, cb, ctx);
+}
+
+static void subscription_list(void *be, const struct address *address, backend_ident_cb cb,
+			      void *ctx)
+{
+	struct node *node = be;
+
+	flow_subscriptions_each(node->flow, address, cb, ctx);
+}
+
+static int attach(void *be, const struct ident *id, const struct address *address, bool events,
+		  backend_ready_cb ready, void *ctx, struct backend_listener **out)
+{
+	struct node *node = be;
+
+	return flow_attach(node->flow, id, address, events, ready, ctx,
+			   (struct flow_listener **)out);
+}
+
+static int event_next(struct backend_listener *l, struct payload_event *out)
+{
+	return flow_event_next((struct flow_listener *)l, out);
+}
+
 const struct backend_ops node_backend_ops = {
 	.addr_create = addr_create,
 	.addr_up = addr_up,
@@ -289,6 +342,12 @@ const struct backend_ops node_backend_ops = {
 	.recv_open = recv_open,
 	.recv_read = recv_read,
 	.recv_close = recv_close,
+	.subscribe = subscribe,
+	.subscription_check = subscription_check,
+	.unsubscribe = unsubscribe,
+	.subscription_list = subscription_list,
+	.attach = attach,
+	.event_next = event_next,
 	.space_create = node_space_create,
 	.space_up = node_space_join,
 	.space_down = node_space_leave,

@@ -10,6 +10,7 @@
  *   -EEXIST  exists already          -EINVAL   bad input
  *   -EHOSTUNREACH never: unknown recipients are queued
  *   -ENOSPC, -EROFS, -EDQUOT  storage refuses writes   -ENODATA  empty stream
+ *   -ESRCH   no such subscription   -EMFILE  too many subscriptions
  */
 #ifndef RATMAND_API_BACKEND_H
 #define RATMAND_API_BACKEND_H
@@ -20,6 +21,7 @@
 
 #include "base/address.h"
 #include "proto/letterhead.h"
+#include "proto/payload.h"
 
 /* One remote address, as in Peer/List. Times are wall clock, ns since 1970. */
 struct backend_peer {
@@ -47,6 +49,12 @@ struct backend_listener;
 /* Called for each address or peer of a list; the pointer is borrowed for the call. */
 typedef void (*backend_addr_cb)(void *ctx, const struct address *address);
 typedef void (*backend_peer_cb)(void *ctx, const struct backend_peer *peer);
+
+/* Called for each subscription of a list; borrowed for the call. */
+typedef void (*backend_ident_cb)(void *ctx, const struct ident *id);
+
+/* End of subscribe; @id is borrowed for the call, NULL on error. */
+typedef void (*backend_subscribed_cb)(void *ctx, int err, const struct ident *id);
 
 /* End of an asynchronous call: 0 or a negative errno. */
 typedef void (*backend_done_cb)(void *ctx, int err);
@@ -109,7 +117,9 @@ struct backend_ops {
 	 * Wants streams that were sent to @to and arrive at @local (which is up).
 	 * @ready is called whenever there may be one, first at once if one waits
 	 * already. Several listeners share what arrives: each stream goes to the
-	 * first that opens it.
+	 * first that opens it. Subscribers have theirs besides: a stream that
+	 * somebody subscribed to comes here only if it completes while there is a
+	 * listener.
 	 */
 	int (*listen)(void *be, const struct address *local, const struct recipient *to,
 		      backend_ready_cb ready, void *ctx, struct backend_listener **out);
@@ -127,6 +137,31 @@ struct backend_ops {
 	 * offered again; otherwise it waits for the next listener.
 	 */
 	void (*recv_close)(struct backend_recv *r, bool delivered);
+
+	/*
+	 * Subscribes @address, which is up, to the streams of @to, or to events
+	 * with RECIPIENT_NONE; finds the subscription there is. @cb when it is on
+	 * disk.
+	 */
+	void (*subscribe)(void *be, const struct address *address, const struct recipient *to,
+			  backend_subscribed_cb cb, void *ctx);
+	/* 0 when @address subscribed under @id, to events or not; -ESRCH, -ENOENT (others did). */
+	int (*subscription_check)(void *be, const struct ident *id, const struct address *address,
+				  bool events);
+	/* Ends it for @address; @cb when that is on disk. Errors as subscription_check. */
+	void (*unsubscribe)(void *be, const struct ident *id, const struct address *address,
+			    bool events, backend_done_cb cb, void *ctx);
+	/* Every subscription of @address to streams. */
+	void (*subscription_list)(void *be, const struct address *address, backend_ident_cb cb,
+				  void *ctx);
+	/*
+	 * A listener for what is due to the subscriber, oldest first: recv_open
+	 * for streams, event_next for events. Errors as subscription_check.
+	 */
+	int (*attach)(void *be, const struct ident *id, const struct address *address, bool events,
+		      backend_ready_cb ready, void *ctx, struct backend_listener **out);
+	/* Takes the oldest event; -EAGAIN when there is none. */
+	int (*event_next)(struct backend_listener *l, struct payload_event *out);
 
 	/*
 	 * Keeps the key of a namespace: @key is its 32-byte ed25519 seed (borrowed).

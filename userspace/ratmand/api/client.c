@@ -70,6 +70,7 @@ void client_kill(struct client *c)
 	c->job = NULL;
 	if (job)
 		job->gone(c, job);
+	helper_close_all(c);
 	uv_close((uv_handle_t *)&c->tcp, on_handle_closed);
 	uv_close((uv_handle_t *)&c->timer, on_handle_closed);
 	uv_close((uv_handle_t *)&c->kick, on_handle_closed);
@@ -96,6 +97,7 @@ void client_finish(struct client *c)
 	c->job = NULL;
 	if (job)
 		job->gone(c, job);
+	helper_close_all(c);
 	c->in_pos = c->in_len = 0;
 	client_flush(c);
 	if (c->phase == CLIENT_DEAD)
@@ -152,6 +154,7 @@ static void on_written(uv_write_t *req, int status)
 	if (c->phase == CLIENT_DEAD)
 		return;
 	if (status < 0) {
+		c->reset = true;
 		client_kill(c);
 		return;
 	}
@@ -175,6 +178,7 @@ void client_flush(struct client *c)
 		buf = uv_buf_init((char *)c->out, (unsigned int)c->out_len);
 		done = uv_try_write(stream, &buf, 1);
 		if (done < 0 && done != UV_EAGAIN) {
+			c->reset = true;
 			client_kill(c);
 			return;
 		}
@@ -433,7 +437,8 @@ bool client_hung_up(struct client *c)
 
 bool client_was_reset(struct client *c)
 {
-	return client_poll(c) & POLLERR;
+	/* An error that was reported once is not reported again. */
+	return c->reset || (client_poll(c) & POLLERR);
 }
 
 /* Reading ------------------------------------------------------------------- */
@@ -465,6 +470,7 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
 		c->reading = false;
 		c->eof = true;
 		/* An abrupt end stops everything; so does any for a job that takes no input. */
+		c->reset = n != UV_EOF;
 		if (n != UV_EOF || (c->job && !c->job->input)) {
 			client_kill(c);
 			return;

@@ -18,6 +18,7 @@
 #include "proto/ops.h"
 #include "proto/payload.h"
 #include "proto/ping.h"
+#include "ratmand/api/helper.h"
 #include "ratmand/api/server.h"
 #include "ratmand/api/token.h"
 
@@ -56,6 +57,12 @@ struct client {
 	unsigned int handles;	/* not closed yet */
 	unsigned int calls;	/* backend calls not answered yet */
 	uint8_t capabilities;
+	/* Whose socket this is, when it was opened by Sub or Resub. */
+	struct {
+		bool connected;
+		struct ident id;
+		struct address address;
+	} subscriber;
 
 	struct header_parser parser;
 	struct frame_header header;	/* of the request being read or worked on */
@@ -68,6 +75,7 @@ struct client {
 	size_t in_pos, in_len;
 	bool reading;
 	bool eof;
+	bool reset;		/* reading or writing met an error */
 	bool processing;
 	bool held;		/* its write queue is too long */
 
@@ -89,8 +97,10 @@ struct api_server {
 	void *be;
 	struct token_table *tokens;
 	struct client *clients;
+	struct helper *helpers;
 	uv_tcp_t listener;
-	unsigned int handles;	/* listener, and jobs that outlive their client */
+	unsigned int handles;	/* listener, helpers, and jobs that outlive their client */
+	int diag;		/* sockdiag.h: to ask what clients have read; -1 without */
 	int fd_reserve_from;	/* accepting pauses at this descriptor number */
 	bool accept_waits;	/* a connection waits for uv_accept */
 	bool closing;
@@ -161,6 +171,9 @@ void addr_create(struct client *c);
 void addr_up(struct client *c);
 void addr_down(struct client *c);
 void addr_destroy(struct client *c);
+void addr_sub(struct client *c);
+void addr_resub(struct client *c);
+void addr_unsub(struct client *c);
 void addr_list(struct client *c);
 void peer_list(struct client *c);
 void send_many(struct client *c);
@@ -169,6 +182,14 @@ void send_one(struct client *c);
 void send_one_refused(struct client *c, const struct ping_error *e);
 void recv_one(struct client *c);
 void recv_many(struct client *c);
+/* Address and recipient of a Recv or Sub; false when it was refused. */
+bool recv_read_request(struct client *c, bool many, struct payload_recv *out);
+/* Starts the job of a subscriber's socket. 0 or an error. */
+int recv_subscriber(struct client *c);
+void stream_sub(struct client *c);
+void stream_resub(struct client *c);
+void stream_unsub(struct client *c);
+void stream_list(struct client *c);
 void space_create(struct client *c);
 void space_up(struct client *c);
 void space_down(struct client *c);

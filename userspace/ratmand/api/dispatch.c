@@ -18,6 +18,9 @@ static void (*const handlers[OP_COUNT])(struct client *c) = {
 	[OP_INTRINSIC_STATUS] = intrinsic_status,
 	[OP_ADDR_CREATE] = addr_create,
 	[OP_ADDR_DESTROY] = addr_destroy,
+	[OP_ADDR_SUB] = addr_sub,
+	[OP_ADDR_RESUB] = addr_resub,
+	[OP_ADDR_UNSUB] = addr_unsub,
 	[OP_ADDR_UP] = addr_up,
 	[OP_ADDR_DOWN] = addr_down,
 	[OP_ADDR_LIST] = addr_list,
@@ -26,6 +29,10 @@ static void (*const handlers[OP_COUNT])(struct client *c) = {
 	[OP_RECV_MANY] = recv_many,
 	[OP_SEND_ONE] = send_one,
 	[OP_SEND_MANY] = send_many,
+	[OP_STREAM_SUB] = stream_sub,
+	[OP_STREAM_RESUB] = stream_resub,
+	[OP_STREAM_UNSUB] = stream_unsub,
+	[OP_STREAM_LIST] = stream_list,
 	[OP_SPACE_CREATE] = space_create,
 	[OP_SPACE_UP] = space_up,
 	[OP_SPACE_DOWN] = space_down,
@@ -97,6 +104,9 @@ static bool authorised(struct client *c, const struct op *op)
 		break;
 	case OP_AUTH_ADDRESS:
 		ok = check_at(c, 0);
+		break;
+	case OP_AUTH_SUBSCRIBER:
+		ok = check_at(c, sizeof(struct ident));
 		break;
 	case OP_AUTH_OWNER:
 		switch (check_owner(c)) {

@@ -45,6 +45,8 @@ void intrinsic_up(struct client *c)
 
 void intrinsic_down(struct client *c)
 {
+	/* Whoever asks for a subscription and leaves may have told another where to connect. */
+	helper_detach_all(c);
 	client_finish(c);
 }
 

@@ -37,9 +37,9 @@ struct send_job {
 	bool finishing;			/* send_finish not answered yet */
 	bool data_ended;		/* the data socket said so; finished when the timer agrees */
 	bool ended;			/* to be freed with its last handle */
-	uv_tcp_t *listener;		/* data socket: owned, each freed in its close callback */
-	uv_tcp_t *conn;
-	uv_timer_t *timer;
+	struct helper *helper;		/* the data socket, before somebody has connected */
+	uv_tcp_t *conn;			/* owned, each freed in its close callback */
+	uv_timer_t *timer;		/* until the data socket is offered */
 	unsigned int handles;
 	bool reading;
 	size_t have;			/* bytes in buf that the backend has not taken */
@@ -66,11 +66,20 @@ static void on_closed(uv_handle_t *handle)
 	send_maybe_free(j);
 }
 
-static void close_tcp(uv_tcp_t **tcp)
+static void close_conn(struct send_job *j)
 {
-	if (*tcp)
-		uv_close((uv_handle_t *)*tcp, on_closed);
-	*tcp = NULL;
+	if (j->conn)
+		uv_close((uv_handle_t *)j->conn, on_closed);
+	j->conn = NULL;
+}
+
+static void close_helper(struct send_job *j)
+{
+	struct helper *h = j->helper;
+
+	j->helper = NULL;
+	if (h)
+		helper_close(h);
 }
 
 static void close_timer(struct send_job *j)
@@ -89,8 +98,8 @@ static void send_end(struct send_job *j)
 		return;
 	j->ended = true;
 	j->send = NULL;
-	close_tcp(&j->listener);
-	close_tcp(&j->conn);
+	close_helper(j);
+	close_conn(j);
 	close_timer(j);
 	if (send)
 		j->server->ops->send_abort(send);
@@ -161,7 +170,7 @@ static void send_finish_stream(struct send_job *j)
 	}
 	j->send = NULL;
 	j->finishing = true;
-	close_tcp(&j->conn);
+	close_conn(j);
 	j->server->ops->send_finish(send, on_finished, j);
 }
 
@@ -252,49 +261,55 @@ static void data_read_update(struct send_job *j)
 		uv_read_stop((uv_stream_t *)j->conn);
 }
 
-static bool from_same_host(struct send_job *j, uv_tcp_t *conn)
+static void on_connected(void *ctx, struct helper *h)
 {
-	struct sockaddr_storage api = { 0 }, data = { 0 };
-	int api_len = sizeof(api), data_len = sizeof(data);
+	struct send_job *j = ctx;
+	uv_tcp_t *conn = malloc(sizeof(*conn));
 
-	return !uv_tcp_getpeername(&j->client->tcp, (struct sockaddr *)&api, &api_len) &&
-	       !uv_tcp_getpeername(conn, (struct sockaddr *)&data, &data_len) &&
-	       server_same_host(&api, &data);
-}
-
-static uv_tcp_t *new_tcp(struct send_job *j)
-{
-	uv_tcp_t *tcp = malloc(sizeof(*tcp));
-
-	if (!tcp || uv_tcp_init(j->server->loop, tcp)) {
-		free(tcp);
-		return NULL;
+	if (!conn || uv_tcp_init(j->server->loop, conn)) {
+		free(conn);
+		return;
 	}
-	tcp->data = j;
+	conn->data = j;
 	j->handles++;
-	return tcp;
-}
-
-static void on_data_connection(uv_stream_t *listener, int status)
-{
-	struct send_job *j = listener->data;
-	uv_tcp_t *conn;
-
-	if (status < 0 || j->ended || j->conn)
-		return;
-	conn = new_tcp(j);
-	if (!conn)
-		return;
-	if (uv_accept(listener, (uv_stream_t *)conn) || !from_same_host(j, conn)) {
-		j->server->counters.helper_strangers++;
-		close_tcp(&conn);
+	j->conn = conn;
+	if (helper_accept(h, conn)) {
+		close_conn(j);
 		return;
 	}
-	j->conn = conn;
+	j->helper = NULL;	/* it ends after this */
 	j->mode = SEND_SOCKET;
-	close_tcp(&j->listener);
-	close_timer(j);
 	data_read_update(j);
+}
+
+static void on_nobody(void *ctx)
+{
+	struct send_job *j = ctx;
+
+	j->helper = NULL;
+	client_reply_internal(j->client, true, "nobody connected to the data socket");
+	send_leave(j);
+}
+
+static const struct helper_ops helper_ops = {
+	.connected = on_connected,
+	.timed_out = on_nobody,
+};
+
+/* Opens the data socket and names it to the client. */
+static int send_listen(struct send_job *j)
+{
+	char bind[HELPER_BIND_LEN];
+	uint8_t buf[96];
+	struct wire_writer w;
+	int err = helper_open(j->client, &helper_ops, j, bind, &j->helper);
+
+	if (err)
+		return err;
+	wire_write_init(&w, buf, sizeof(buf));
+	ping_write_send_socket(&w, bind);
+	client_frame(j->client, MODE_REPLY, true, buf, wire_len(&w));
+	return 0;
 }
 
 static void on_timer(uv_timer_t *timer);
@@ -312,43 +327,6 @@ static int send_set_timer(struct send_job *j, uint32_t ms)
 	return uv_timer_start(j->timer, on_timer, ms, 0);
 }
 
-/* Opens the data socket on the address the client reached us at, and names it. */
-static int send_listen(struct send_job *j)
-{
-	struct sockaddr_storage addr = { 0 };
-	int len = sizeof(addr);
-	uint8_t buf[96];
-	struct wire_writer w;
-	char bind[64];
-	int err;
-
-	err = uv_tcp_getsockname(&j->client->tcp, (struct sockaddr *)&addr, &len);
-	if (err)
-		return err;
-	if (addr.ss_family == AF_INET)
-		((struct sockaddr_in *)&addr)->sin_port = 0;
-	else
-		((struct sockaddr_in6 *)&addr)->sin6_port = 0;
-	j->listener = new_tcp(j);
-	if (!j->listener)
-		return -ENOMEM;
-	err = uv_tcp_bind(j->listener, (struct sockaddr *)&addr, 0);
-	if (!err)
-		err = uv_listen((uv_stream_t *)j->listener, 1, on_data_connection);
-	len = sizeof(addr);
-	if (!err)
-		err = uv_tcp_getsockname(j->listener, (struct sockaddr *)&addr, &len);
-	if (!err)
-		err = send_set_timer(j, j->server->limits.helper_accept_ms);
-	if (err)
-		return err;
-	server_format_bind(&addr, bind, sizeof(bind));
-	wire_write_init(&w, buf, sizeof(buf));
-	ping_write_send_socket(&w, bind);
-	client_frame(j->client, MODE_REPLY, true, buf, wire_len(&w));
-	return 0;
-}
-
 static void on_timer(uv_timer_t *timer)
 {
 	struct send_job *j = timer->data;
@@ -359,12 +337,6 @@ static void on_timer(uv_timer_t *timer)
 		return;
 	if (j->data_ended) {
 		data_finish(j);
-		return;
-	}
-	if (j->listener) {
-		j->server->counters.timeout_helper++;
-		client_reply_internal(c, true, "nobody connected to the data socket");
-		send_leave(j);
 		return;
 	}
 	/* No inline bytes and no other request: the Rust server's behaviour. */
@@ -405,7 +377,7 @@ static void send_input(struct client *c, struct client_job *job)
 	}
 	if (j->mode == SEND_WAIT) {
 		j->mode = SEND_INLINE;
-		close_tcp(&j->listener);
+		close_helper(j);
 		close_timer(j);
 	}
 	data = client_input(c, &len);

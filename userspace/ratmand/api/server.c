@@ -7,10 +7,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include "base/limits.h"
 #include "base/log.h"
 #include "ratmand/api/client.h"
+#include "ratmand/kern/sockdiag.h"
 
 #define BACKLOG 128
 #define FD_RESERVE 16
@@ -158,6 +160,8 @@ static void server_maybe_closed(struct api_server *s)
 	if (!s->closing || s->handles || s->clients)
 		return;
 	token_table_free(s->tokens);
+	if (s->diag >= 0)
+		close(s->diag);
 	free(s);
 	if (closed)
 		closed(ctx);
@@ -222,6 +226,7 @@ int api_server_new(struct api_server **out, uv_loop_t *loop, const struct api_co
 	s->limits = cfg->limits;
 	s->ops = ops;
 	s->be = be;
+	s->diag = -1;
 	s->fd_reserve_from = fd_reserve_start();
 	err = uv_tcp_init(loop, &s->listener);
 	if (err) {
@@ -237,6 +242,7 @@ int api_server_new(struct api_server **out, uv_loop_t *loop, const struct api_co
 		api_server_free(s, NULL, NULL);
 		return err;
 	}
+	s->diag = sockdiag_open();
 	*out = s;
 	return 0;
 }
@@ -250,6 +256,7 @@ void api_server_free(struct api_server *s, void (*closed)(void *ctx), void *ctx)
 		next = c->next;
 		client_kill(c);
 	}
+	helper_close_everything(s);
 	uv_close((uv_handle_t *)&s->listener, on_listener_closed);
 }
 

@@ -12,6 +12,7 @@
 #include "ratmand/flow/inbox.h"
 #include "ratmand/flow/outbox.h"
 #include "ratmand/flow/peerlink.h"
+#include "ratmand/store/subscriptions.h"
 
 /* Wrong blocks, receipts and wishes a peer may send before it is cut off. */
 #define FLOW_MAX_WRONG 16
@@ -131,6 +132,19 @@ struct space {
 	bool push_due;			/* another one came since */
 };
 
+/* A client that waits for streams or events. */
+struct flow_listener {
+	struct flow_listener *prev, *next;
+	struct flow *flow;
+	struct recipient to;		/* RECIPIENT_NONE: events */
+	bool queue;			/* it is a subscriber's, else it takes from the pool */
+	struct due_owner owner;		/* whose it is; of the queue */
+	struct subscription *sub;	/* borrowed; NULL when it was removed */
+	flow_cb ready;
+	void *ctx;
+	bool due;			/* to be told in the round under way */
+};
+
 struct flow {
 	uv_loop_t *loop;
 	struct store *store;
@@ -151,6 +165,8 @@ struct flow {
 	size_t n_transfers;
 	struct flow_listener *listeners;
 	struct flow_recv *recvs;
+	struct delivery *deliveries;	/* not committed yet, or the commit failed */
+	struct subscriptions subscriptions;
 	uv_timer_t timer;		/* retries and expiry */
 	uv_timer_t turn;		/* goes on with long walks */
 	uint64_t expiry_at;
@@ -308,14 +324,43 @@ bool transfer_turn(struct flow_link *fl);
 /* Ends every transfer of a connection; what was received stays. */
 void transfer_link_down(struct flow_link *fl);
 
+/* ---- claim.c: who gets a stream ---- */
+
+/*
+ * A stream is complete: puts it into the queues of those who are to have it, or
+ * into the pool, and queues that it is complete. Then a commit, and
+ * inbox_announce() and recv_notify(), or claim_undo() when it failed. Storage
+ * errors; nothing is claimed then.
+ */
+int claim_stream(struct flow *f, struct inbox_entry *e);
+void claim_undo(struct flow *f, struct inbox_entry *e);
+
+/*
+ * Empties the queue of one subscription of @address, or with @id NULL every
+ * queue of it. A stream that nobody else is to have goes to the pool.
+ */
+void claim_drop(struct flow *f, const struct ident *id, const struct address *address);
+
+/* Once, after everything was loaded: sorts out what a crash left half done. */
+int claim_load(struct flow *f);
+
 /* ---- recv.c ---- */
 
-/* Tells the listeners of @local for @to that something may wait. */
+/* Tells the listeners of @local (NULL: of any) for @to that something may wait. */
 void recv_notify(struct flow *f, const struct recipient *to, const struct address *local);
 
 /* Calls @cb for every address that listens for @to, again for each listener. */
 void recv_listeners(struct flow *f, const struct recipient *to,
 		    void (*cb)(void *ctx, const struct address *local), void *ctx);
+
+/* Reading out of one queue of @address, or of any with @id NULL, is over. */
+void recv_cancel(struct flow *f, const struct ident *id, const struct address *address);
+
+/* True when @l may have something now. */
+bool recv_has_next(const struct flow_listener *l);
+
+/* Frees what deliveries left behind whose commit failed. */
+void recv_free(struct flow *f);
 
 /* Removes an inbox entry, also from under a client that reads it. */
 void recv_forget(struct flow *f, struct inbox_entry *e, bool stored);

@@ -330,6 +330,10 @@ static int open_parts(struct flow *f)
 	if (!err)
 		space_load(f);
 	if (!err)
+		err = subscriptions_load(&f->subscriptions, f->store);
+	if (!err)
+		err = claim_load(f);
+	if (!err)
 		err = peerlinks_new(&f->peerlinks, f->loop, &link_ops, f);
 	return err;
 }
@@ -356,6 +360,8 @@ static void free_parts(struct flow *f)
 		next = lane->hh.next;
 		free(lane);
 	}
+	recv_free(f);
+	subscriptions_free(&f->subscriptions);
 	outbox_free(&f->outbox);
 	inbox_free(&f->inbox);
 	journal_free(f->journal);

@@ -14,6 +14,7 @@
 
 #include "base/address.h"
 #include "proto/letterhead.h"
+#include "proto/payload.h"
 #include "ratmand/store/store.h"
 
 #define FLOW_PORT 5853
@@ -122,6 +123,46 @@ int flow_recv_open(struct flow_listener *l, struct letterhead *head, struct flow
 ssize_t flow_recv_read(struct flow_recv *r, void *buf, size_t size);
 void flow_recv_close(struct flow_recv *r, bool delivered);
 
+/*
+ * Subscriptions: one id per recipient, one queue per subscriber, on disk; they
+ * outlive restarts. What is due to a subscriber waits until he is attached and
+ * is delivered to him once, oldest first. claim.c says who gets which stream.
+ */
+typedef void (*flow_subscribed_cb)(void *ctx, int err, const struct ident *id);
+
+/*
+ * Subscribes @address to the streams of @to (itself or a namespace), or with
+ * RECIPIENT_NONE to events; finds the subscription when there is one already.
+ * @cb when it is on disk. -EMFILE at LIMIT_SUBSCRIPTIONS, -EINVAL for another's streams.
+ */
+void flow_subscribe(struct flow *flow, const struct address *address, const struct recipient *to,
+		    flow_subscribed_cb cb, void *ctx);
+
+/* 0, -ESRCH (no such id, or not of this kind) or -ENOENT (@address is no subscriber of it). */
+int flow_subscription_check(struct flow *flow, const struct ident *id,
+			    const struct address *address, bool events);
+
+/* Ends it; streams nobody else is to have wait for the next receiver. Errors as above. */
+void flow_unsubscribe(struct flow *flow, const struct ident *id, const struct address *address,
+		      bool events, flow_done_cb cb, void *ctx);
+
+/* Ends every subscription of an address that is destroyed; durable with the next commit. */
+void flow_local_unsubscribe(struct flow *flow, const struct address *address);
+
+/* Ids of the subscriptions of @address to streams, oldest first, borrowed for the call. */
+void flow_subscriptions_each(struct flow *flow, const struct address *address,
+			     void (*cb)(void *ctx, const struct ident *id), void *ctx);
+
+/* A listener for a subscriber's queue. Errors as flow_subscription_check(), -ENOMEM. */
+int flow_attach(struct flow *flow, const struct ident *id, const struct address *address,
+		bool events, flow_cb ready, void *ctx, struct flow_listener **out);
+
+/* Something happened: for every subscriber to events. */
+void flow_event(struct flow *flow, enum payload_event_kind kind, const struct address *address);
+
+/* Takes the oldest event out of the queue. -EAGAIN when there is none. */
+int flow_event_next(struct flow_listener *l, struct payload_event *out);
+
 /* One outgoing stream, for display. */
 enum flow_state {
 	FLOW_QUEUED,
@@ -140,6 +181,9 @@ struct flow_stats {
 	uint64_t receipts_sent, receipts_received;
 	uint64_t connects, connects_failed;
 	uint64_t protocol_errors;
+	uint64_t subscriptions_full;	/* refused: LIMIT_SUBSCRIPTIONS */
+	uint64_t subscriptions_overflow; /* streams a full queue did not take (LIMIT_SUBSCRIPTION_QUEUE) */
+	uint64_t events_lost;		/* the same for events */
 	uint64_t items;			/* streams kept for members of namespaces, now */
 	uint64_t item_bytes;		/* … their content */
 	uint64_t items_received;

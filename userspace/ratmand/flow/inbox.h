@@ -12,7 +12,7 @@
 
 struct inbox_entry {
 	UT_hash_handle hh;
-	struct inbox_entry *prev, *next;	/* complete ones, oldest first */
+	struct inbox_entry *prev, *next;	/* in inbox.ready */
 	struct ident id;		/* of the manifest */
 	struct journal_tag tag;		/* held */
 	struct recipient to;		/* the local address, or the namespace, it is sealed to */
@@ -27,14 +27,17 @@ struct inbox_entry {
 	uint64_t size;			/* bytes of content */
 	bool complete;			/* every block is held; durable once @announced */
 	bool announced;			/* listeners may have it */
-	bool taken;			/* a client reads it */
+	bool pool;			/* complete, and still to go to whoever receives first */
+	bool listed;			/* in inbox.ready */
+	bool taken;			/* a client reads it out of the pool */
+	unsigned int claims;		/* queues it is in (claim.c) */
 };
 
 struct inbox {
 	struct store *store;
 	struct journal *journal;
 	struct inbox_entry *all;
-	struct inbox_entry *ready;	/* announced, by order */
+	struct inbox_entry *ready;	/* announced and in the pool, by order */
 	uint64_t next_order;
 };
 
@@ -53,15 +56,21 @@ int inbox_add(struct inbox *b, const struct inbox_entry *like, const uint8_t *se
 /* True for a stream to a namespace that is kept for other members. */
 bool inbox_is_item(const struct inbox_entry *e);
 
-/* Queues that @e is complete. */
-int inbox_complete(struct inbox *b, struct inbox_entry *e);
+/*
+ * Queues that @e is complete, and with @pool that it goes to whoever receives
+ * first. For claim.c, which decides who gets it.
+ */
+int inbox_complete(struct inbox *b, struct inbox_entry *e, bool pool);
 
-/* A complete entry whose commit has ended well: listeners may have it, unless it is an item. */
+/* Queues that a complete entry is in the pool, or is no longer. */
+int inbox_set_pool(struct inbox *b, struct inbox_entry *e, bool pool);
+
+/* Lets listeners have a complete entry whose commit has ended well. */
 void inbox_announce(struct inbox *b, struct inbox_entry *e);
 
 struct inbox_entry *inbox_find(struct inbox *b, const struct ident *id);
 
-/* True when @id was delivered to a client. */
+/* True when @id was delivered to everybody it was for. */
 bool inbox_was_delivered(struct inbox *b, const struct ident *id);
 
 /* The sealed manifest into @out (MANIFEST_MAX bytes): its length or a storage error. */

@@ -97,6 +97,7 @@ static void on_local_committed(void *ctx, int err)
 	else if (o)
 		lane_remove(f, o, true);
 	if (err && e) {
+		claim_undo(f, e);
 		inbox_remove(&f->inbox, e, false);
 	} else if (e) {
 		struct recipient to = e->to;
@@ -118,13 +119,19 @@ static int deliver_here(struct flow *f, struct outbox_entry *e)
 	uint8_t sealed[MANIFEST_MAX];
 	struct inbox_entry like = { .id = e->id, .tag = e->tag, .to = e->to,
 				    .local = e->to.address, .created_s = e->created_s,
-				    .size = e->size, .complete = true };
+				    .size = e->size };
 	struct inbox_entry *in;
 	ssize_t len = outbox_sealed(&f->outbox, e, sealed);
 	int err = !done ? -ENOMEM : len < 0 ? (int)len : 0;
 
-	if (!err && !inbox_was_delivered(&f->inbox, &e->id))
+	if (!err && !inbox_was_delivered(&f->inbox, &e->id)) {
 		err = inbox_add(&f->inbox, &like, sealed, (size_t)len, &in);
+		if (!err) {
+			err = claim_stream(f, in);
+			if (err)
+				inbox_remove(&f->inbox, in, true);
+		}
+	}
 	if (err && err != -EEXIST) {
 		free(done);
 		return err;

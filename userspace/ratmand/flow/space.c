@@ -233,14 +233,14 @@ static struct ident delivery_id(const struct inbox_entry *item, const struct add
 	return id;
 }
 
-struct delivery {
+struct handout {
 	struct flow *flow;
 	struct ident id;
 };
 
-static void on_delivery_durable(void *ctx, int err)
+static void on_handout_durable(void *ctx, int err)
 {
-	struct delivery *d = ctx;
+	struct handout *d = ctx;
 	struct flow *f = d->flow;
 	struct inbox_entry *e = f->closing ? NULL : inbox_find(&f->inbox, &d->id);
 
@@ -249,6 +249,7 @@ static void on_delivery_durable(void *ctx, int err)
 
 		if (sp)
 			sp->missed = true;
+		claim_undo(f, e);
 		inbox_remove(&f->inbox, e, false);
 	} else if (e) {
 		struct recipient to = e->to;
@@ -266,15 +267,15 @@ static int deliver(struct flow *f, const struct inbox_entry *item, const struct 
 {
 	struct inbox_entry like = { .id = delivery_id(item, local), .tag = item->tag,
 				    .to = item->to, .local = *local,
-				    .created_s = item->created_s, .size = item->size,
-				    .complete = true };
+				    .created_s = item->created_s, .size = item->size };
+	struct inbox_entry *e = inbox_find(&f->inbox, &like.id);
 	uint8_t sealed[MANIFEST_MAX];
-	struct inbox_entry *e;
-	struct delivery *d;
+	struct handout *d;
 	ssize_t len;
 	int err;
 
-	if (inbox_find(&f->inbox, &like.id) || inbox_was_delivered(&f->inbox, &like.id))
+	/* One that is not complete was left behind by a crash. */
+	if ((e && e->complete) || (!e && inbox_was_delivered(&f->inbox, &like.id)))
 		return 0;
 	len = inbox_sealed(&f->inbox, item, sealed);
 	if (len < 0)
@@ -282,7 +283,12 @@ static int deliver(struct flow *f, const struct inbox_entry *item, const struct 
 	d = malloc(sizeof(*d));
 	if (!d)
 		return -ENOMEM;
-	err = inbox_add(&f->inbox, &like, sealed, (size_t)len, &e);
+	err = e ? 0 : inbox_add(&f->inbox, &like, sealed, (size_t)len, &e);
+	if (!err) {
+		err = claim_stream(f, e);
+		if (err)
+			inbox_remove(&f->inbox, e, true);
+	}
 	if (err) {
 		free(d);
 		return err;
@@ -290,7 +296,7 @@ static int deliver(struct flow *f, const struct inbox_entry *item, const struct 
 	d->flow = f;
 	d->id = like.id;
 	flow_expect(f);
-	store_commit(f->store, on_delivery_durable, d);
+	store_commit(f->store, on_handout_durable, d);
 	return 0;
 }
 
@@ -315,14 +321,18 @@ static void catch_up_one(void *ctx, const struct address *local)
 	space_catch_up(t->flow, t->space, local);
 }
 
-/* Every member here, and whoever listens for the namespace without being one. */
+/* Every member here, and whoever listens or subscribed without being one. */
 static void each_taker(struct takers *t, void (*cb)(void *ctx, const struct address *local))
 {
 	struct recipient to = { RECIPIENT_NAMESPACE, t->space->address };
+	const struct subscription *sub;
 
 	for (size_t i = 0; i < t->space->n_members; i++)
 		cb(t, &t->space->members[i]);
 	recv_listeners(t->flow, &to, cb, t);
+	DL_FOREACH(t->flow->subscriptions.all, sub)
+		if (recipient_equal(&sub->to, &to))
+			cb(t, &sub->owner.address);
 }
 
 void space_catch_up(struct flow *f, struct space *sp, const struct address *local)

@@ -116,7 +116,7 @@ static void on_complete_committed(void *ctx, int err)
 
 	if (e && !f->closing && err) {
 		/* The commit never happened: what is left on disk is taken up when it is offered again. */
-		e->complete = false;
+		claim_undo(f, e);
 		if (!store_has(f->store, STORE_INBOX, e->id.b, sizeof(e->id.b)))
 			inbox_remove(&f->inbox, e, false);
 		if (fl)
@@ -160,7 +160,7 @@ static void complete(struct transfer *t)
 		err = -EIO;
 	if (!err) {
 		done = malloc(sizeof(*done));
-		err = done ? inbox_complete(&f->inbox, t->entry) : -ENOMEM;
+		err = done ? claim_stream(f, t->entry) : -ENOMEM;
 	}
 	if (err) {
 		free(done);

@@ -109,13 +109,6 @@ static bool name_is_text(const char *name, size_t len)
 	return true;
 }
 
-static void draw_token(struct ident *token)
-{
-	do
-		randombytes_buf(token->b, sizeof(token->b));
-	while (memchr(token->b, 0, sizeof(token->b)));
-}
-
 static void draw_key_pair(struct address *address, uint8_t secret[static ADDRESS_SECRET_LEN])
 {
 	do
@@ -187,7 +180,7 @@ int addresses_create(struct store *store, const char *name, const uint8_t *seed,
 	err = -EEXIST;
 	if (store_has(store, STORE_ADDRESSES, address.b, ADDRESS_LEN))
 		goto out;
-	draw_token(&fresh);
+	ident_draw(&fresh);
 	len = record_build(&address, &fresh, name, seed, secret, record);
 	err = store_put(store, STORE_ADDRESSES, address.b, ADDRESS_LEN, record, len);
 	if (err)
