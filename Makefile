@@ -130,10 +130,19 @@ $(sims): build/san/tests/%: build/san/tests/%.o $(sim_support) $(san_archive)
 # The mesh over a fake kernel (in place of kern/ in the archive) and a fake clock for libuv.
 mesh_wraps := uv_timer_start uv_timer_stop uv_close if_nametoindex
 mesh_support := $(call objects,san,$(filter-out $(wildcard tests/mesh/test_*.c),$(wildcard tests/mesh/*.c)))
+# ratctl as a function, for tests/mesh/test_ctl.c.
+ratctl_main := build/san/tests/mesh/ratctl_main.o
+$(ratctl_main): userspace/ratctl/ratctl.c
+	@mkdir -p $(@D)
+	@$(CC) $(cflags) -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined \
+		-fno-sanitize-recover=undefined -Dmain=ratctl_main -Wno-missing-prototypes -c $< -o $@
+build/san/tests/mesh/test_ctl: $(ratctl_main) $(call objects,san,$(filter-out userspace/ratctl/ratctl.c,$(ratctl)))
+
 $(meshes): build/san/tests/%: build/san/tests/%.o $(mesh_support) $(san_archive)
 	@echo "  LD    $@"
-	@$(CC) -fsanitize=address,undefined $(addprefix -Wl$(comma)--wrap=,$(mesh_wraps)) $^ -o $@ \
-		-lcmocka $(libs_daemon)
+	@$(CC) -fsanitize=address,undefined $(addprefix -Wl$(comma)--wrap=,$(mesh_wraps)) $^ \
+		$(san_archive) -o $@ \
+		-lcmocka -ljson-c $(libs_daemon)
 
 build/san/ratmand: $(call objects,san,userspace/ratmand/main.c) $(san_archive)
 	@echo "  LD    $@"

@@ -288,6 +288,14 @@ def killed_sender_sends_nothing():
         time.sleep(0.1)
         p.kill()
         p.communicate()
+    # The kernel closes its two sockets in either order.
+    ours = bytes.fromhex(address.replace("-", ""))
+    for data_first in (True, False):
+        c = Client(HOME.bind)
+        s = c.open_send(ours, token(path), [ours])
+        s.sendall(b"half a stream")
+        for sock in (s, c) if data_first else (c, s):
+            sock.close()
     assert waiting(path, address) == 0
 
 
@@ -341,6 +349,31 @@ def files_appear_when_they_are_whole():
         p.communicate(timeout=60)
     assert p.returncode == 0 and open(name, "rb").read() == data
     assert not os.path.exists(name + ".part")
+
+
+@test
+def the_daemon_dies():
+    """In the middle of a stream, and while one is awaited: status 3, no file, a word about it."""
+    directory = tempfile.mkdtemp(prefix="ratcat.")
+    daemon = Ratmand(os.environ["RATMAND"], directory)
+    home = Home(daemon.bind)
+    path, address = home.identity()
+    sender = home.popen("ratcat", "-i", path, "send", "-a", address, stdin=subprocess.PIPE)
+    receiver = home.popen("ratcat", "-i", path, "recv", "-o", home.file("file"))
+    sender.stdin.write(b"x" * 300000)
+    sender.stdin.flush()
+    receiver.stderr.readline()
+    time.sleep(0.5)
+    daemon.process.kill()
+    daemon.process.wait()
+    feeder = Feeder(sender.stdin, 8 << 20)
+    for p in (sender, receiver):
+        err = p.stderr.read()
+        assert p.wait(30) == 3 and err.count(b"\n") == 1, (p.returncode, err)
+    feeder.join()
+    assert not [n for n in os.listdir(home.path) if n.startswith("file")]
+    home.remove()
+    shutil.rmtree(directory)
 
 
 # Receiving -------------------------------------------------------------------------

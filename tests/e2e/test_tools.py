@@ -313,6 +313,27 @@ def the_schema_and_the_columns_agree():
 
 
 @test
+def the_tables_are_sound():
+    """Ids and names of options are unique, and so are the letters that one command takes."""
+    for path in ("ratctl/options.c", "ratcat/ratcat.c"):
+        source = open(os.path.join(TOP, "userspace", path)).read()
+        rows = re.findall(r"\{ '(.)', ('.'|0), \"([a-z-]+)\",", source)
+        common = re.search(r'\.common = "(\w+)"', source)[1]
+        assert len(rows) > 10
+        for what in (0, 2):
+            seen = [r[what] for r in rows]
+            assert len(seen) == len(set(seen)), (path, [x for x in seen if seen.count(x) > 1])
+        letters = {r[0]: r[1] for r in rows}
+        assert set(common) <= set(letters), path
+        source += open(os.path.join(TOP, "userspace/ratctl/ratctl.c")).read()
+        for own in re.findall(r'\{ "\w+", (?:"\w+"|NULL), "[^"]*", \d+, \d+, "(\w*)", cmd_', source):
+            if path.startswith("ratctl"):
+                assert set(own) <= set(letters), own
+                used = [letters[i] for i in own if letters[i] != "0"]
+                assert len(used) == len(set(used)), own
+
+
+@test
 def the_kernels_commands_without_a_kernel():
     for words in KERNEL:
         out, err = HOME.ctl(*words, status=3)
@@ -356,6 +377,22 @@ def somebody_else_on_the_port():
 
 
 @test
+def daemon_that_is_stuck():
+    directory = tempfile.mkdtemp(prefix="tools.")
+    daemon = Ratmand(os.environ["RATMAND"], directory)
+    daemon.process.send_signal(signal.SIGSTOP)
+    try:
+        out, err = HOME.ctl("--json", "-b", daemon.bind, "addr", "list", bind=False, status=4)
+        assert "no answer in time" in err
+        schema.check_error(out, 4)
+    finally:
+        daemon.process.send_signal(signal.SIGCONT)
+    good, text = daemon.stop()
+    assert good, text
+    shutil.rmtree(directory)
+
+
+@test
 def words_nearly_right():
     for words, said in ((("adr", "list"), "'addr'"), (("addr", "lsit"), "'addr list'"),
                         (("staus",), "'status'"), (("--jsn", "status"), "--json"),
@@ -366,6 +403,8 @@ def words_nearly_right():
     for words in (("xyzzy",), ("addr", "xyzzy"), ("--xyzzy",), ("-x",), ("addr",), ("addr", "create", "-x")):
         out, err = HOME.ctl(*words, status=1)
         assert out == "" and err.count("\n") == 1, err
+    _, err = HOME.ctl("ev\033[31mil\n", status=1)
+    assert "'ev?[31mil?'" in err and "\033" not in err
     assert HOME.ctl("a", "li")[0] == HOME.ctl("addr", "list")[0]
 
 
@@ -625,6 +664,7 @@ def completion_of_addresses():
     offered = complete("ratctl", where + "route del ")
     assert one in offered and two in offered
     assert complete("ratctl", where + "route del " + one[:12]) == [one]
+    assert complete("ratctl", where + "route del " + one + " ") == []
     assert complete("ratcat", "ratcat -b %s send -a %s" % (HOME.bind, two[:12])) == [two]
     assert complete("ratcat", "ratcat -b %s send -a %s,%s" % (HOME.bind, one, two[:12])) == \
         [one + "," + two]

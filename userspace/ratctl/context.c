@@ -164,21 +164,22 @@ static void keep_neigh(void *ctx, const struct kern_neigh *n)
 	keep(ctx, &n->router);
 }
 
-/* What the kernel knows; it need not be there. */
-static void keep_of_kernel(struct ctl *ctl, struct rows *known)
+/* What the kernel knows. It need not be there: false. */
+static bool keep_of_kernel(struct ctl *ctl, struct rows *known)
 {
 	char why[256];
 
 	if (!ctl->kern && kern_open(&ctl->kern, why, sizeof(why)))
-		return;
+		return false;
 	if (!ctl->dev.ifindex && kern_dev_find(ctl->kern, ctl->device, &ctl->dev))
-		return;
+		return false;
 	kern_addrs(ctl->kern, ctl->dev.ifindex, keep_addr, known);
 	kern_neighs(ctl->kern, ctl->dev.ifindex, keep_neigh, known);
 	kern_routes(ctl->kern, ctl->dev.ifindex, keep_route, known);
+	return true;
 }
 
-/* What the daemon knows; it need not be there either. */
+/* What the daemon knows. It need not be there either: a library error. */
 static int keep_of_daemon(struct ctl *ctl, struct rows *known)
 {
 	struct address *list = NULL;
@@ -199,14 +200,15 @@ int ctl_address(struct ctl *ctl, const char *text, struct address *out)
 {
 	struct rows known;
 	char why[512];
+	bool asked;
 	int api_err, err;
 
 	if (!resolve_full(text, out))
 		return CTL_OK;
 	rows_init(&known, sizeof(struct address));
-	keep_of_kernel(ctl, &known);
+	asked = keep_of_kernel(ctl, &known);
 	api_err = keep_of_daemon(ctl, &known);
-	if (!known.n && api_err) {
+	if (!asked && api_err) {
 		rows_free(&known);
 		return ctl_api_failed(ctl, "asking for known addresses", api_err);
 	}

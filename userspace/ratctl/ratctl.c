@@ -308,6 +308,6 @@ int main(int argc, char **argv)
 	ratman_close(ctl.api);
 	kern_close(ctl.kern);
 	if (print_finish() && !status)
-		status = CTL_USER;
+		status = ctl_fail(&ctl, CTL_USER, "cannot write to standard output");
 	return status;
 }

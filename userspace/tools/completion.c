@@ -23,7 +23,7 @@ static const char script[] =
 	"\t\tlist=$(ls /sys/class/net 2> /dev/null) ;;\n"
 	"\tPROFILE)\n"
 	"\t\tlist=$(ls \"${XDG_CONFIG_HOME:-$HOME/.config}/ratcat\" 2> /dev/null) ;;\n"
-	"\tADDRESS|ROUTER|LOCAL|PEER|TO|LIST)\n"
+	"\tADDRESS|NAMESPACE|ROUTER|LOCAL|PEER|TO|LIST)\n"
 	"\t\tlist=$(ratctl -q -o lines \"${bind[@]}\" addr list 2> /dev/null\n"
 	"\t\t\tratctl -q -o lines \"${bind[@]}\" peers list 2> /dev/null | cut -f 1) ;;\n"
 	"\t*)\n"
@@ -191,28 +191,37 @@ static void put_options(FILE *f, const struct options_table *table,
 	fputs("\tesac\n\tmapfile -t COMPREPLY < <(compgen -W \"$list\" -- \"$cur\")\n}\n\n", f);
 }
 
+/* The places of one command; a word with "..." stands for all that follow. */
+static void put_places_of(FILE *f, const struct completion_command *c)
+{
+	static const char capitals[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ";
+	const char *args = c->args;
+
+	for (int place = 0; *args; place++) {
+		/* "INDEX[:METRIC]..." is one argument. */
+		size_t word = strcspn(args, " "), skip = strcspn(args, capitals);
+		const char *kind = args + skip;
+		size_t len = skip < word ? strspn(kind, capitals) : 0;
+		bool more = memmem(args, word, "...", 3);
+
+		if (len && more)
+			fprintf(f, "\t\"%s %s \"*) kind=%.*s ;;\n", c->noun, c->verb ? c->verb : "",
+				(int)len, kind);
+		else if (len)
+			fprintf(f, "\t\"%s %s %d\") kind=%.*s ;;\n", c->noun, c->verb ? c->verb : "",
+				place, (int)len, kind);
+		args += word;
+		args += strspn(args, " ");
+	}
+}
+
 /* _PROGRAM_place COMMAND N: sets kind to what its N-th argument (from 0) is. */
 static void put_places(FILE *f, const struct options_table *table,
 		       const struct completion_command *commands, size_t n)
 {
 	put(f, table, "_~_place()\n{\n\tkind=\n\tcase \"$1 $2\" in\n");
-	for (size_t i = 0; i < n; i++) {
-		const char *args = commands[i].args;
-
-		for (int place = 0; *args; place++) {
-			size_t len;
-
-			args += strcspn(args, "ABCDEFGHIJKLMNOPQRSTUVWXYZ");
-			len = strspn(args, "ABCDEFGHIJKLMNOPQRSTUVWXYZ");
-			if (len)
-				fprintf(f, "\t\"%s %s %d\") kind=%.*s ;;\n", commands[i].noun,
-					commands[i].verb ? commands[i].verb : "", place, (int)len,
-					args);
-			/* "INDEX[:METRIC]..." is one argument. */
-			args += strcspn(args, " ");
-			args += strspn(args, " ");
-		}
-	}
+	for (size_t i = 0; i < n; i++)
+		put_places_of(f, &commands[i]);
 	fputs("\tesac\n}\n\n", f);
 }
 

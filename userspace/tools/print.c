@@ -508,6 +508,9 @@ void print_failure(const struct print_style *style, const char *program, int cod
 	va_start(ap, format);
 	vsnprintf(text, sizeof(text), format, ap);
 	va_end(ap);
+	/* Words of a daemon, or typed by mistake: nothing that moves the cursor. */
+	for (char *c = text; *c; c++)
+		*c = is_control(*c) ? '?' : *c;
 	if (!style->json || !style->stdout_is_data)
 		fprintf(stderr, "%s%s:%s %s\n", term_style(stderr, TERM_RED), program,
 			term_style(stderr, TERM_PLAIN), text);
