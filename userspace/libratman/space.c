@@ -39,16 +39,12 @@ PUBLIC int ratman_space_create(struct ratman *r, const struct ratman_id *space,
 	struct payload_space_create p = { .space = to_address(space) };
 	uint8_t payload[sizeof(p)];
 	struct wire_writer w;
-	struct reply reply;
-	struct ping ping;
 	int err;
 
 	memcpy(p.key, key, sizeof(p.key));
 	wire_write_init(&w, payload, sizeof(payload));
 	payload_write_space_create(&w, &p);
-	err = handle_exchange(r, OP_SPACE_CREATE, NULL, payload, wire_len(&w), PING_OK, &reply,
-			      &ping);
-	reply_free(&reply);
+	err = handle_command(r, OP_SPACE_CREATE, NULL, payload, wire_len(&w));
 	explicit_bzero(&p, sizeof(p));
 	explicit_bzero(payload, sizeof(payload));
 	return err;
@@ -60,15 +56,10 @@ static int up_or_down(struct ratman *r, enum op_id op, const struct ratman_id *a
 	struct address client = to_address(address), ns = to_address(space);
 	uint8_t payload[2 * RATMAN_ID_LEN];
 	struct wire_writer w;
-	struct reply reply;
-	struct ping ping;
-	int err;
 
 	wire_write_init(&w, payload, sizeof(payload));
 	payload_write_space(&w, &client, &ns);
-	err = handle_exchange(r, op, token, payload, wire_len(&w), PING_OK, &reply, &ping);
-	reply_free(&reply);
-	return err;
+	return handle_command(r, op, token, payload, wire_len(&w));
 }
 
 PUBLIC int ratman_space_up(struct ratman *r, const struct ratman_id *address,
