@@ -163,7 +163,7 @@ int ratman_fd(struct ratman *r);
 /* True when the daemon announced our extensions (it is not the Rust one). */
 bool ratman_is_extended(const struct ratman *r);
 
-/* Frees what ratman_addr_list() and ratman_peer_list() returned. */
+/* Frees a list that a call of this library returned. */
 void ratman_free(void *p);
 
 /* Text form to bytes and back; @text has room for 80 bytes. -EINVAL. */
@@ -190,8 +190,127 @@ int ratman_addr_destroy(struct ratman *r, const struct ratman_id *address,
 /* All local addresses in byte order. *@out (owned, ratman_free) holds *@n. */
 int ratman_addr_list(struct ratman *r, struct ratman_id **out, size_t *n);
 
+/*
+ * Contacts: private notes of the owner of an address about other addresses. The
+ * owner is whoever @token belongs to; that address must be up (RATMAN_EAUTH).
+ * The daemon keeps them sealed under the owner's key, and lets contacts in where
+ * strangers stay outside. A Rust daemon has none: RATMAN_ENOTSUPPORTED.
+ */
+
+/* A key and a value, UTF-8. No contact has a key twice, none is empty. */
+struct ratman_tag {
+	const char *key;
+	const char *value;
+};
+
+#define RATMAN_TRUST_MIN 1
+#define RATMAN_TRUST_MAX 7
+
+struct ratman_contact {
+	struct ratman_id address;
+	const char *nick;		/* these three: NULL for none */
+	const char *location;
+	const char *note;		/* at most 1024 bytes */
+	bool met;			/* in person */
+	uint8_t trust;			/* RATMAN_TRUST_MIN to _MAX */
+	const struct ratman_tag *tags;	/* at most 32 with the fields above, 2048 bytes together */
+	size_t n_tags;
+};
+
+/*
+ * Adds a contact (borrowed), or replaces all that was noted about the address.
+ * -EINVAL for a bad trust or key, -EEXIST for a key twice, -EILSEQ for text that
+ * is not UTF-8, -E2BIG for too much of it; RATMAN_EINPUT beyond 2048 contacts.
+ */
+int ratman_contact_add(struct ratman *r, const struct ratman_id *token,
+		       const struct ratman_contact *contact);
+
+/* RATMAN_ENOADDRESS when it is no contact. */
+int ratman_contact_del(struct ratman *r, const struct ratman_id *token,
+		       const struct ratman_id *address);
+
+struct ratman_contact_change {
+	const struct ratman_id *address;	/* NULL: all contacts */
+	const struct ratman_tag *set;		/* added, or replacing the value of the key */
+	size_t n_set;
+	const char *const *remove;		/* keys; before the others are set */
+	size_t n_remove;
+	uint8_t trust;				/* 0: leave it as it is */
+};
+
+/*
+ * Changes one or all contacts, wholly or not at all; nick, location and met are
+ * the tags "nick", "location" and "met" ("1"). *@touched (owned, ratman_free;
+ * both may be NULL) holds the *@n contacts it was applied to. Errors as above.
+ */
+int ratman_contact_modify(struct ratman *r, const struct ratman_id *token,
+			  const struct ratman_contact_change *change, struct ratman_id **touched,
+			  size_t *n);
+
+/* Addresses of all contacts in byte order. *@out (owned, ratman_free) holds *@n. */
+int ratman_contact_list(struct ratman *r, const struct ratman_id *token, struct ratman_id **out,
+			size_t *n);
+
+/* All that is set must hold; all zeroes (or NULL for the filter) finds everything. */
+struct ratman_contact_filter {
+	const struct ratman_id *addresses;	/* one of these, at most 1024 */
+	size_t n_addresses;
+	const char *note;			/* a part of the note */
+	const struct ratman_tag *tags;		/* each; value NULL or "": whatever it is */
+	size_t n_tags;
+	uint8_t trust_at_least, trust_below;	/* at most one of them, 0: no test */
+};
+
+/*
+ * Contacts in the byte order of their addresses. *@out is one piece of memory
+ * with all texts and tags (owned, ratman_free) and holds *@n. -EINVAL, -E2BIG.
+ */
+int ratman_contact_query(struct ratman *r, const struct ratman_id *token,
+			 const struct ratman_contact_filter *filter, struct ratman_contact **out,
+			 size_t *n);
+
+/*
+ * Links: interfaces that carry the router's frames. Everybody may look; changes
+ * are for the administrator (RATMAN_EAUTH for others) and hold until the daemon
+ * is started anew. A Rust daemon knows none of it: RATMAN_ENOTSUPPORTED.
+ */
+struct ratman_link {
+	char driver[16];		/* "eth" */
+	char address[256];		/* name of the interface */
+	bool has_neighbour;		/* one entry for each; without: for the link alone */
+	struct ratman_id neighbour;	/* router address */
+	bool up;			/* carries frames; the neighbour is alive */
+	uint64_t rx_bytes, tx_bytes;	/* from and to the neighbour, or of the link */
+};
+
+/* *@out (owned, ratman_free) holds *@n. */
+int ratman_link_list(struct ratman *r, struct ratman_link **out, size_t *n);
+
+/*
+ * @line is "driver:address", for example "eth:eth0". create makes an interface a
+ * link, destroy an ordinary one again; down stops a link from carrying frames, up
+ * lets it go on. All are idempotent. -EINVAL for what is no such line,
+ * RATMAN_EINPUT when there is no such interface or link.
+ */
+int ratman_link_create(struct ratman *r, const char *line);
+int ratman_link_destroy(struct ratman *r, const char *line);
+int ratman_link_up(struct ratman *r, const char *line);
+int ratman_link_down(struct ratman *r, const char *line);
+
 /* All remote addresses known. *@out (owned, ratman_free) holds *@n. */
 int ratman_peer_list(struct ratman *r, struct ratman_peer **out, size_t *n);
+
+/*
+ * Those of them that are contacts of @token's address and fit the filter, in byte
+ * order. It may not name addresses, and tags count by their keys: -EINVAL.
+ */
+int ratman_peer_query(struct ratman *r, const struct ratman_id *token,
+		      const struct ratman_contact_filter *filter, struct ratman_peer **out,
+		      size_t *n);
+
+/* One of them. RATMAN_ENOADDRESS when it is not known. */
+int ratman_peer_status(struct ratman *r, const struct ratman_id *address,
+		       struct ratman_peer *out);
 
 int ratman_status(struct ratman *r, struct ratman_status *out);
 

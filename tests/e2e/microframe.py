@@ -6,6 +6,7 @@ import struct
 
 OK, UPDATE, ERROR, TIMEOUT, VERSION, SUBSCRIPTION = 1, 2, 3, 4, 5, 6
 ADDR_LIST, PEER_LIST, SEND_SOCKET, STATUS, ANYCAST = 7, 8, 9, 10, 11
+CONTACTS, LINKS = 0x28, 0x29
 
 INVALID_AUTH, NOT_SUPPORTED, NO_ADDRESS, INTERNAL, NO_SUBSCRIPTION, USER = 1, 3, 4, 6, 7, 8
 EVENT_UP, EVENT_DOWN, EVENT_PEER = 1, 2, 3
@@ -28,6 +29,61 @@ def letterhead(sender, to, size=0, kind=ADDRESS, aux=()):
     out = b"\x01" + sender + recipient(to, kind) + struct.pack(">QH", size, len(aux))
     for key, value in aux:
         out += key + b"\0" + value + b"\0"
+    return out
+
+
+def pairs(tags):
+    """Vec<(CString,CString)> of a dict."""
+    return struct.pack(">H", len(tags)) + b"".join(
+        k + b"\0" + v + b"\0" for k, v in tags.items())
+
+
+def words(keys):
+    """Vec<CString>"""
+    return struct.pack(">H", len(keys)) + b"".join(k + b"\0" for k in keys)
+
+
+def addresses_in(body):
+    """The addresses of ping 7."""
+    n, = struct.unpack(">H", body[:2])
+    assert len(body) == 2 + 32 * n, "list of %d in %d bytes" % (n, len(body))
+    return [body[2 + 32 * i:34 + 32 * i] for i in range(n)]
+
+
+class Reader:
+    """Reads fields one after another."""
+
+    def __init__(self, data):
+        self.data, self.at = data, 0
+
+    def take(self, n):
+        assert self.at + n <= len(self.data), "cut short"
+        self.at += n
+        return self.data[self.at - n:self.at]
+
+    def number(self, form):
+        return struct.unpack(">" + form, self.take(struct.calcsize(">" + form)))[0]
+
+    def string(self):
+        end = self.data.index(b"\0", self.at)
+        return self.take(end + 1 - self.at)[:-1]
+
+    def option(self):
+        return self.string() if self.number("?") else None
+
+    def done(self):
+        assert self.at == len(self.data), "bytes left over"
+
+
+def contacts_in(body):
+    """The records of ping 0x28: address -> dict."""
+    r, out = Reader(body), {}
+    for _ in range(r.number("H")):
+        address = r.take(32)
+        out[address] = {"nick": r.option(), "trust": r.number("b"), "met": r.number("?"),
+                        "location": r.option(), "note": r.option(),
+                        "tags": {r.string(): r.string() for _ in range(r.number("H"))}}
+    r.done()
     return out
 
 

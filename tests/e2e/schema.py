@@ -35,6 +35,7 @@ TYPES = {
     "time": lambda v: v is None or isinstance(v, str) and TIME.fullmatch(v),
     "recipient": is_recipient,
     "pairs": is_pairs,
+    "map": lambda v: isinstance(v, dict) and all(isinstance(x, str) for x in v.values()),
 }
 
 

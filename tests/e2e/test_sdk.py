@@ -124,7 +124,14 @@ def layout_is_stable():
             "offsetof(struct ratman_letterhead, stream_size)": 72,
             "sizeof(struct ratman_peer)": 56, "offsetof(struct ratman_peer, last_seen_ns)": 40,
             "offsetof(struct ratman_peer, active)": 48,
-            "sizeof(struct ratman_status)": 32, "RATMAN_ID_LEN": 32}
+            "sizeof(struct ratman_status)": 32, "RATMAN_ID_LEN": 32,
+            "sizeof(struct ratman_tag)": 16, "sizeof(struct ratman_contact)": 80,
+            "offsetof(struct ratman_contact, note)": 48,
+            "offsetof(struct ratman_contact, trust)": 57,
+            "offsetof(struct ratman_contact, n_tags)": 72,
+            "sizeof(struct ratman_contact_change)": 48,
+            "sizeof(struct ratman_contact_filter)": 48,
+            "sizeof(struct ratman_link)": 328, "offsetof(struct ratman_link, rx_bytes)": 312}
     errors = ("UNREACHABLE TIMEOUT CLOSED PROTOCOL VERSION AUTH NOADDRESS DUPLICATE NOTSUPPORTED "
               "INPUT INTERNAL NOSUBSCRIPTION BUSY AGAIN").split()
     want.update({"RATMAN_E" + e: -1000 - i for i, e in enumerate(errors)})

@@ -292,16 +292,32 @@ def the_schema_and_the_columns_agree():
     """Also of commands that cannot run here: members and their types, from the source."""
     kinds = {"PRINT_TEXT": "text", "PRINT_ADDRESS": "address", "PRINT_IPV6": "ipv6",
              "PRINT_BOOL": "bool", "PRINT_ACTIVE": "bool", "PRINT_TIME": "time",
-             "PRINT_AGE": "time"}
+             "PRINT_AGE": "time", "PRINT_PAIRS": "map"}
     source = "".join(open(f).read() for f in glob.glob(TOP + "/userspace/ratctl/*.c"))
     functions = {f: noun + (" " + verb if verb else "") for noun, verb, f in re.findall(
         r'\{ "(\w+)", (?:"(\w+)"|NULL), [^{]*?\b(cmd_\w+),', source)}
+    column = re.compile(r"PRINT_COLUMN\(struct \w+, \w+, \"(\w+)\",\s*\"[^\"]*\",\s*(PRINT_\w+),"
+                        r"\s*([^)]*)\)")
+
+    def definition(name):
+        """The body of a function, or a table of columns."""
+        m = re.search(r"\n(?:static )?int %s\([^;{]*?\)\n\{.*?\n\}\n"
+                      r"|\nstatic const struct print_column %s\[\] = \{.*?\n\};\n" % (name, name),
+                      source, re.S)
+        return m.group(0) if m else ""
+
+    def columns_of(name, depth=3):
+        body = definition(name)
+        found = column.findall(body)
+        for called in re.findall(r"\b(?:\w+(?=\()|\w+_columns)", body.partition("{")[2]):
+            if found or not depth:
+                break
+            found = columns_of(called, depth - 1)
+        return found
+
     checked = 0
     for function, command in functions.items():
-        start = source.index("int %s(struct ctl" % function)
-        body = source[start:source.index("\n}\n", start)]
-        columns = re.findall(r"PRINT_COLUMN\(struct \w+, \w+, \"(\w+)\",\s*\"[^\"]*\",\s*(PRINT_\w+),"
-                             r"\s*([^)]*)\)", body)
+        columns = columns_of(function)
         if not columns:
             continue
         fields = schema.load()[command]["fields"]
@@ -309,7 +325,7 @@ def the_schema_and_the_columns_agree():
         for key, kind, _ in columns:
             assert kinds.get(kind, "number") == fields[key].rstrip("?"), (command, key)
         checked += 1
-    assert checked >= 8, checked
+    assert checked >= 12, checked
 
 
 @test

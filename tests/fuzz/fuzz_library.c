@@ -212,11 +212,56 @@ static void receiving(struct run *run)
 	ratman_recv_end(v);
 }
 
+static void note_text(struct run *run, const char *text)
+{
+	if (text)
+		note(run, text, strlen(text));
+}
+
+static void query_contacts(struct run *run)
+{
+	struct ratman_contact *contacts = NULL;
+	struct ratman_id id = { "1" };
+	size_t n;
+	int err;
+
+	while (again(run, err = ratman_contact_query(run->r, &id, NULL, &contacts, &n)))
+		;
+	for (size_t i = 0; !err && i < n; i++) {
+		note(run, &contacts[i].address, sizeof(contacts[i].address));
+		note_text(run, contacts[i].nick);
+		note_text(run, contacts[i].location);
+		note_text(run, contacts[i].note);
+		for (size_t k = 0; k < contacts[i].n_tags; k++) {
+			note_text(run, contacts[i].tags[k].key);
+			note_text(run, contacts[i].tags[k].value);
+		}
+	}
+	ratman_free(contacts);
+}
+
+static void list_links(struct run *run)
+{
+	struct ratman_link *links = NULL;
+	size_t n;
+	int err;
+
+	while (again(run, err = ratman_link_list(run->r, &links, &n)))
+		;
+	for (size_t i = 0; !err && i < n; i++) {
+		note_text(run, links[i].driver);
+		note_text(run, links[i].address);
+		note(run, &links[i].neighbour, sizeof(links[i].neighbour));
+	}
+	ratman_free(links);
+}
+
 static uint64_t talk(const uint8_t *data, size_t size, bool slow)
 {
 	/* The corpus counts on this order. */
 	static void (*const calls[])(struct run *) = {
 		list_addresses, list_peers, ask_status, create, up, sending, receiving,
+		query_contacts, list_links,
 	};
 	struct run run = { .at = data + 2, .left = size - 2, .slow = slow };
 	int pair[2];

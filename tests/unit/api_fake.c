@@ -3,11 +3,13 @@
 
 #include <errno.h>
 #include <sodium.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define ADDRESSES 64
 #define PEERS 3
+#define LINKS 2
 #define SPACES 8
 
 struct fake_stream {
@@ -17,6 +19,17 @@ struct fake_stream {
 	uint8_t *data;
 	size_t len;
 	bool taken;
+};
+
+struct fake_contact {
+	struct fake_contact *next;
+	struct address owner;
+	struct contact c;
+};
+
+/* Interfaces of the machine: eth0 and eth1. */
+struct fake_link {
+	bool is_link, up;
 };
 
 struct fake_event {
@@ -66,6 +79,9 @@ struct fake {
 		struct ident token;
 		bool used, up;
 	} a[ADDRESSES];
+	struct fake_contact *contacts;
+	int refuse_contact;
+	struct fake_link links[LINKS];
 	struct {
 		struct address space;
 		bool used;
@@ -121,10 +137,38 @@ static void sub_free(struct fake *f, struct fake_sub *sub)
 	free(sub);
 }
 
+/* Forgets the contacts of @owner, or (NULL) of everybody. */
+static void contacts_forget(struct fake *f, const struct address *owner)
+{
+	struct fake_contact **p = &f->contacts, *c;
+
+	while ((c = *p)) {
+		if (owner && !address_equal(&c->owner, owner)) {
+			p = &c->next;
+			continue;
+		}
+		*p = c->next;
+		free(c);
+	}
+}
+
+void fake_put_address(struct fake *f, const struct address *address, const struct ident *token)
+{
+	f->a[0].address = *address;
+	f->a[0].token = *token;
+	f->a[0].used = f->a[0].up = true;
+}
+
+void fake_refuse_contact(struct fake *f, int err)
+{
+	f->refuse_contact = err;
+}
+
 void fake_free(struct fake *f)
 {
 	while (f->subs)
 		sub_free(f, f->subs);
+	contacts_forget(f, NULL);
 	while (f->streams)
 		stream_free(f, f->streams);
 	free(f);
@@ -254,15 +298,18 @@ static void addr_down(void *be, const struct address *address, backend_done_cb c
 	cb(ctx, i < 0 ? i : 0);
 }
 
-static void addr_destroy(void *be, const struct address *address, bool force, backend_done_cb cb,
-			 void *ctx)
+static void addr_destroy(void *be, const struct address *address, const struct ident *token,
+			 bool force, backend_done_cb cb, void *ctx)
 {
 	struct fake *f = be;
 	int i = find(f, address);
 
 	(void)force;
-	if (i >= 0)
+	(void)token;
+	if (i >= 0) {
 		f->a[i].used = false;
+		contacts_forget(f, address);
+	}
 	for (struct fake_sub *sub = f->subs, *next; sub; sub = next) {
 		next = sub->next;
 		if (address_equal(&sub->address, address))
@@ -291,16 +338,152 @@ static void addr_list(void *be, backend_addr_cb cb, void *ctx)
 		cb(ctx, &list[i]);
 }
 
+/* The place of a contact, or of the end of the list. */
+static struct fake_contact **contact_find(struct fake *f, const struct address *owner,
+					  const struct address *address)
+{
+	struct fake_contact **p = &f->contacts;
+
+	while (*p && !(address_equal(&(*p)->owner, owner) &&
+		       address_equal(&(*p)->c.address, address)))
+		p = &(*p)->next;
+	return p;
+}
+
+static int refused(struct fake *f, const struct address *owner)
+{
+	int i = find(f, owner), err = f->refuse_contact;
+
+	f->refuse_contact = 0;
+	return i < 0 || !f->a[i].up ? -EACCES : err;
+}
+
+static void contact_put(void *be, const struct address *owner, const struct contact *contact,
+			backend_done_cb cb, void *ctx)
+{
+	struct fake *f = be;
+	struct fake_contact **p = contact_find(f, owner, &contact->address);
+	int err = refused(f, owner);
+
+	if (!err && !*p)
+		*p = calloc(1, sizeof(**p));
+	if (!err) {
+		(*p)->owner = *owner;
+		(*p)->c = *contact;
+	}
+	cb(ctx, err);
+}
+
+static void contact_del(void *be, const struct address *owner, const struct address *contact,
+			backend_done_cb cb, void *ctx)
+{
+	struct fake *f = be;
+	struct fake_contact **p = contact_find(f, owner, contact), *c = *p;
+	int err = refused(f, owner);
+
+	if (!err && !c)
+		err = -ENOENT;
+	if (!err) {
+		*p = c->next;
+		free(c);
+	}
+	cb(ctx, err);
+}
+
+static void contact_modify(void *be, const struct address *owner,
+			   const struct contact_change *change, backend_touched_cb cb, void *ctx)
+{
+	struct address touched[64];
+	struct fake *f = be;
+	int err = refused(f, owner);
+	size_t n = 0;
+
+	for (struct fake_contact *c = f->contacts; c && !err; c = c->next) {
+		if (!address_equal(&c->owner, owner) ||
+		    (change->has_address && !address_equal(&c->c.address, &change->address)))
+			continue;
+		err = contact_change_apply(change, &c->c);
+		if (n < 64)
+			touched[n++] = c->c.address;
+	}
+	if (!err && change->has_address && !n)
+		err = -ENOENT;
+	cb(ctx, err, touched, err ? 0 : n);
+}
+
+static int contact_each(void *be, const struct address *owner, backend_contact_cb cb, void *ctx)
+{
+	struct fake *f = be;
+
+	for (const struct fake_contact *c = f->contacts; c; c = c->next)
+		if (address_equal(&c->owner, owner))
+			cb(ctx, &c->c);
+	return 0;
+}
+
+static int link_change(void *be, enum backend_link_change change, const char *interface, char *why,
+		       size_t size)
+{
+	struct fake *f = be;
+	struct fake_link *l = !strcmp(interface, "eth0") ? &f->links[0] :
+			      !strcmp(interface, "eth1") ? &f->links[1] : NULL;
+
+	if (!strcmp(interface, "broken")) {
+		snprintf(why, size, "the kernel says no");
+		return -EIO;
+	}
+	if (!l || (change != BACKEND_LINK_CREATE && !l->is_link)) {
+		snprintf(why, size, "the name of %s", l ? "a link" : "an interface");
+		return -ENODEV;
+	}
+	l->is_link = change != BACKEND_LINK_DESTROY;
+	l->up = change == BACKEND_LINK_CREATE || change == BACKEND_LINK_UP;
+	return 0;
+}
+
+static int link_list(void *be, backend_link_cb cb, void *ctx)
+{
+	struct fake *f = be;
+
+	for (uint8_t i = 0; i < LINKS; i++) {
+		struct link_entry e = { .line = { LINK_DRIVER_ETH, "eth0" }, .up = f->links[i].up,
+					.rx_bytes = i, .tx_bytes = 1u << 20 };
+
+		e.line.address[3] = (char)('0' + i);
+		if (f->links[i].is_link)
+			cb(ctx, &e);
+	}
+	return 0;
+}
+
+static struct backend_peer peer_number(uint8_t i)
+{
+	struct backend_peer p = { .first_seen_ns = 1729531526123456789, .last_seen_ns =
+				  1729531800000000001, .active = i & 1 };
+
+	memset(p.address.b, 0x41 + i, 32);
+	return p;
+}
+
 static void peer_list(void *be, backend_peer_cb cb, void *ctx)
 {
 	(void)be;
 	for (uint8_t i = 0; i < PEERS; i++) {
-		struct backend_peer p = { .first_seen_ns = 1729531526123456789, .last_seen_ns =
-					  1729531800000000001, .active = i & 1 };
+		struct backend_peer p = peer_number(i);
 
-		memset(p.address.b, 0x41 + i, 32);
 		cb(ctx, &p);
 	}
+}
+
+static int peer_get(void *be, const struct address *address, struct backend_peer *out)
+{
+	(void)be;
+	for (uint8_t i = 0; i < PEERS; i++) {
+		*out = peer_number(i);
+		if (address_equal(&out->address, address))
+			return 0;
+	}
+	return -ENOENT;
 }
 
 static void status(void *be, struct backend_status *out)
@@ -659,7 +842,14 @@ const struct backend_ops fake_ops = {
 	.addr_check = addr_check,
 	.addr_destroy = addr_destroy,
 	.addr_list = addr_list,
+	.contact_put = contact_put,
+	.contact_del = contact_del,
+	.contact_modify = contact_modify,
+	.contact_each = contact_each,
+	.link_change = link_change,
+	.link_list = link_list,
 	.peer_list = peer_list,
+	.peer_get = peer_get,
 	.status = status,
 	.send_open = send_open,
 	.send_write = send_write,

@@ -667,7 +667,7 @@ static void op_table(void **state)
 		if (op->auth == OP_AUTH_SUBSCRIBER)
 			assert_int_equal(op->min_len, PAYLOAD_SUBSCRIBER_LEN);
 	}
-	assert_null(op_find(0x0330));
+	assert_null(op_find(0x0331));
 }
 
 int main(void)

@@ -35,6 +35,12 @@
 #define LIMIT_SUBSCRIPTION_QUEUE 8192	/* streams or events that wait for one subscriber */
 #define LIMIT_OUTBOX_AGE_S (30 * 86400)	/* then expired */
 
+/* Contacts. All of one owner fit one reply: 2048 * (1024 + 2048 + some) < 8 MiB. */
+#define LIMIT_CONTACTS 2048		/* of one address */
+#define LIMIT_CONTACT_NOTE 1024		/* bytes */
+#define LIMIT_CONTACT_TAGS 32		/* of one contact */
+#define LIMIT_CONTACT_TAG_BYTES 2048	/* all keys and values of one, each with its NUL */
+
 /* Namespaces. */
 #define LIMIT_SPACES 256		/* whose keys are kept */
 #define LIMIT_SPACE_MEMBERSHIPS 256	/* pairs of local address and namespace that are up */

@@ -453,3 +453,12 @@ int handle_command(struct ratman *r, enum op_id op, const struct ratman_id *toke
 	reply_free(&reply);
 	return err;
 }
+
+int handle_need_extended(struct ratman *r)
+{
+	int err = r->extended ? 0 : handle_ready(r);
+
+	if (err)
+		return err;
+	return r->extended ? 0 : RATMAN_ENOTSUPPORTED;
+}

@@ -126,4 +126,7 @@ int handle_exchange(struct ratman *r, enum op_id op, const struct ratman_id *tok
 int handle_command(struct ratman *r, enum op_id op, const struct ratman_id *token,
 		   const void *payload, size_t len);
 
+/* 0 when the daemon knows our extensions, connecting to find out; else RATMAN_ENOTSUPPORTED. */
+int handle_need_extended(struct ratman *r);
+
 #endif

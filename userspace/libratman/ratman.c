@@ -240,43 +240,6 @@ PUBLIC int ratman_addr_list(struct ratman *r, struct ratman_id **out, size_t *n)
 	return list ? 0 : -ENOMEM;
 }
 
-static int peers_copy(struct ping *ping, struct ratman_peer *list)
-{
-	for (size_t i = 0; i < ping->peers.n; i++) {
-		struct ping_peer peer;
-		int err = ping_next_peer(ping, &peer);
-
-		if (err)
-			return RATMAN_EPROTOCOL;
-		memcpy(list[i].address.b, peer.address.b, RATMAN_ID_LEN);
-		list[i].first_seen_ns = peer.first_seen_ns;
-		list[i].last_seen_ns = peer.last_seen_ns;
-		list[i].active = peer.active;
-	}
-	return 0;
-}
-
-PUBLIC int ratman_peer_list(struct ratman *r, struct ratman_peer **out, size_t *n)
-{
-	struct ratman_peer *list = NULL;
-	struct reply reply;
-	struct ping ping;
-	int err = handle_exchange(r, OP_PEER_LIST, NULL, NULL, 0, PING_PEER_LIST, &reply, &ping);
-
-	if (!err) {
-		list = calloc(ping.peers.n + 1, sizeof(*list));
-		err = list ? peers_copy(&ping, list) : -ENOMEM;
-	}
-	reply_free(&reply);
-	if (err) {
-		free(list);
-		return err;
-	}
-	*out = list;
-	*n = ping.peers.n;
-	return 0;
-}
-
 PUBLIC int ratman_status(struct ratman *r, struct ratman_status *out)
 {
 	struct reply reply;

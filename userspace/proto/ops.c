@@ -2,6 +2,7 @@
 #include "proto/ops.h"
 
 #include "base/limits.h"
+#include "proto/link.h"
 #include "proto/payload.h"
 
 #define RECIPIENT_LEN 33
@@ -26,7 +27,19 @@ static const struct op ops[OP_COUNT] = {
 	OP(ADDR_UP, 0x0110, 32, 32, PRESENT, PING, true, "Addr/Up"),
 	OP(ADDR_DOWN, 0x0111, 32, 32, OWNER, PING, true, "Addr/Down"),
 	OP(ADDR_LIST, 0x0130, 0, LIMIT_CONTROL_PAYLOAD, NONE, RAW, false, "Addr/List"),
+	OP(CONTACT_ADD, 0x0220, 36, LIMIT_CONTROL_PAYLOAD, TOKEN, PING, true, "Contact/Add"),
+	OP(CONTACT_DELETE, 0x0221, 32, 32, TOKEN, PING, true, "Contact/Delete"),
+	OP(CONTACT_MODIFY, 0x0222, 6, LIMIT_CONTROL_PAYLOAD, TOKEN, PING, true, "Contact/Modify"),
+	OP(CONTACT_LIST, 0x0230, 0, LIMIT_CONTROL_PAYLOAD, TOKEN, PING, true, "Contact/List"),
+	OP(CONTACT_QUERY, 0x0231, 6, LIMIT_CONTROL_PAYLOAD, TOKEN, PING, true, "Contact/Query"),
+	OP(LINK_CREATE, 0x0301, 3, LINK_LINE_MAX, ADMIN, PING, true, "Link/Create"),
+	OP(LINK_DESTROY, 0x0302, 3, LINK_LINE_MAX, ADMIN, PING, true, "Link/Destroy"),
+	OP(LINK_UP, 0x0310, 3, LINK_LINE_MAX, ADMIN, PING, true, "Link/Up"),
+	OP(LINK_DOWN, 0x0311, 3, LINK_LINE_MAX, ADMIN, PING, true, "Link/Down"),
+	OP(LINK_LIST, 0x0330, 0, LIMIT_CONTROL_PAYLOAD, NONE, EXTENDED, true, "Link/List"),
 	OP(PEER_LIST, 0x0430, 0, LIMIT_CONTROL_PAYLOAD, NONE, PING, false, "Peer/List"),
+	OP(PEER_QUERY, 0x0431, 4, LIMIT_CONTROL_PAYLOAD, TOKEN, PING, true, "Peer/Query"),
+	OP(PEER_STATUS, 0x0434, 0, 32, NONE, PING, true, "Peer/Status"),
 	OP(RECV_ONE, 0x0532, 33, 32 + RECIPIENT_LEN, ADDRESS, PING, true, "Recv/One"),
 	OP(RECV_MANY, 0x0533, 33, 32 + RECIPIENT_LEN + 5, ADDRESS, PING, true, "Recv/Many"),
 	OP(SEND_ONE, 0x0632, LETTERHEAD_MIN, LIMIT_CONTROL_PAYLOAD, FROM, NONE, true, "Send/One"),

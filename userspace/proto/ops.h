@@ -20,12 +20,14 @@ enum op_auth {
 	OP_AUTH_SUBSCRIBER,	/* as ADDRESS, for the 32 bytes behind the subscription id */
 	OP_AUTH_OWNER,		/* as ADDRESS, or the token opens the stored key of that address */
 	OP_AUTH_FROM,		/* as ADDRESS, for the `from` of the (first) letterhead */
+	OP_AUTH_ADMIN,		/* who may steer the router, whatever the token (struct client) */
 };
 
 enum op_reply {
 	OP_REPLY_NONE,
 	OP_REPLY_PING,
 	OP_REPLY_RAW,		/* a bare value: Addr/Create, Addr/List */
+	OP_REPLY_EXTENDED,	/* a ping kind from 0x20: NotSupported without CAPABILITY_EXTENDED */
 };
 
 enum op_id {
@@ -40,7 +42,19 @@ enum op_id {
 	OP_ADDR_UP,
 	OP_ADDR_DOWN,
 	OP_ADDR_LIST,
+	OP_CONTACT_ADD,
+	OP_CONTACT_DELETE,
+	OP_CONTACT_MODIFY,
+	OP_CONTACT_LIST,
+	OP_CONTACT_QUERY,
+	OP_LINK_CREATE,
+	OP_LINK_DESTROY,
+	OP_LINK_UP,
+	OP_LINK_DOWN,
+	OP_LINK_LIST,
 	OP_PEER_LIST,
+	OP_PEER_QUERY,
+	OP_PEER_STATUS,
 	OP_RECV_ONE,
 	OP_RECV_MANY,
 	OP_SEND_ONE,

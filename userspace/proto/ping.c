@@ -167,6 +167,18 @@ void ping_write_anycast_entry(struct wire_writer *w, const struct address *a, ui
 	wire_put_be64(w, ms);
 }
 
+void ping_write_contacts(struct wire_writer *w, uint16_t n)
+{
+	wire_put_u8(w, PING_CONTACTS);
+	wire_put_be16(w, n);
+}
+
+void ping_write_links(struct wire_writer *w, uint16_t n)
+{
+	wire_put_u8(w, PING_LINKS);
+	wire_put_be16(w, n);
+}
+
 static void read_user_error(struct wire_reader *b, struct ping_error *out)
 {
 	uint64_t user = get_le(b, 4);
@@ -298,6 +310,16 @@ int ping_read(const uint8_t *data, size_t len, struct ping *out)
 		check_list(&r, out->anycast.n, 32 + 8);
 		out->anycast.at = r;
 		break;
+	case PING_CONTACTS:
+		out->contacts.n = wire_get_be16(&r);
+		check_list(&r, out->contacts.n, CONTACT_RECORD_MIN);
+		out->contacts.at = r;
+		break;
+	case PING_LINKS:
+		out->links.n = wire_get_be16(&r);
+		check_list(&r, out->links.n, LINK_ENTRY_MIN);
+		out->links.at = r;
+		break;
 	default:
 		return -ENOTSUP;
 	}
@@ -326,6 +348,16 @@ int ping_next_anycast(struct ping *p, struct address *address, uint64_t *ms)
 	wire_get(r, address->b, ADDRESS_LEN);
 	*ms = wire_get_be64(r);
 	return r->failed ? -EPROTO : 0;
+}
+
+int ping_next_contact(struct ping *p, struct contact *out)
+{
+	return contact_record_read(&p->contacts.at, out) ? -EPROTO : 0;
+}
+
+int ping_next_link(struct ping *p, struct link_entry *out)
+{
+	return link_entry_read(&p->links.at, out) ? -EPROTO : 0;
 }
 
 static const char *describe_user(const struct ping_error *e, char *out, size_t size)

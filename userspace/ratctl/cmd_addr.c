@@ -223,7 +223,7 @@ struct peer_row {
 	bool active;
 };
 
-int cmd_peers_list(struct ctl *ctl, int argc, char **argv)
+int ctl_print_peers(struct ctl *ctl, const struct ratman_peer *peers, size_t n)
 {
 	static const struct print_column columns[] = {
 		PRINT_COLUMN(struct peer_row, address, "addr", "ADDRESS", PRINT_ADDRESS, 0),
@@ -233,8 +233,25 @@ int cmd_peers_list(struct ctl *ctl, int argc, char **argv)
 		PRINT_COLUMN(struct peer_row, last_ns, "last_connection", "LAST SEEN", PRINT_AGE, 0),
 		PRINT_COLUMN(struct peer_row, active, "active", "ACTIVE", PRINT_ACTIVE, 0),
 	};
+	struct peer_row *rows = calloc(n ? n : 1, sizeof(*rows));
+
+	if (!rows)
+		return ctl_fail(ctl, CTL_REFUSED, "out of memory");
+	for (size_t i = 0; i < n; i++) {
+		rows[i].address = to_address(&peers[i].address);
+		address_to_ipv6(&rows[i].address, &rows[i].ipv6);
+		rows[i].first_ns = peers[i].first_seen_ns;
+		rows[i].last_ns = peers[i].last_seen_ns;
+		rows[i].active = peers[i].active;
+	}
+	print_rows(stdout, &ctl->style, columns, 5, rows, n, sizeof(*rows));
+	free(rows);
+	return CTL_OK;
+}
+
+int cmd_peers_list(struct ctl *ctl, int argc, char **argv)
+{
 	struct ratman_peer *peers;
-	struct peer_row *rows;
 	size_t n;
 	int err, status = ctl_need_api(ctl);
 
@@ -245,20 +262,9 @@ int cmd_peers_list(struct ctl *ctl, int argc, char **argv)
 	err = ratman_peer_list(ctl->api, &peers, &n);
 	if (err)
 		return ctl_api_failed(ctl, "listing peers", err);
-	rows = calloc(n ? n : 1, sizeof(*rows));
-	for (size_t i = 0; rows && i < n; i++) {
-		rows[i].address = to_address(&peers[i].address);
-		address_to_ipv6(&rows[i].address, &rows[i].ipv6);
-		rows[i].first_ns = peers[i].first_seen_ns;
-		rows[i].last_ns = peers[i].last_seen_ns;
-		rows[i].active = peers[i].active;
-	}
+	status = ctl_print_peers(ctl, peers, n);
 	ratman_free(peers);
-	if (!rows)
-		return ctl_fail(ctl, CTL_REFUSED, "out of memory");
-	print_rows(stdout, &ctl->style, columns, 5, rows, n, sizeof(*rows));
-	free(rows);
-	return CTL_OK;
+	return status;
 }
 
 int cmd_idpath(struct ctl *ctl, int argc, char **argv)

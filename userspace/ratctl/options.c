@@ -40,10 +40,28 @@ static const struct option_row rows[] = {
 	{ 's', 's', "space", "ADDRESS", TEXT(space), "streams to this namespace" },
 	{ 'v', 0, "interval", "SECONDS", TEXT(interval), "from one look to the next, default 1" },
 	{ 'F', 'f', "file", "FILE", TEXT(file), "key file of the namespace" },
-	{ 'T', 't', "timeout", "MS", TEXT(ask_ms), "how long to wait for answers, default 1000" },
+	{ 'W', 't', "timeout", "MS", TEXT(ask_ms), "how long to wait for answers, default 1000" },
 	{ 'c', 'c', "count", "N", TEXT(count), "how many looks, 0: for ever" },
+	{ 'N', 0, "note", "TEXT", TEXT(note), "free text; in queries a part of it" },
+	{ 'K', 0, "nick", "NAME", TEXT(nick), "what we call the contact" },
+	{ 'O', 0, "location", "TEXT", TEXT(location), "where the contact is" },
+	{ 'M', 0, "met", NULL, FLAG(met), "we met in person" },
+	{ 'T', 0, "trust", "1..7", TEXT(trust), "how far we trust; in queries at least so" },
+	{ 'U', 0, "trust-below", "1..7", TEXT(trust_below), "only who is trusted less" },
+	{ 'g', 0, "tag", "KEY[=VALUE]", OTHER, "a note of our own; can be repeated" },
+	{ 'u', 0, "untag", "KEY", OTHER, "takes a tag away; can be repeated" },
+	{ 'A', 0, "all", NULL, FLAG(all), "all contacts" },
 	{ 0 },
 };
+
+/* Keeps one of several words; the limit is that of a contact. */
+static int keep_word(const struct ctl *ctl, struct ctl_words *words, const char *value)
+{
+	if (words->n == CTL_WORDS_MAX)
+		return ctl_fail(ctl, CTL_USER, "at most %d tags at once", CTL_WORDS_MAX);
+	words->list[words->n++] = value;
+	return CTL_OK;
+}
 
 static int apply(void *target, const struct option_row *row, const char *value)
 {
@@ -61,6 +79,10 @@ static int apply(void *target, const struct option_row *row, const char *value)
 					value);
 		term_set_color(when);
 		break;
+	case 'g':
+		return keep_word(ctl, &ctl->tags, value);
+	case 'u':
+		return keep_word(ctl, &ctl->untags, value);
 	}
 	return CTL_OK;
 }

@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "base/address.h"
+#include "base/limits.h"
 #include "ratmand/kern/kern.h"
 #include "tools/identity.h"
 #include "tools/print.h"
@@ -29,6 +30,14 @@ struct options_table;
 /* options.c */
 extern const struct options_table ctl_options;
 
+/* What an option that can be repeated was given. */
+#define CTL_WORDS_MAX LIMIT_CONTACT_TAGS
+
+struct ctl_words {
+	const char *list[CTL_WORDS_MAX];
+	size_t n;
+};
+
 struct ctl {
 	/* Options; strings borrowed from argv. */
 	const char *bind;
@@ -46,6 +55,9 @@ struct ctl {
 	const char *file;	/* namespace key file */
 	const char *ask_ms;
 	const char *interval, *count;
+	const char *note, *nick, *location, *trust, *trust_below;
+	struct ctl_words tags, untags;
+	bool met, all;
 	const char *addr, *space;
 	bool quiet;
 	bool help, version;
@@ -81,7 +93,10 @@ int ctl_hex(struct ctl *ctl, const char *what, const char *text, uint8_t *out, s
 /* Full form, unique prefix, or IPv6 address of one the daemon or the kernel knows. */
 int ctl_address(struct ctl *ctl, const char *text, struct address *out);
 
-/* cmd_addr.c, cmd_space.c, cmd_status.c, cmd_kern.c, cmd_set.c, cmd_monitor.c */
+/* Prints what a call of the library returned (borrowed). */
+int ctl_print_peers(struct ctl *ctl, const struct ratman_peer *peers, size_t n);
+
+/* cmd_addr.c, cmd_contact.c, cmd_space.c, cmd_status.c, cmd_kern.c, cmd_set.c, cmd_monitor.c */
 int cmd_status(struct ctl *ctl, int argc, char **argv);
 int cmd_addr_create(struct ctl *ctl, int argc, char **argv);
 int cmd_addr_up(struct ctl *ctl, int argc, char **argv);
@@ -93,6 +108,13 @@ int cmd_space_up(struct ctl *ctl, int argc, char **argv);
 int cmd_space_down(struct ctl *ctl, int argc, char **argv);
 int cmd_space_anycast(struct ctl *ctl, int argc, char **argv);
 int cmd_peers_list(struct ctl *ctl, int argc, char **argv);
+int cmd_peers_query(struct ctl *ctl, int argc, char **argv);
+int cmd_peers_status(struct ctl *ctl, int argc, char **argv);
+int cmd_contact_add(struct ctl *ctl, int argc, char **argv);
+int cmd_contact_del(struct ctl *ctl, int argc, char **argv);
+int cmd_contact_mod(struct ctl *ctl, int argc, char **argv);
+int cmd_contact_list(struct ctl *ctl, int argc, char **argv);
+int cmd_contact_query(struct ctl *ctl, int argc, char **argv);
 int cmd_stream_sub(struct ctl *ctl, int argc, char **argv);
 int cmd_stream_unsub(struct ctl *ctl, int argc, char **argv);
 int cmd_stream_resub(struct ctl *ctl, int argc, char **argv);

@@ -146,15 +146,15 @@ static void tell_reached(void *ctx, const struct address *peer)
  */
 static void flush_reached(struct mesh *mesh)
 {
-	bool many = mesh->reached_many, changed_many = mesh->changed_many;
-	size_t n = mesh->n_reached, n_changed = mesh->n_changed;
+	bool many = mesh->reached_many, changed_many = mesh->spaces_changed_many;
+	size_t n = mesh->n_reached, n_changed = mesh->n_spaces_changed;
 
-	mesh->changed_many = false;
-	mesh->n_changed = 0;
+	mesh->spaces_changed_many = false;
+	mesh->n_spaces_changed = 0;
 	if (changed_many)
 		mesh->ops->members_changed(mesh->ctx, NULL);
 	for (size_t i = 0; !changed_many && i < n_changed; i++)
-		mesh->ops->members_changed(mesh->ctx, &mesh->changed[i]);
+		mesh->ops->members_changed(mesh->ctx, &mesh->spaces_changed[i]);
 	mesh->reached_many = false;
 	mesh->n_reached = 0;
 	if (mesh->regained) {
@@ -186,6 +186,8 @@ void mesh_arm(struct mesh *mesh)
 	due = other < due ? other : due;
 	other = session_deadline(mesh->sessions);
 	due = other < due ? other : due;
+	other = mesh_contacts_due(mesh);
+	due = other < due ? other : due;
 	if (due == UINT64_MAX) {
 		uv_timer_stop(&mesh->deadline);
 		return;
@@ -205,6 +207,7 @@ static void on_deadline(uv_timer_t *timer)
 	linkauth_tick(mesh->linkauth, now);
 	session_tick(mesh->sessions, now);
 	route_tick(mesh->routes, now);
+	mesh_contacts_sync(mesh, now);
 	mesh_arm(mesh);
 }
 
@@ -218,6 +221,7 @@ static void on_closed(uv_handle_t *handle)
 	for (size_t i = 0; i < mesh->n_locals; i++)
 		sodium_free(mesh->locals[i].secret);
 	free(mesh->locals);
+	free(mesh->held);
 	for (size_t i = 0; i < mesh->n_members; i++)
 		sodium_free(mesh->members[i].secret);
 	free(mesh->members);
@@ -253,12 +257,14 @@ static void leave_kernel(struct mesh *mesh)
 		mesh->locals[i].installed = mesh->locals[i].announced = false;
 	for (size_t i = 0; i < mesh->n_members; i++)
 		mesh->members[i].announced = false;
-	mesh->n_changed = 0;
-	mesh->changed_many = false;
+	mesh->n_spaces_changed = 0;
+	mesh->spaces_changed_many = false;
 	mesh->n_left_out = 0;
 	mesh->n_reached = 0;
 	mesh->reached_many = false;
 	mesh->regained = false;
+	mesh->n_changed = 0;
+	mesh->changed_many = false;
 	mesh->n_lost = 0;
 	memset(mesh->lost, 0, sizeof(mesh->lost));
 }
@@ -298,25 +304,6 @@ static void on_readable(uv_poll_t *poll, int status, int events)
 		return;
 	}
 	mesh_arm(mesh);
-}
-
-/* Makes the configured interfaces links of the device, creating the device if need be. */
-static void take_links(struct mesh *mesh)
-{
-	const struct config *c = mesh->config;
-
-	for (size_t i = 0; i < c->n_links; i++) {
-		uint32_t link = if_nametoindex(c->links[i]);
-		static struct log_gate gate;
-		int err;
-
-		if (!link)
-			continue;
-		err = kern_link_master(mesh->kern, link, mesh->dev.ifindex);
-		if (err && log_gate_open(&gate, clock_ms(), 4, 60000))
-			log_warn("mesh: cannot make %s a link: %s", c->links[i],
-				 kern_why(mesh->kern));
-	}
 }
 
 static bool make_cores(struct mesh *mesh, uint64_t boot_id)
@@ -407,11 +394,12 @@ static void attach(struct mesh *mesh)
 		mesh_local_install(mesh, &mesh->locals[i]);
 	announce_members(mesh);
 	uv_poll_start(&mesh->poll, UV_READABLE, on_readable);
-	take_links(mesh);
+	mesh_take_links(mesh);
 	mesh->refreshed_ms = mesh->measured_ms = clock_ms();
 	mesh->off[0] = 0;
 	/* What was restored is not installed again. */
 	mesh->reached_many = true;
+	mesh->changed_many = true;
 	log_info("mesh: on, device %s", mesh->dev.name);
 	mesh->ops->joined(mesh->ctx);
 	mesh_arm(mesh);
@@ -464,7 +452,7 @@ static void on_housekeeping(uv_timer_t *timer)
 			attach(mesh);
 		return;
 	}
-	take_links(mesh);
+	mesh_take_links(mesh);
 	check_ips(mesh);
 	for (size_t i = 0; i < mesh->n_locals; i++)
 		mesh_local_install(mesh, &mesh->locals[i]);
@@ -490,10 +478,12 @@ struct mesh *mesh_new(uv_loop_t *loop, const struct config *config, const uint8_
 		return NULL;
 	mesh->locals = calloc(LIMIT_LOCAL_ADDRESSES, sizeof(*mesh->locals));
 	mesh->members = calloc(LIMIT_SPACE_MEMBERSHIPS, sizeof(*mesh->members));
+	mesh->held = calloc(MESH_HELD_MAX, sizeof(*mesh->held));
 	mesh->router_secret = sodium_malloc(crypto_sign_SECRETKEYBYTES);
-	if (!mesh->locals || !mesh->members || !mesh->router_secret) {
+	if (!mesh->locals || !mesh->members || !mesh->held || !mesh->router_secret) {
 		free(mesh->locals);
 		free(mesh->members);
+		free(mesh->held);
 		sodium_free(mesh->router_secret);
 		free(mesh);
 		return NULL;

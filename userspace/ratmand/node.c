@@ -103,6 +103,7 @@ static const struct mesh_ops mesh_ops = {
 	.seen = seen,
 	.last_seen = last_seen,
 	.reachable = reachable,
+	.is_contact = node_is_contact,
 	.members_changed = members_changed,
 	.space_secret = space_secret,
 	.joined = joined,

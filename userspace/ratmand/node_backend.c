@@ -101,16 +101,35 @@ static void destroyed_durable(void *ctx, int err)
 	free(p);
 }
 
-static void addr_destroy(void *be, const struct address *address, bool force, backend_done_cb cb,
-			 void *ctx)
+/* Nobody could read them any more. */
+static int purge_contacts(struct node *node, const struct address *address,
+			  const struct ident *token)
+{
+	const uint8_t *up = node_owner_secret(node, address);
+	uint8_t secret[ADDRESS_SECRET_LEN];
+	int err;
+
+	if (up)
+		return contacts_purge(node->store, up);
+	err = addresses_open(node->store, address, token, true, secret);
+	if (!err)
+		err = contacts_purge(node->store, secret);
+	sodium_memzero(secret, sizeof(secret));
+	return err;
+}
+
+static void addr_destroy(void *be, const struct address *address, const struct ident *token,
+			 bool force, backend_done_cb cb, void *ctx)
 {
 	struct node *node = be;
 	struct pending *p = calloc(1, sizeof(*p));
 	bool is_namespace = addresses_is_namespace(node->store, address);
 	int err = p ? 0 : -ENOMEM;
 
-	if (!err && !is_namespace && !store_has(node->store, STORE_ADDRESSES, address->b, ADDRESS_LEN))
+	if (!err && !store_has(node->store, STORE_ADDRESSES, address->b, ADDRESS_LEN))
 		err = -ENOENT;
+	if (!err)
+		err = purge_contacts(node, address, token);
 	if (err) {
 		free(p);
 		cb(ctx, err);
@@ -179,6 +198,44 @@ static void addr_list(void *be, backend_addr_cb cb, void *ctx)
 		cb(ctx, &l.all[i]);
 }
 
+static int link_change(void *be, enum backend_link_change change, const char *interface, char *why,
+		       size_t size)
+{
+	struct node *node = be;
+
+	switch (change) {
+	case BACKEND_LINK_CREATE:
+		return mesh_link_create(node->mesh, interface, why, size);
+	case BACKEND_LINK_DESTROY:
+		return mesh_link_destroy(node->mesh, interface, why, size);
+	case BACKEND_LINK_UP:
+		return mesh_link_up(node->mesh, interface, why, size);
+	case BACKEND_LINK_DOWN:
+		return mesh_link_down(node->mesh, interface, why, size);
+	}
+	return -EINVAL;
+}
+
+static int link_list(void *be, backend_link_cb cb, void *ctx)
+{
+	struct node *node = be;
+
+	return mesh_links(node->mesh, cb, ctx);
+}
+
+/* A peer that has a route, with what was seen of it. */
+static struct backend_peer peer_info(struct node *node, const struct address *peer)
+{
+	struct backend_peer p = { .address = *peer, .active = true };
+	struct node_seen s;
+
+	if (node_seen_get(node, peer, &s)) {
+		p.first_seen_ns = s.first_ns;
+		p.last_seen_ns = s.last_ns;
+	}
+	return p;
+}
+
 struct peer_list {
 	struct node *node;
 	backend_peer_cb cb;
@@ -189,16 +246,12 @@ struct peer_list {
 static void each_peer(void *ctx, const struct address *peer)
 {
 	struct peer_list *l = ctx;
-	struct backend_peer p = { .address = *peer, .active = true };
-	struct node_seen s = { 0 };
+	struct backend_peer p;
 
 	l->n++;
 	if (!l->cb)
 		return;
-	if (node_seen_get(l->node, peer, &s)) {
-		p.first_seen_ns = s.first_ns;
-		p.last_seen_ns = s.last_ns;
-	}
+	p = peer_info(l->node, peer);
 	l->cb(l->ctx, &p);
 }
 
@@ -208,6 +261,16 @@ static void peer_list(void *be, backend_peer_cb cb, void *ctx)
 	struct peer_list l = { .node = node, .cb = cb, .ctx = ctx };
 
 	mesh_peers(node->mesh, each_peer, &l);
+}
+
+static int peer_get(void *be, const struct address *address, struct backend_peer *out)
+{
+	struct node *node = be;
+
+	if (!mesh_reachable(node->mesh, address))
+		return -ENOENT;
+	*out = peer_info(node, address);
+	return 0;
 }
 
 static void status(void *be, struct backend_status *out)
@@ -331,7 +394,14 @@ const struct backend_ops node_backend_ops = {
 	.addr_check = addr_check,
 	.addr_destroy = addr_destroy,
 	.addr_list = addr_list,
+	.contact_put = node_contact_put,
+	.contact_del = node_contact_del,
+	.contact_modify = node_contact_modify,
+	.contact_each = node_contact_each,
+	.link_change = link_change,
+	.link_list = link_list,
 	.peer_list = peer_list,
+	.peer_get = peer_get,
 	.status = status,
 	.send_open = send_open,
 	.send_write = send_write,

@@ -47,6 +47,13 @@ static int stand_in(struct node *node, const struct address *space, struct addre
 	return 0;
 }
 
+const uint8_t *node_owner_secret(const struct node *node, const struct address *owner)
+{
+	const uint8_t *secret = mesh_local_secret(node->mesh, owner);
+
+	return secret || !node->flow ? secret : flow_space_secret(node->flow, owner);
+}
+
 static int join(struct node *node, const struct address *space, const struct address *member)
 {
 	uint8_t secret[ADDRESS_SECRET_LEN];

@@ -46,6 +46,7 @@ static bool is_number(enum print_type type)
 	case PRINT_ACTIVE:
 	case PRINT_TIME:
 	case PRINT_AGE:
+	case PRINT_PAIRS:
 		break;
 	}
 	return false;
@@ -88,6 +89,20 @@ static void format_text(const char *text, char *out)
 	if (*text && n && (unsigned char)out[n - 1] >= 0xc0)
 		n--;
 	out[n] = '\0';
+}
+
+static void format_pairs(const struct print_pairs *pairs, char *out)
+{
+	char text[2 * CELL_MAX] = "";
+	size_t len = 0;
+
+	for (size_t i = 0; i < pairs->n && len < CELL_MAX; i++) {
+		const struct print_pair *p = &pairs->list[i];
+
+		len += (size_t)snprintf(text + len, sizeof(text) - len, "%s%s%s%s", i ? ", " : "",
+					p->key, *p->value ? "=" : "", p->value);
+	}
+	format_text(pairs->n ? text : "-", out);
 }
 
 /* The text of one value as tables show it. */
@@ -136,6 +151,9 @@ static void format_cell(const struct print_style *style, const struct print_colu
 		else
 			snprintf(out, CELL_MAX, "%s", term_format_time(*(const int64_t *)p, time));
 		return;
+	case PRINT_PAIRS:
+		format_pairs(p, out);
+		return;
 	}
 }
 
@@ -164,6 +182,8 @@ static bool has_value(const struct print_column *c, const void *row)
 	case PRINT_BOOL:
 	case PRINT_ACTIVE:
 		return *(const bool *)p;
+	case PRINT_PAIRS:
+		return ((const struct print_pairs *)p)->n;
 	}
 	return true;
 }
@@ -173,6 +193,16 @@ static bool no_address(const struct print_column *c, const void *row)
 {
 	return (c->type == PRINT_ADDRESS || c->type == PRINT_IPV6) && (c->flags & PRINT_OPTIONAL) &&
 	       !has_value(c, row);
+}
+
+static struct json_object *json_pairs(const struct print_pairs *pairs)
+{
+	struct json_object *o = json_object_new_object();
+
+	for (size_t i = 0; o && i < pairs->n; i++)
+		json_object_object_add(o, pairs->list[i].key,
+				       json_object_new_string(pairs->list[i].value));
+	return o;
 }
 
 static struct json_object *json_value(const struct print_column *c, const void *row)
@@ -209,6 +239,8 @@ static struct json_object *json_value(const struct print_column *c, const void *
 		return *(const int64_t *)p ?
 			       json_object_new_string(term_format_time(*(const int64_t *)p, time)) :
 			       NULL;
+	case PRINT_PAIRS:
+		return json_pairs(p);
 	}
 	return NULL;
 }
@@ -259,6 +291,24 @@ static void lines_time(int64_t wall_ns, char *out)
 	snprintf(out, CELL_MAX, "%.*s UTC", (int)len - 1, time);
 }
 
+static void lines_text(FILE *f, const char *text)
+{
+	for (; *text; text++)
+		fputc(is_control(*text) ? '?' : *text, f);
+}
+
+static void lines_pairs(FILE *f, const struct print_pairs *pairs)
+{
+	for (size_t i = 0; i < pairs->n; i++) {
+		fputs(i ? ", " : "", f);
+		lines_text(f, pairs->list[i].key);
+		fputs(*pairs->list[i].value ? "=" : "", f);
+		lines_text(f, pairs->list[i].value);
+	}
+	if (!pairs->n)
+		fputc('-', f);
+}
+
 /* One value as lines show it, on @f: nothing shortened, no units. */
 static void lines_value(FILE *f, const struct print_column *c, const void *row)
 {
@@ -284,8 +334,10 @@ static void lines_value(FILE *f, const struct print_column *c, const void *row)
 			snprintf(out, sizeof(out), "-");
 		break;
 	case PRINT_TEXT:
-		for (const char *text = *(const char *const *)p ?: "-"; *text; text++)
-			fputc(is_control(*text) ? '?' : *text, f);
+		lines_text(f, *(const char *const *)p ?: "-");
+		return;
+	case PRINT_PAIRS:
+		lines_pairs(f, p);
 		return;
 	case PRINT_ADDRESS:
 	case PRINT_IPV6:

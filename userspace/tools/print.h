@@ -30,6 +30,17 @@ enum print_type {
 	PRINT_ACTIVE,	/* bool; tables show yes and no, lines ACTIVE and IDLE */
 	PRINT_TIME,	/* int64_t ns since 1970; both RFC 3339 UTC; 0 = never */
 	PRINT_AGE,	/* int64_t ns since 1970; tables "5 s ago", JSON RFC 3339 */
+	PRINT_PAIRS,	/* struct print_pairs; tables "key=value, key", JSON an object */
+};
+
+/* Keys and values, UTF-8; an empty value is not shown outside JSON. */
+struct print_pair {
+	const char *key, *value;
+};
+
+struct print_pairs {
+	const struct print_pair *list;	/* borrowed */
+	size_t n;
 };
 
 #define PRINT_WIDE 1u	/* tables show it with style.wide only */

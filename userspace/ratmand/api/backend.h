@@ -10,6 +10,7 @@
  *   -EEXIST  exists already          -EINVAL   bad input
  *   -EHOSTUNREACH never: unknown recipients are queued
  *   -ENOSPC, -EROFS, -EDQUOT  storage refuses writes   -ENODATA  empty stream
+ *   -E2BIG   over a limit of base/limits.h   -EBADMSG  what is stored is damaged
  *   -ESRCH   no such subscription   -EMFILE  too many subscriptions
  */
 #ifndef RATMAND_API_BACKEND_H
@@ -20,7 +21,9 @@
 #include <stdint.h>
 
 #include "base/address.h"
+#include "proto/contact.h"
 #include "proto/letterhead.h"
+#include "proto/link.h"
 #include "proto/payload.h"
 
 /* One remote address, as in Peer/List. Times are wall clock, ns since 1970. */
@@ -63,6 +66,19 @@ typedef void (*backend_done_cb)(void *ctx, int err);
 typedef void (*backend_created_cb)(void *ctx, int err, const struct address *address,
 				   const struct ident *token);
 
+typedef void (*backend_contact_cb)(void *ctx, const struct contact *contact);
+typedef void (*backend_link_cb)(void *ctx, const struct link_entry *link);
+
+/* @n addresses (borrowed for the call) were touched. */
+typedef void (*backend_touched_cb)(void *ctx, int err, const struct address *touched, size_t n);
+
+enum backend_link_change {
+	BACKEND_LINK_CREATE,
+	BACKEND_LINK_DESTROY,
+	BACKEND_LINK_UP,
+	BACKEND_LINK_DOWN,
+};
+
 /* A probe of a namespace under way; ended by anycast_stop. */
 struct backend_anycast;
 
@@ -87,13 +103,45 @@ struct backend_ops {
 	void (*addr_down)(void *be, const struct address *address, backend_done_cb cb, void *ctx);
 	/* 0 when @token opens @address, without any effect. Takes the same time whatever the answer. */
 	int (*addr_check)(void *be, const struct address *address, const struct ident *token);
-	/* Removes the address and its key; with @force also its stored streams. */
-	void (*addr_destroy)(void *be, const struct address *address, bool force,
-			     backend_done_cb cb, void *ctx);
+	/*
+	 * Removes the address, its key and its contacts; with @force also its
+	 * stored streams. @token opens it (it need not be up).
+	 */
+	void (*addr_destroy)(void *be, const struct address *address, const struct ident *token,
+			     bool force, backend_done_cb cb, void *ctx);
 	/* Every local address in byte order. */
 	void (*addr_list)(void *be, backend_addr_cb cb, void *ctx);
+
+	/*
+	 * Contacts of @owner, which is up (else -EACCES). put replaces what was
+	 * noted about the same address, and answers when it is on disk; -E2BIG
+	 * beyond LIMIT_CONTACTS. del: -ENOENT. modify changes one or all of them,
+	 * wholly or not at all: -ENOENT when the one named is no contact, -E2BIG
+	 * when one would get too many tags. each calls in any order, before it returns.
+	 */
+	void (*contact_put)(void *be, const struct address *owner, const struct contact *contact,
+			    backend_done_cb cb, void *ctx);
+	void (*contact_del)(void *be, const struct address *owner, const struct address *contact,
+			    backend_done_cb cb, void *ctx);
+	void (*contact_modify)(void *be, const struct address *owner,
+			       const struct contact_change *change, backend_touched_cb cb,
+			       void *ctx);
+	int (*contact_each)(void *be, const struct address *owner, backend_contact_cb cb,
+			    void *ctx);
+
+	/*
+	 * Changes what interface carries our frames. -ENODEV: no such interface or
+	 * link; any error with a sentence for people in @why (borrowed, @size bytes).
+	 */
+	int (*link_change)(void *be, enum backend_link_change change, const char *interface,
+			   char *why, size_t size);
+	/* Each link and each neighbour on it, by interface; none when the mesh is off. */
+	int (*link_list)(void *be, backend_link_cb cb, void *ctx);
+
 	/* Every remote address known, in byte order. */
 	void (*peer_list)(void *be, backend_peer_cb cb, void *ctx);
+	/* One of them, or -ENOENT. */
+	int (*peer_get)(void *be, const struct address *address, struct backend_peer *out);
 	void (*status)(void *be, struct backend_status *out);
 
 	/*

@@ -57,6 +57,7 @@ struct client {
 	unsigned int handles;	/* not closed yet */
 	unsigned int calls;	/* backend calls not answered yet */
 	uint8_t capabilities;
+	bool admin;		/* may steer the router: OP_AUTH_ADMIN */
 	/* Whose socket this is, when it was opened by Sub or Resub. */
 	struct {
 		bool connected;
@@ -162,11 +163,15 @@ void client_reply_denied(struct client *c);
 /* dispatch.c: the request in c->header and c->payload is complete. */
 void dispatch_request(struct client *c);
 bool dispatch_check(struct client *c, const struct address *address);
+/* Whom the token of a request with OP_AUTH_TOKEN stands for. */
+struct address dispatch_owner(struct client *c);
 
 /* Handlers, one file per namespace. */
 void intrinsic_up(struct client *c);
 void intrinsic_down(struct client *c);
 void intrinsic_status(struct client *c);
+/* The Status ping, with or without the token of the request. */
+void intrinsic_reply_status(struct client *c, bool echo);
 void addr_create(struct client *c);
 void addr_up(struct client *c);
 void addr_down(struct client *c);
@@ -175,7 +180,21 @@ void addr_sub(struct client *c);
 void addr_resub(struct client *c);
 void addr_unsub(struct client *c);
 void addr_list(struct client *c);
+void contact_add(struct client *c);
+void contact_delete(struct client *c);
+void contact_modify(struct client *c);
+void contact_list(struct client *c);
+void contact_query(struct client *c);
+/* What a reader of proto/contact.h found wrong, as an Error. */
+void contact_refuse(struct client *c, int err);
+void link_create(struct client *c);
+void link_destroy(struct client *c);
+void link_up(struct client *c);
+void link_down(struct client *c);
+void link_list(struct client *c);
 void peer_list(struct client *c);
+void peer_query(struct client *c);
+void peer_status(struct client *c);
 void send_many(struct client *c);
 void send_one(struct client *c);
 /* Send/One that may not go on: its stream still has to be swallowed. */

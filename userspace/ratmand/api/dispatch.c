@@ -24,7 +24,19 @@ static void (*const handlers[OP_COUNT])(struct client *c) = {
 	[OP_ADDR_UP] = addr_up,
 	[OP_ADDR_DOWN] = addr_down,
 	[OP_ADDR_LIST] = addr_list,
+	[OP_CONTACT_ADD] = contact_add,
+	[OP_CONTACT_DELETE] = contact_delete,
+	[OP_CONTACT_MODIFY] = contact_modify,
+	[OP_CONTACT_LIST] = contact_list,
+	[OP_CONTACT_QUERY] = contact_query,
+	[OP_LINK_CREATE] = link_create,
+	[OP_LINK_DESTROY] = link_destroy,
+	[OP_LINK_UP] = link_up,
+	[OP_LINK_DOWN] = link_down,
+	[OP_LINK_LIST] = link_list,
 	[OP_PEER_LIST] = peer_list,
+	[OP_PEER_QUERY] = peer_query,
+	[OP_PEER_STATUS] = peer_status,
 	[OP_RECV_ONE] = recv_one,
 	[OP_RECV_MANY] = recv_many,
 	[OP_SEND_ONE] = send_one,
@@ -44,6 +56,15 @@ bool dispatch_check(struct client *c, const struct address *address)
 {
 	return c->header.has_token &&
 	       token_table_check(c->server->tokens, address, &c->header.token);
+}
+
+struct address dispatch_owner(struct client *c)
+{
+	struct address owner = { { 0 } };
+
+	/* The table has it: authorised() asked, and nothing happened since. */
+	token_table_find(c->server->tokens, &c->header.token, &owner);
+	return owner;
 }
 
 static bool check_at(struct client *c, size_t offset)
@@ -123,6 +144,9 @@ static bool authorised(struct client *c, const struct op *op)
 			return true;
 		ok = check_at(c, op->id == OP_SEND_ONE ? SEND_ONE_FROM : SEND_MANY_FROM);
 		break;
+	case OP_AUTH_ADMIN:
+		ok = c->admin;
+		break;
 	}
 	if (!ok)
 		refuse(c, op, PING_E_AUTH);
@@ -139,6 +163,13 @@ static void dispatch_hello(struct client *c)
 	intrinsic_up(c);
 }
 
+/* True when this client can be given what @op answers. */
+static bool is_offered(const struct client *c, const struct op *op)
+{
+	return op && handlers[op->id] && (op->reply != OP_REPLY_EXTENDED ||
+					  (c->capabilities & CAPABILITY_EXTENDED));
+}
+
 void dispatch_request(struct client *c)
 {
 	const struct op *op;
@@ -148,7 +179,7 @@ void dispatch_request(struct client *c)
 		return;
 	}
 	op = op_find(c->header.mode);
-	if (!op || !handlers[op->id]) {
+	if (!is_offered(c, op)) {
 		c->server->counters.unsupported++;
 		client_reply_code(c, PING_E_NOT_SUPPORTED);
 		return;

@@ -52,6 +52,11 @@ void intrinsic_down(struct client *c)
 
 void intrinsic_status(struct client *c)
 {
+	intrinsic_reply_status(c, false);
+}
+
+void intrinsic_reply_status(struct client *c, bool echo)
+{
 	struct api_server *s = c->server;
 	struct backend_status b = { 0 };
 	struct ping_status status;
@@ -67,5 +72,5 @@ void intrinsic_status(struct client *c)
 	};
 	wire_write_init(&w, buf, sizeof(buf));
 	ping_write_status(&w, &status);
-	client_frame(c, MODE_REPLY, false, buf, wire_len(&w));
+	client_frame(c, MODE_REPLY, echo, buf, wire_len(&w));
 }

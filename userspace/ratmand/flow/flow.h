@@ -86,6 +86,8 @@ void flow_peer_reachable(struct flow *flow, const struct address *peer);
 int flow_space_up(struct flow *flow, const struct address *space, const uint8_t *secret,
 		  const struct address *member);
 void flow_space_down(struct flow *flow, const struct address *space, const struct address *member);
+/* The secret key of a namespace with a member here (borrowed until it has none), or NULL. */
+const uint8_t *flow_space_secret(struct flow *flow, const struct address *space);
 /* Drops everything kept for the namespace; nobody here is a member any more. */
 void flow_space_purge(struct flow *flow, const struct address *space);
 

@@ -521,6 +521,13 @@ void flow_space_down(struct flow *f, const struct address *address, const struct
 		space_remove(f, sp);
 }
 
+const uint8_t *flow_space_secret(struct flow *f, const struct address *address)
+{
+	const struct space *sp = space_find(f, address);
+
+	return sp ? sp->secret : NULL;
+}
+
 void flow_space_purge(struct flow *f, const struct address *address)
 {
 	struct space *sp;

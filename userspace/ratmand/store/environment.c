@@ -27,6 +27,7 @@ static const char *const table_names[STORE_TABLES] = {
 	[STORE_OUTBOX] = "outbox",
 	[STORE_INBOX] = "inbox",
 	[STORE_DONE] = "done",
+	[STORE_CONTACTS] = "contacts",
 	[STORE_SUBSCRIPTIONS] = "subscriptions",
 	[STORE_DUE] = "due",
 	[STORE_SPACES] = "spaces",

@@ -29,6 +29,7 @@ enum store_table {
 	STORE_OUTBOX,		/* manifest id → entry */
 	STORE_INBOX,		/* manifest id → manifest and state */
 	STORE_DONE,		/* manifest id → delivered: exactly once */
+	STORE_CONTACTS,		/* sealed names → sealed contacts (contacts.h) */
 	STORE_SUBSCRIPTIONS,	/* recipient, subscriber → subscription (store/subscriptions.h) */
 	STORE_DUE,		/* who it is for, order → what is to be delivered to him */
 	STORE_SPACES,		/* namespace → its key (store/spaces.h) */
