@@ -711,8 +711,8 @@ static int subscription_check(void *be, const struct ident *id, const struct add
 	return -ESRCH;
 }
 
-static void unsubscribe(void *be, const struct ident *id, const struct address *address, bool events,
-			backend_done_cb cb, void *ctx)
+static void unsubscribe(void *be, const struct ident *id, const struct address *address,
+			bool events, backend_done_cb cb, void *ctx)
 {
 	int err = subscription_check(be, id, address, events);
 

@@ -259,7 +259,8 @@ static int take(struct flow_listener *l)
 	return byte;
 }
 
-static int count_one(void *ctx, const void *key, size_t key_len, const void *value, size_t value_len)
+static int count_one(void *ctx, const void *key, size_t key_len, const void *value,
+		     size_t value_len)
 {
 	(void)key;
 	(void)key_len;

@@ -39,7 +39,7 @@ struct send_job {
 	bool ended;			/* to be freed with its last handle */
 	struct helper *helper;		/* the data socket, before somebody has connected */
 	uv_tcp_t *conn;			/* owned, each freed in its close callback */
-	uv_timer_t *timer;		/* until the data socket is offered */
+	uv_timer_t *timer;		/* before the data socket is offered, and after its end */
 	unsigned int handles;
 	bool reading;
 	size_t have;			/* bytes in buf that the backend has not taken */
