@@ -177,9 +177,12 @@ build/fuzz/obj/%.o: %.c
 build/fuzz/ratman.a: $(call objects,fuzz/obj,$(sort $(daemon) $(tools) $(library) $(proto) $(base)))
 	@rm -f $@ && ar rcs $@ $^
 fuzz_support := $(call objects,fuzz/obj,$(filter-out $(wildcard tests/unit/test_*.c),$(wildcard tests/unit/*.c)))
+# Time of the server fuzzer passes when its input says so.
+build/fuzz/fuzz_server: fuzz_wraps := uv_timer_start uv_timer_stop uv_timer_get_due_in uv_is_active uv_now uv_close
 $(fuzzers): build/fuzz/%: build/fuzz/obj/tests/fuzz/%.o $(fuzz_support) build/fuzz/ratman.a
 	@echo "  LD    $@"
-	@clang -fsanitize=fuzzer,address,undefined $^ -o $@ -ljson-c $(libs_daemon)
+	@clang -fsanitize=fuzzer,address,undefined $(addprefix -Wl$(comma)--wrap=,$(fuzz_wraps)) $^ -o $@ \
+		-ljson-c $(libs_daemon)
 
 FUZZ_SECONDS ?= 60
 fuzz: $(fuzzers)
@@ -254,6 +257,7 @@ install: userspace
 	for example in Documentation/examples/*; do \
 		install -D -m 644 $$example $(DESTDIR)$(DOCDIR)/examples/$${example##*/}; done
 	install -D -m 644 scripts/package/systemd/ratmand.service $(DESTDIR)$(UNITDIR)/ratmand.service
+	install -D -m 644 scripts/package/systemd/ratmand.sysusers $(DESTDIR)$(PREFIX)/lib/sysusers.d/ratmand.conf
 	install -D -m 644 scripts/package/systemd/ratman.conf $(DESTDIR)$(PREFIX)/lib/modules-load.d/ratman.conf
 	test -e $(DESTDIR)$(SYSCONFDIR)/ratmand/ratmand.conf || \
 		install -D -m 644 scripts/package/ratmand.conf $(DESTDIR)$(SYSCONFDIR)/ratmand/ratmand.conf

@@ -85,6 +85,15 @@ struct ratman_status {
 	uint64_t workers;	/* transfers under way */
 };
 
+/* One limit of the daemon; the names are the keys of ratmand.conf(5). */
+struct ratman_limit {
+	char name[32];
+	char unit[16];		/* of limit: "bytes", "seconds", … */
+	uint64_t limit;
+	uint64_t used;		/* now; of a time: how many clients or sockets it runs for */
+	uint64_t hits;		/* how often it was met since the daemon started */
+};
+
 struct ratman_recipient {
 	struct ratman_id id;
 	bool is_namespace;
@@ -313,6 +322,12 @@ int ratman_peer_status(struct ratman *r, const struct ratman_id *address,
 		       struct ratman_peer *out);
 
 int ratman_status(struct ratman *r, struct ratman_status *out);
+
+/*
+ * The limits of the client protocol. *@out (owned, ratman_free) holds *@n.
+ * RATMAN_ENOTSUPPORTED from a daemon without our extensions.
+ */
+int ratman_limits(struct ratman *r, struct ratman_limit **out, size_t *n);
 
 /*
  * Starts one stream from @from, which is up, to @n recipients (at least 1).

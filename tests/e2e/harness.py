@@ -45,10 +45,12 @@ def program(variable, name):
 
 
 class Ratmand:
-    """A ratmand of its own below @directory; keeps its log."""
+    """A ratmand of its own below @directory; keeps its log. @extra are lines of its configuration."""
 
-    def __init__(self, path, directory, bind=None):
+    def __init__(self, path, directory, bind=None, extra="", args=()):
         self.path, self.directory, self.wanted_bind = path, directory, bind
+        self.extra, self.args = extra, args
+        self.socket = os.path.join(directory, "run", "api.sock")
         self.log_path = os.path.join(directory, "log")
         self.start()
 
@@ -56,10 +58,11 @@ class Ratmand:
         self.bind = self.wanted_bind or "127.0.0.1:%d" % free_port()
         config = os.path.join(self.directory, "ratmand.conf")
         with open(config, "w") as f:
-            f.write('state_dir = "%s/state"\nruntime_dir = "%s/run"\napi_bind = "%s"\n'
-                    % (self.directory, self.directory, self.bind))
+            f.write('state_dir = "%s/state"\nruntime_dir = "%s/run"\napi_bind = "%s"\n%s'
+                    % (self.directory, self.directory, self.bind, self.extra))
         with open(self.log_path, "ab") as log:
-            self.process = subprocess.Popen([self.path, "-c", config], stdout=log, stderr=log,
+            self.process = subprocess.Popen([self.path, "-c", config, *self.args],
+                                            stdout=log, stderr=log,
                                             env={**os.environ, **(environment or {})})
         wait_until("the daemon answers", self.answers, 20)
 
@@ -80,6 +83,11 @@ class Ratmand:
         """As a crash: at once and without a word."""
         self.process.kill()
         self.process.wait()
+
+    def rss(self):
+        """KiB of memory of its own, without the mapped database."""
+        with open("/proc/%d/status" % self.process.pid) as f:
+            return int(next(line for line in f if line.startswith("RssAnon")).split()[1])
 
     def stop(self):
         """(stopped cleanly, what its log says)"""

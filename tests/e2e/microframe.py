@@ -13,6 +13,8 @@ EVENT_UP, EVENT_DOWN, EVENT_PEER = 1, 2, 3
 ADDRESS, NAMESPACE = 1, 2
 
 HELLO = b"\x01\x00\x01"
+HELLO_EXTENDED = HELLO + b"\x01\x07"
+LIMITS = 0x2c
 
 
 def frame(mode, payload=b"", token=None):
@@ -152,7 +154,12 @@ class Frame:
 
 
 def dial(bind, timeout=10):
-    """A connection to "ip:port" or "[ip6]:port"."""
+    """A connection to "ip:port", "[ip6]:port" or the path of a Unix socket."""
+    if bind.startswith("/"):
+        sock = socket.socket(socket.AF_UNIX)
+        sock.settimeout(timeout)
+        sock.connect(bind)
+        return sock
     host, port = bind.rsplit(":", 1)
     return socket.create_connection((host.strip("[]"), int(port)), timeout)
 
@@ -238,7 +245,8 @@ class Client(Line):
 
     def __init__(self, bind, hello=HELLO, timeout=10):
         super().__init__(bind, timeout)
-        self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if self.sock.family != socket.AF_UNIX:
+            self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.capabilities = None
         if hello is not None:
             self.send(frame(0x0010, hello))
@@ -288,6 +296,20 @@ class Client(Line):
 
     def status(self):
         return struct.unpack(">4Q", self.ask(0x0034).ping(STATUS))
+
+    def limits(self):
+        """{name: (limit, used, hits)} of a daemon with our extensions."""
+        body = self.ask(0x0036).ping(LIMITS)
+        n, = struct.unpack(">H", body[:2])
+        out, at = {}, 2
+        for _ in range(n):
+            name, rest = body[at:].split(b"\0", 1)
+            unit = rest.split(b"\0", 1)[0]
+            at += len(name) + len(unit) + 2
+            out[name.decode()] = struct.unpack(">3Q", body[at:at + 24])
+            at += 24
+        assert at == len(body)
+        return out
 
     def open_send(self, sender, token, to, mode=0x0633, size=0):
         """Asks for a data socket; returns it connected."""

@@ -124,6 +124,7 @@ def layout_is_stable():
             "offsetof(struct ratman_letterhead, stream_size)": 72,
             "sizeof(struct ratman_peer)": 56, "offsetof(struct ratman_peer, last_seen_ns)": 40,
             "offsetof(struct ratman_peer, active)": 48,
+            "sizeof(struct ratman_limit)": 72, "offsetof(struct ratman_limit, limit)": 48,
             "sizeof(struct ratman_status)": 32, "RATMAN_ID_LEN": 32,
             "sizeof(struct ratman_tag)": 16, "sizeof(struct ratman_contact)": 80,
             "offsetof(struct ratman_contact, note)": 48,

@@ -278,8 +278,8 @@ def created_in_every_form():
 def the_schema_has_every_command():
     known = schema.load()
     ours = {" ".join(c) for c in commands()}
-    assert ours == {c for c in known if not c.startswith("ratcat ")}, \
-        ours ^ {c for c in known if not c.startswith("ratcat ")}
+    commands_known = {c for c in known if not c.startswith("ratcat ") and " --" not in c}
+    assert ours == commands_known, ours ^ commands_known
     page = open(os.path.join(TOP, "Documentation", "ratctl-json.md")).read()
     for command, row in known.items():
         assert command in page, "ratctl-json.md does not mention " + command

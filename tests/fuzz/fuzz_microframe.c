@@ -104,6 +104,7 @@ static void codecs(const uint8_t *data, size_t size)
 	struct frame_header h;
 	struct address a;
 	struct ping ping;
+	struct ping_limit limit;
 	struct ping_peer peer;
 	struct link_entry link;
 	size_t used;
@@ -134,6 +135,9 @@ static void codecs(const uint8_t *data, size_t size)
 			read_contacts(&ping);
 		else if (ping.kind == PING_LINKS)
 			while (ping.links.n-- && !ping_next_link(&ping, &link))
+				;
+		else if (ping.kind == PING_LIMITS)
+			while (ping.limits.n-- && !ping_next_limit(&ping, &limit))
 				;
 	}
 	contact_codecs(data, size);

@@ -294,6 +294,18 @@ static void library(void **state)
 	ratman_free(peers);
 	assert_int_equal(ratman_status(r, &status), 0);
 	assert_int_equal(status.tokens, 1);
+	{
+		struct ratman_limit *limits;
+
+		assert_int_equal(ratman_limits(r, &limits, &n), 0);
+		assert_int_equal(n, API_LIMIT_KEYS);
+		assert_string_equal(limits[0].name, "max_clients");
+		assert_string_equal(limits[0].unit, "clients");
+		assert_int_equal(limits[0].limit, 1024);
+		assert_int_equal(limits[0].used, 1);
+		assert_int_equal(limits[0].hits, 0);
+		ratman_free(limits);
+	}
 	/* The daemon hangs up on the idle; the handle connects again by itself. */
 	usleep(700000);
 	assert_int_equal(ratman_status(r, &status), 0);

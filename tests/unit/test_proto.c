@@ -105,7 +105,8 @@ static void header_table(void **state)
 		{ "00000028" "0110" T32 "00000009" "ffff", 1, true, 9 },
 		{ "00000009" "0110" "00" "00000009" "ffff", 1, false, 9 },
 		{ "00000006" "0110" "00" "000000", -EPROTO, false, 0 },
-		{ "00000041", -EPROTO, false, 0 },
+		{ "00000041", -EMSGSIZE, false, 0 },
+		{ "000000ff" T32, -EMSGSIZE, false, 0 },
 		{ "00000000", -EPROTO, false, 0 },
 		{ "47", -EPROTO, false, 0 },
 		{ "0001", -EPROTO, false, 0 },
@@ -120,12 +121,40 @@ static void header_table(void **state)
 		uint8_t raw[80];
 		size_t used, n = unhex(rows[i].hex, raw);
 
+		/* A byte at a time ends as all at once does. */
+		int ret = 0;
+
+		header_parser_init(&p);
+		for (size_t k = 0; k < n && !ret; k++)
+			ret = header_parser_feed(&p, raw + k, 1, &used, &h);
+		assert_int_equal(ret, rows[i].ret);
 		header_parser_init(&p);
 		assert_int_equal(header_parser_feed(&p, raw, n, &used, &h), rows[i].ret);
 		if (rows[i].ret < 0)
 			continue;
+		assert_int_equal(used, n);
 		assert_int_equal(h.has_token, rows[i].token);
 		assert_int_equal(h.payload_len, rows[i].len);
+	}
+}
+
+/* A server may allow less than the protocol. */
+static void header_limit(void **state)
+{
+	uint8_t raw[80];
+	size_t used, n = unhex("00000027" "0110" T32 "00" "00000020", raw);
+	struct header_parser p;
+	struct frame_header h;
+
+	(void)state;
+	for (size_t max = 38; max < 41; max++) {
+		header_parser_init(&p);
+		p.max = max;
+		assert_int_equal(header_parser_feed(&p, raw, n, &used, &h), max < 39 ? -EMSGSIZE : 1);
+		/* Refused when the length is known, not when the rest has come. */
+		header_parser_init(&p);
+		p.max = max;
+		assert_int_equal(header_parser_feed(&p, raw, 4, &used, &h), max < 39 ? -EMSGSIZE : 0);
 	}
 }
 
@@ -421,6 +450,52 @@ static void truncations(void **state)
 	}
 }
 
+/* The extension Intrinsic/Limits, as Documentation/protocol-extensions.md describes it. */
+static void limits_reply(void **state)
+{
+	static const char hex[] = "2c0002"
+		"6d61785f6100" "627974657300" "0000000000000007" "0000000000000003" "0000000000000001"
+		"6200" "00" "0000000100000000" "0000000000000000" "ffffffffffffffff";
+	static const struct ping_limit limits[] = {
+		{ "max_a", "bytes", 7, 3, 1 }, { "b", "", 1ull << 32, 0, UINT64_MAX },
+	};
+	uint8_t want[256], buf[256];
+	size_t n = unhex(hex, want);
+	struct ping_limit l;
+	struct wire_writer w;
+	struct ping p;
+
+	(void)state;
+	wire_write_init(&w, buf, sizeof(buf));
+	ping_write_limits(&w, 2);
+	ping_write_limit(&w, &limits[0]);
+	ping_write_limit(&w, &limits[1]);
+	assert_int_equal(wire_len(&w), n);
+	assert_memory_equal(buf, want, n);
+	assert_int_equal(ping_read(want, n, &p), 0);
+	assert_int_equal(p.kind, PING_LIMITS);
+	assert_int_equal(p.limits.n, 2);
+	for (size_t i = 0; i < 2; i++) {
+		assert_int_equal(ping_next_limit(&p, &l), 0);
+		assert_string_equal(l.name, limits[i].name);
+		assert_string_equal(l.unit, limits[i].unit);
+		assert_true(l.limit == limits[i].limit && l.used == limits[i].used &&
+			    l.hits == limits[i].hits);
+	}
+	/* Cut anywhere it is refused, at once or at the entry that is cut. */
+	for (size_t k = 1; k < n; k++) {
+		int err = ping_read(want, k, &p);
+
+		for (size_t i = 0; !err && i < p.limits.n; i++)
+			err = ping_next_limit(&p, &l);
+		assert_int_equal(err, -EPROTO);
+	}
+	/* A name longer than any of ours is no name. */
+	memset(want + 3, 'x', 60);
+	assert_int_equal(ping_read(want, n, &p), 0);
+	assert_int_equal(ping_next_limit(&p, &l), -EPROTO);
+}
+
 static void error_blobs(void **state)
 {
 	static const struct {
@@ -673,10 +748,10 @@ static void op_table(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(golden_headers), cmocka_unit_test(header_table),
+		cmocka_unit_test(golden_headers), cmocka_unit_test(header_table), cmocka_unit_test(header_limit),
 		cmocka_unit_test(golden_encode), cmocka_unit_test(golden_decode_pings),
 		cmocka_unit_test(golden_decode_requests), cmocka_unit_test(truncations),
-		cmocka_unit_test(error_blobs), cmocka_unit_test(create_table),
+		cmocka_unit_test(limits_reply), cmocka_unit_test(error_blobs), cmocka_unit_test(create_table),
 		cmocka_unit_test(hello_rules), cmocka_unit_test(strings),
 		cmocka_unit_test(datetimes), cmocka_unit_test(events),
 		cmocka_unit_test(op_table),

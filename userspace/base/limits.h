@@ -8,6 +8,8 @@
 
 /* Client protocol (api/). */
 #define LIMIT_CLIENTS 1024
+#define LIMIT_CLIENTS_PER_UID 256	/* on the Unix socket, of one user */
+#define LIMIT_CLIENTS_RESERVE 4		/* beyond LIMIT_CLIENTS, for the administrator */
 #define LIMIT_HEADER 64			/* bytes after the length field */
 #define LIMIT_CONTROL_PAYLOAD (64u << 10)	/* bytes; payload of a request */
 #define LIMIT_FIRST_FRAME_MS 5000	/* from connect to a whole handshake */
@@ -17,7 +19,10 @@
 #define LIMIT_HELPER_ACCEPT_MS 30000	/* a helper socket nobody connects to */
 #define LIMIT_WRITE_STALL_MS 30000	/* a client that takes nothing off its socket */
 #define LIMIT_WRITE_QUEUE (1u << 20)	/* bytes; above it we stop reading from the client */
+#define LIMIT_WRITE_QUEUE_TOTAL (64u << 20)	/* bytes, of all clients together */
 #define LIMIT_RECIPIENTS 64		/* of one Send/Many */
+#define LIMIT_TURN_REQUESTS 128		/* of one client, before others have their turn */
+#define LIMIT_TURN_BYTES (256u << 10)	/* of one stream, likewise */
 #define LIMIT_SEND_GRACE_MS 2000	/* Send/One: wait for inline bytes */
 #define LIMIT_ANYCAST_MS 60000		/* Space/Anycast: longer timeouts are cut to it */
 #define LIMIT_ANYCAST_ANSWERS 1024	/* of one Space/Anycast; the quickest stay */

@@ -19,6 +19,7 @@ static const struct op ops[OP_COUNT] = {
 	OP(INTRINSIC_UP, 0x0010, 3, LIMIT_CONTROL_PAYLOAD, NONE, PING, false, "Intrinsic/Up"),
 	OP(INTRINSIC_DOWN, 0x0011, 0, LIMIT_CONTROL_PAYLOAD, NONE, NONE, false, "Intrinsic/Down"),
 	OP(INTRINSIC_STATUS, 0x0034, 0, LIMIT_CONTROL_PAYLOAD, NONE, PING, false, "Intrinsic/Status"),
+	OP(INTRINSIC_LIMITS, 0x0036, 0, LIMIT_CONTROL_PAYLOAD, NONE, EXTENDED, false, "Intrinsic/Limits"),
 	OP(ADDR_CREATE, 0x0101, 0, PAYLOAD_CREATE_MAX, NONE, RAW, true, "Addr/Create"),
 	OP(ADDR_DESTROY, 0x0102, 32, 33, OWNER, PING, true, "Addr/Destroy"),
 	OP(ADDR_SUB, 0x0103, 33, 33, ADDRESS, PING, true, "Addr/Sub"),

@@ -179,6 +179,21 @@ void ping_write_links(struct wire_writer *w, uint16_t n)
 	wire_put_be16(w, n);
 }
 
+void ping_write_limits(struct wire_writer *w, uint16_t n)
+{
+	wire_put_u8(w, PING_LIMITS);
+	wire_put_be16(w, n);
+}
+
+void ping_write_limit(struct wire_writer *w, const struct ping_limit *l)
+{
+	field_put_text(w, l->name);
+	field_put_text(w, l->unit);
+	wire_put_be64(w, l->limit);
+	wire_put_be64(w, l->used);
+	wire_put_be64(w, l->hits);
+}
+
 static void read_user_error(struct wire_reader *b, struct ping_error *out)
 {
 	uint64_t user = get_le(b, 4);
@@ -320,6 +335,11 @@ int ping_read(const uint8_t *data, size_t len, struct ping *out)
 		check_list(&r, out->links.n, LINK_ENTRY_MIN);
 		out->links.at = r;
 		break;
+	case PING_LIMITS:
+		out->limits.n = wire_get_be16(&r);
+		check_list(&r, out->limits.n, 2 + 3 * 8);
+		out->limits.at = r;
+		break;
 	default:
 		return -ENOTSUP;
 	}
@@ -358,6 +378,18 @@ int ping_next_contact(struct ping *p, struct contact *out)
 int ping_next_link(struct ping *p, struct link_entry *out)
 {
 	return link_entry_read(&p->links.at, out) ? -EPROTO : 0;
+}
+
+int ping_next_limit(struct ping *p, struct ping_limit *out)
+{
+	struct wire_reader *r = &p->limits.at;
+
+	read_short_text(r, out->name, sizeof(out->name));
+	read_short_text(r, out->unit, sizeof(out->unit));
+	out->limit = wire_get_be64(r);
+	out->used = wire_get_be64(r);
+	out->hits = wire_get_be64(r);
+	return r->failed ? -EPROTO : 0;
 }
 
 static const char *describe_user(const struct ping_error *e, char *out, size_t size)

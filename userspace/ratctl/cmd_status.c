@@ -113,6 +113,8 @@ int cmd_status(struct ctl *ctl, int argc, char **argv)
 	(void)argv;
 	if (status)
 		return status;
+	if (ctl->limits)
+		return cmd_limits(ctl);
 	err = ratman_status(ctl->api, &st);
 	if (err)
 		return ctl_api_failed(ctl, "asking for the status", err);

@@ -35,6 +35,7 @@ static const struct option_row rows[] = {
 	{ 'x', 0, "index", "N", TEXT(index), "our index" },
 	{ 'y', 0, "peer-index", "N", TEXT(peer_index), "the other side's index" },
 	{ 'I', 0, "initiator", NULL, FLAG(initiator), "we began the handshake" },
+	{ 'L', 0, "limits", NULL, FLAG(limits), "what clients may do, and how often it was too little" },
 	{ 't', 't', "timestamps", NULL, FLAG(stamps), "the time of each line" },
 	{ 'a', 'a', "addr", "ADDRESS", TEXT(addr), "streams to this address, the identity's own" },
 	{ 's', 's', "space", "ADDRESS", TEXT(space), "streams to this namespace" },

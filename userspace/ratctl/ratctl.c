@@ -25,7 +25,7 @@ struct command {
 };
 
 static const struct command commands[] = {
-	{ "status", NULL, "", 0, 1, "", cmd_status, "how this router is doing" },
+	{ "status", NULL, "", 0, 1, "L", cmd_status, "how this router is doing" },
 	{ "addr", "create", "", 0, 0, "nSf", cmd_addr_create, "make an address and its token" },
 	{ "addr", "up", "", 0, 0, "", cmd_addr_up, "announce the address of the identity file" },
 	{ "addr", "down", "", 0, 0, "", cmd_addr_down, "stop announcing it" },

@@ -60,6 +60,7 @@ struct ctl {
 	bool met, all;
 	const char *addr, *space;
 	bool quiet;
+	bool limits;
 	bool help, version;
 	const char *completion;		/* shell to write one for */
 	struct print_style style;
@@ -98,6 +99,7 @@ int ctl_print_peers(struct ctl *ctl, const struct ratman_peer *peers, size_t n);
 
 /* cmd_addr.c, cmd_contact.c, cmd_space.c, cmd_status.c, cmd_kern.c, cmd_set.c, cmd_monitor.c */
 int cmd_status(struct ctl *ctl, int argc, char **argv);
+int cmd_limits(struct ctl *ctl);	/* status --limits */
 int cmd_addr_create(struct ctl *ctl, int argc, char **argv);
 int cmd_addr_up(struct ctl *ctl, int argc, char **argv);
 int cmd_addr_down(struct ctl *ctl, int argc, char **argv);

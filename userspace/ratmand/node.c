@@ -233,13 +233,14 @@ static int open_store(struct node *node, uint8_t secret[ADDRESS_SECRET_LEN], cha
 static int open_parts(struct node *node, const uint8_t secret[ADDRESS_SECRET_LEN], char *why,
 		      size_t size)
 {
-	struct api_config ac;
+	const struct api_config ac = {
+		.bind = node->config->api_bind,
+		.socket = node->config->api_socket,
+		.socket_mode = node->config->api_socket_mode,
+		.socket_gid = node->config->api_socket_gid,
+		.limits = node->config->limits,
+	};
 	int err;
-
-	api_config_defaults(&ac);
-	ac.bind = node->config->api_bind;
-	ac.limits.clients = node->config->max_clients;
-	ac.limits.idle_ms = node->config->idle_timeout_s * 1000;
 
 	err = resume_open(&node->resume, node->config->runtime_dir);
 	if (err) {

@@ -68,7 +68,10 @@ int resume_open(struct resume *r, const char *runtime_dir)
 	if (set_path(r->path, sizeof(r->path), runtime_dir, "up") ||
 	    set_path(r->spaces_path, sizeof(r->spaces_path), runtime_dir, "spaces"))
 		return -ENAMETOOLONG;
-	if (mkdir(runtime_dir, 0700) && errno != EEXIST)
+	/* Others come to the daemon's socket in there, whatever the umask; the file is for us alone. */
+	if (!mkdir(runtime_dir, 0755))
+		chmod(runtime_dir, 0755);
+	else if (errno != EEXIST)
 		return -errno;
 	r->entries = sodium_malloc(LIMIT_LOCAL_ADDRESSES * sizeof(*r->entries));
 	r->spaces = calloc(LIMIT_SPACE_MEMBERSHIPS, sizeof(*r->spaces));

@@ -16,6 +16,7 @@ static void (*const handlers[OP_COUNT])(struct client *c) = {
 	[OP_INTRINSIC_UP] = intrinsic_up,
 	[OP_INTRINSIC_DOWN] = intrinsic_down,
 	[OP_INTRINSIC_STATUS] = intrinsic_status,
+	[OP_INTRINSIC_LIMITS] = intrinsic_limits,
 	[OP_ADDR_CREATE] = addr_create,
 	[OP_ADDR_DESTROY] = addr_destroy,
 	[OP_ADDR_SUB] = addr_sub,
@@ -54,8 +55,10 @@ static void (*const handlers[OP_COUNT])(struct client *c) = {
 /* The "check" of section 3.0. */
 bool dispatch_check(struct client *c, const struct address *address)
 {
-	return c->header.has_token &&
-	       token_table_check(c->server->tokens, address, &c->header.token);
+	/* A missing token is all zeroes here, stands for nothing, and costs what a wrong one does. */
+	bool good = token_table_check(c->server->tokens, address, &c->header.token);
+
+	return c->header.has_token && good;
 }
 
 struct address dispatch_owner(struct client *c)
@@ -84,12 +87,12 @@ static int check_owner(struct client *c)
 	struct address address;
 	int err;
 
-	if (!c->header.has_token)
-		return -1;
 	if (check_at(c, 0))
 		return 0;
 	memcpy(address.b, c->payload, ADDRESS_LEN);
 	err = s->ops->addr_check(s->be, &address, &c->header.token);
+	if (!c->header.has_token)
+		return -1;
 	return !err ? 0 : err == -ENOENT ? -2 : -1;
 }
 

@@ -39,6 +39,9 @@ void helper_close(struct helper *h)
 		return;
 	h->closed = true;
 	DL_DELETE(h->server->helpers, h);
+	h->server->counters.helpers--;
+	if (h->client)
+		h->client->helpers--;
 	if (h->ops->gone)
 		h->ops->gone(h->ctx);
 	uv_close((uv_handle_t *)&h->listener, on_closed);
@@ -83,34 +86,11 @@ static void on_timer(uv_timer_t *timer)
 		h->ops->timed_out(h->ctx);
 }
 
-/* Where the client reached us, port 0. */
-static int helper_address(struct client *c, struct sockaddr_storage *out)
-{
-	int len = sizeof(*out);
-	int err = uv_tcp_getsockname(&c->tcp, (struct sockaddr *)out, &len);
-
-	if (err)
-		return err;
-	if (out->ss_family == AF_INET)
-		((struct sockaddr_in *)out)->sin_port = 0;
-	else
-		((struct sockaddr_in6 *)out)->sin6_port = 0;
-	return 0;
-}
-
-/* Where he comes from. */
-static int helper_peer(struct client *c, struct sockaddr_storage *out)
-{
-	int len = sizeof(*out);
-
-	return uv_tcp_getpeername(&c->tcp, (struct sockaddr *)out, &len);
-}
-
 static int helper_listen(struct helper *h, char bind[static HELPER_BIND_LEN])
 {
 	struct sockaddr_storage addr = { 0 };
 	int len = sizeof(addr);
-	int err = helper_address(h->client, &addr);
+	int err = client_reached_at(h->client, &addr);
 
 	if (err)
 		return err;
@@ -124,16 +104,6 @@ static int helper_listen(struct helper *h, char bind[static HELPER_BIND_LEN])
 	return err;
 }
 
-static size_t count(const struct client *c)
-{
-	const struct helper *h;
-	size_t n = 0;
-
-	DL_FOREACH(c->server->helpers, h)
-		n += h->client == c;
-	return n;
-}
-
 int helper_open(struct client *c, const struct helper_ops *ops, void *ctx,
 		char bind[static HELPER_BIND_LEN], struct helper **out)
 {
@@ -142,8 +112,10 @@ int helper_open(struct client *c, const struct helper_ops *ops, void *ctx,
 	struct helper *h;
 	int err;
 
-	if (count(c) >= LIMIT_HELPERS)
+	if (c->helpers >= s->limits.helpers) {
+		s->counters.refused_helpers++;
 		return -EMFILE;
+	}
 	h = calloc(1, sizeof(*h));
 	if (!h)
 		return -ENOMEM;
@@ -159,7 +131,9 @@ int helper_open(struct client *c, const struct helper_ops *ops, void *ctx,
 	h->ops = &quiet;
 	s->handles++;
 	DL_APPEND(s->helpers, h);
-	err = helper_peer(c, &h->peer);
+	s->counters.helpers++;
+	c->helpers++;
+	err = client_comes_from(c, &h->peer);
 	if (!err)
 		err = helper_listen(h, bind);
 	if (!err)
@@ -196,6 +170,7 @@ void helper_detach_all(struct client *c)
 	struct helper *h, *next;
 	size_t ownerless = 0;
 
+	c->helpers = 0;
 	DL_FOREACH(c->server->helpers, h) {
 		if (h->client == c)
 			h->client = NULL;

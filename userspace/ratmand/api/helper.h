@@ -30,7 +30,7 @@ struct helper_ops {
 
 /*
  * Listens for @c; @bind gets what to tell him. The helper goes with the client,
- * unless helper_detach() lets it outlive him. -EMFILE at LIMIT_HELPERS, socket errors.
+ * unless helper_detach() lets it outlive him. -EMFILE at max_helpers, socket errors.
  */
 int helper_open(struct client *c, const struct helper_ops *ops, void *ctx,
 		char bind[static HELPER_BIND_LEN], struct helper **out);

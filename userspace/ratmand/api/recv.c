@@ -19,10 +19,9 @@
 #include "ratmand/kern/sockdiag.h"
 
 #define CHUNK 32768		/* bytes read from the backend at a time */
-#define WINDOW (256u << 10)	/* bytes queued to the client's socket at most */
+#define SHORT 4096		/* bytes that are as much work as beginning a stream */
 #define POLL_MIN_MS 1		/* waiting for a subscriber to read, in growing steps */
 #define POLL_MAX_MS 200
-#define TURN (1u << 20)		/* bytes per turn of the loop: others want to live too */
 
 static void on_poll(uv_timer_t *timer);
 
@@ -41,7 +40,6 @@ struct recv_job {
 	bool limited;
 	uint16_t mode;			/* of the letterheads */
 	bool one;			/* Recv/One: a final Ok */
-	uint8_t chunk[CHUNK];
 };
 
 static void on_poll_closed(uv_handle_t *handle)
@@ -66,7 +64,7 @@ static bool had_it(const struct recv_job *j)
 		return false;
 	if (c->phase == CLIENT_LINGER || c->server->closing)
 		return true;
-	if (client_was_reset(c) || uv_fileno((uv_handle_t *)&c->tcp, &fd))
+	if (client_was_reset(c) || uv_fileno((uv_handle_t *)&c->stream, &fd))
 		return false;
 	return sockdiag_unread(c->server->diag, fd, &unread) || !unread;
 }
@@ -81,7 +79,6 @@ static void recv_free(struct recv_job *j)
 	}
 	if (j->listener)
 		j->ops->listen_stop(j->listener);
-	explicit_bzero(j->chunk, sizeof(j->chunk));
 	free(j);
 }
 
@@ -145,8 +142,12 @@ static bool recv_chunk(struct recv_job *j)
 {
 	struct client *c = j->client;
 	size_t want = j->left < CHUNK ? (size_t)j->left : CHUNK;
-	ssize_t n = j->ops->recv_read(j->stream, j->chunk, want);
+	uint8_t *room = client_reserve(c, want);
+	ssize_t n;
 
+	if (!room)
+		return false;
+	n = j->ops->recv_read(j->stream, room, want);
 	if (n <= 0) {
 		log_warn("a received stream broke off while reading it: %s",
 			 n ? strerror((int)-n) : "too short");
@@ -154,8 +155,8 @@ static bool recv_chunk(struct recv_job *j)
 		return false;
 	}
 	j->left -= (uint64_t)n;
-	/* Either may kill the client, and with it the job. */
-	client_write(c, j->chunk, (size_t)n);
+	client_commit(c, (size_t)n);
+	/* May kill the client, and with it the job. */
 	client_flush(c);
 	return c->phase != CLIENT_DEAD;
 }
@@ -168,7 +169,7 @@ static bool recv_is_read(struct recv_job *j)
 	uv_os_fd_t fd;
 
 	/* On another host, or where the kernel does not say, handed over is as good as read. */
-	if (!j->poll || uv_fileno((uv_handle_t *)&c->tcp, &fd) ||
+	if (!j->poll || uv_fileno((uv_handle_t *)&c->stream, &fd) ||
 	    sockdiag_unread(c->server->diag, fd, &unread) || !unread)
 		return true;
 	uv_timer_start(j->poll, on_poll, j->poll_ms, 0);
@@ -176,11 +177,11 @@ static bool recv_is_read(struct recv_job *j)
 	return false;
 }
 
-/* Runs from a callback of its own: kick timer or end of a write. */
+/* Runs from a callback of its own: a turn of its own or the end of a write. */
 static void recv_progress(struct client *c, struct client_job *job)
 {
 	struct recv_job *j = (struct recv_job *)job;
-	size_t moved = 0;
+	bool share = true;
 
 	for (;;) {
 		if (!j->stream) {
@@ -191,14 +192,14 @@ static void recv_progress(struct client *c, struct client_job *job)
 			if (!recv_next(j))
 				return;
 		}
-		while (j->left && client_queued(c) < WINDOW) {
-			if (moved >= TURN) {
+		while (j->left && client_queued(c) < client_window(c)) {
+			if (!share) {
 				client_kick(c);
 				return;
 			}
 			if (!recv_chunk(j))
 				return;
-			moved += CHUNK;
+			share = client_share(c, CHUNK);
 		}
 		client_flush(c);
 		if (c->phase == CLIENT_DEAD)
@@ -220,8 +221,8 @@ static void recv_progress(struct client *c, struct client_job *job)
 		c->server->counters.streams_out++;
 		if (j->limited)
 			j->limit--;
-		moved += CHUNK;
-		if (moved >= TURN) {
+		/* Short ones cost as well. */
+		if (!client_share(c, SHORT)) {
 			client_kick(c);
 			return;
 		}

@@ -15,7 +15,6 @@
 #include "base/log.h"
 #include "ratmand/api/client.h"
 
-#define CHUNK 32768	/* bytes read from a data socket at a time */
 
 enum send_mode {
 	SEND_SOCKET,	/* data socket; final Ok or Error */
@@ -42,9 +41,18 @@ struct send_job {
 	uv_timer_t *timer;		/* before the data socket is offered, and after its end */
 	unsigned int handles;
 	bool reading;
-	size_t have;			/* bytes in buf that the backend has not taken */
-	char buf[CHUNK];
+	bool paused;			/* had its share of this turn of the loop */
+	uint8_t *kept;			/* owned; bytes the backend has not taken yet, or NULL */
+	size_t kept_len;
 };
+
+static void drop_kept(struct send_job *j)
+{
+	if (j->kept)
+		sodium_memzero(j->kept, j->kept_len);
+	free(j->kept);
+	j->kept = NULL;
+}
 
 static void send_maybe_free(struct send_job *j)
 {
@@ -52,7 +60,7 @@ static void send_maybe_free(struct send_job *j)
 
 	if (!j->ended || j->handles || j->finishing)
 		return;
-	sodium_memzero(j->buf, sizeof(j->buf));
+	drop_kept(j);
 	free(j);
 	server_release(s);
 }
@@ -179,34 +187,43 @@ static void send_finish_stream(struct send_job *j)
 static void data_read_update(struct send_job *j);
 static int send_set_timer(struct send_job *j, uint32_t ms);
 
-/* Gives the backend what waits in buf; false when the job failed or waits. */
-static bool data_push(struct send_job *j)
+/* Gives the backend bytes from the socket; 0, -EAGAIN when it waits, or the job failed. */
+static int data_push(struct send_job *j, const uint8_t *data, size_t len)
 {
-	int err;
+	int err = -EFBIG;
 
-	if (!j->have)
-		return true;
-	if (j->total + j->have > LIMIT_STREAM_BYTES)
-		err = -EFBIG;
-	else
-		err = j->server->ops->send_write(j->send, j->buf, j->have);
-	if (err == -EAGAIN)
-		return false;
-	if (err) {
+	if (j->total + len <= LIMIT_STREAM_BYTES)
+		err = j->server->ops->send_write(j->send, data, len);
+	if (err && err != -EAGAIN)
 		send_failed(j, err);
-		return false;
+	if (err)
+		return err;
+	j->total += len;
+	if (!client_share(j->client, len)) {
+		j->paused = true;
+		client_kick(j->client);
 	}
-	j->total += j->have;
-	j->have = 0;
-	return true;
+	return 0;
 }
 
+/* What the backend did not take now waits until it drains. */
+static int data_keep(struct send_job *j, const uint8_t *data, size_t len)
+{
+	j->kept = malloc(len);
+	if (!j->kept)
+		return -ENOMEM;
+	memcpy(j->kept, data, len);
+	j->kept_len = len;
+	return 0;
+}
+
+/* Into the buffer of the server that its clients share: nothing stays in it. */
 static void on_data_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
 {
-	struct send_job *j = handle->data;
+	struct api_server *s = ((struct send_job *)handle->data)->server;
 
 	(void)suggested;
-	*buf = uv_buf_init(j->buf, sizeof(j->buf));
+	*buf = uv_buf_init((char *)s->input, sizeof(s->input));
 }
 
 /*
@@ -223,34 +240,47 @@ static void data_finish(struct send_job *j)
 		send_finish_stream(j);
 }
 
-static void on_data(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
+static void data_ended(struct send_job *j, int why)
 {
-	struct send_job *j = stream->data;
-
-	(void)buf;
-	if (n > 0) {
-		j->have = (size_t)n;
-		if (data_push(j) || j->send)
-			data_read_update(j);
-		return;
-	}
-	if (n == 0)
-		return;
-	uv_read_stop(stream);
+	uv_read_stop((uv_stream_t *)j->conn);
 	j->reading = false;
 	j->data_ended = true;
 	if (client_hung_up(j->client))
 		client_kill(j->client);
-	else if (n != UV_EOF)
-		send_failed(j, (int)n);
+	else if (why != UV_EOF)
+		send_failed(j, why);
 	else if (send_set_timer(j, LIMIT_SEND_END_MS))
 		data_finish(j);
+}
+
+static void on_data(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
+{
+	struct send_job *j = stream->data;
+	struct api_server *s = j->server;
+	int err;
+
+	(void)buf;
+	if (n < 0) {
+		data_ended(j, (int)n);
+		return;
+	}
+	if (n == 0)
+		return;
+	err = data_push(j, s->input, (size_t)n);
+	if (err == -EAGAIN) {
+		err = data_keep(j, s->input, (size_t)n);
+		if (err)
+			send_failed(j, err);
+	}
+	sodium_memzero(s->input, (size_t)n);
+	if (!err)
+		data_read_update(j);
 }
 
 /* Reads from the data socket while nothing waits for the backend. */
 static void data_read_update(struct send_job *j)
 {
-	bool want = j->conn && j->send && !j->have && !j->data_ended;
+	bool want = j->conn && j->send && !j->kept && !j->paused && !j->data_ended;
 
 	if (want == j->reading || !j->conn)
 		return;
@@ -279,6 +309,7 @@ static void on_connected(void *ctx, struct helper *h)
 	}
 	j->helper = NULL;	/* it ends after this */
 	j->mode = SEND_SOCKET;
+	j->job.input = NULL;
 	data_read_update(j);
 }
 
@@ -340,6 +371,8 @@ static void on_timer(uv_timer_t *timer)
 		return;
 	}
 	/* No inline bytes and no other request: the Rust server's behaviour. */
+	if (j->mode == SEND_WAIT)
+		j->server->counters.timeout_grace++;
 	err = send_listen(j);
 	if (err)
 		send_failed(j, err);
@@ -368,7 +401,7 @@ static void send_input(struct client *c, struct client_job *job)
 	size_t len;
 	int err = 0;
 
-	if (j->mode == SEND_SOCKET || j->finishing)
+	if (j->finishing || j->paused)
 		return;
 	if (j->mode == SEND_EMPTY) {
 		/* A Rust client that sent nothing; this is its next request. */
@@ -393,8 +426,22 @@ static void send_input(struct client *c, struct client_job *job)
 	client_take(c, len);
 	j->total += len;
 	j->left -= len;
-	if (!j->left)
+	if (!j->left) {
 		inline_done(j);
+	} else if (!client_share(c, len)) {
+		j->paused = true;
+		client_kick(c);
+	}
+}
+
+/* The next turn of the loop; what came inline is given to send_input() afterwards. */
+static void send_progress(struct client *c, struct client_job *job)
+{
+	struct send_job *j = (struct send_job *)job;
+
+	(void)c;
+	j->paused = false;
+	data_read_update(j);
 }
 
 /* The backend has room again. */
@@ -404,10 +451,12 @@ static void on_drain(void *ctx)
 
 	if (j->ended || !j->client)
 		return;
-	if (j->mode == SEND_INLINE)
+	if (j->mode == SEND_INLINE) {
 		client_process(j->client);
-	else if (data_push(j))
+	} else if (j->kept && !data_push(j, j->kept, j->kept_len)) {
+		drop_kept(j);
 		data_read_update(j);
+	}
 }
 
 /* Requests ------------------------------------------------------------------ */
@@ -420,7 +469,9 @@ static struct send_job *send_new(struct client *c, enum send_mode mode)
 		client_reply_internal(c, false, "out of memory");
 		return NULL;
 	}
-	j->job.input = send_input;
+	/* With a data socket, what comes here waits for the end; the end of it is the client's. */
+	j->job.input = mode == SEND_SOCKET ? NULL : send_input;
+	j->job.progress = send_progress;
 	j->job.gone = send_gone;
 	j->server = c->server;
 	j->client = c;
@@ -434,6 +485,7 @@ struct heads {
 	const struct address *from;
 	struct letterhead *list;	/* owned */
 	size_t n, max;
+	bool full;			/* there were more */
 	const char *got, *expected;	/* what was wrong */
 };
 
@@ -461,6 +513,7 @@ static int heads_add(struct heads *h, const struct letterhead *head)
 			return 0;
 	}
 	if (h->n == h->max) {
+		h->full = true;
 		h->got = "recipients";
 		h->expected = "fewer";
 		return -EINVAL;
@@ -535,6 +588,8 @@ void send_many(struct client *c)
 		client_reply_input(c, h.got, h.expected);
 	else
 		send_start(c, SEND_SOCKET, &h);
+	if (h.full)
+		c->server->counters.refused_recipients++;
 	free(h.list);
 }
 

@@ -130,7 +130,7 @@ static void on_connected(void *ctx, struct helper *h)
 {
 	struct pending *p = ctx;
 	struct api_server *s = p->server;
-	struct client *c = client_new(s);
+	struct client *c = client_new(s, false);
 
 	if (!c)
 		return;
