@@ -39,6 +39,8 @@ struct router {
 	struct address contacts[8];	/* of r->address */
 	size_t n_contacts;
 	bool no_stamps;
+	unsigned int members_changed;
+	bool has_space;			/* the key of the_space */
 	unsigned int reachable, joined;
 };
 
@@ -49,6 +51,9 @@ static uint64_t stamp;
 static char device[] = "ratman0";
 
 /* The store's part. */
+
+static struct address the_space;
+static uint8_t the_space_sk[crypto_sign_SECRETKEYBYTES];
 
 static uint64_t next_stamp(void *ctx, const struct address *address)
 {
@@ -110,12 +115,32 @@ static void joined(void *ctx)
 	r->joined++;
 }
 
+static void members_changed(void *ctx, const struct address *space)
+{
+	struct router *r = ctx;
+
+	(void)space;
+	r->members_changed++;
+}
+
+static int space_secret(void *ctx, const struct address *space, uint8_t *secret)
+{
+	const struct router *r = ctx;
+
+	if (!r->has_space || !address_equal(space, &the_space))
+		return -ENOENT;
+	memcpy(secret, the_space_sk, sizeof(the_space_sk));
+	return 0;
+}
+
 static const struct mesh_ops ops = {
 	.next_stamp = next_stamp,
 	.seen = seen,
 	.last_seen = last_seen,
 	.reachable = reachable,
 	.is_contact = is_contact,
+	.members_changed = members_changed,
+	.space_secret = space_secret,
 	.joined = joined,
 };
 
@@ -1436,6 +1461,79 @@ static void mishaps(bool wild)
 		deliver_at_last(routers[i], routers[(i + 3) % 6]);
 }
 
+/* Who is a member, as router @r knows. */
+static unsigned int n_members(const struct router *r)
+{
+	unsigned int n = 0;
+
+	mesh_members(r->mesh, &the_space, count_peer, &n);
+	return n;
+}
+
+static bool know_each_other(void *ctx)
+{
+	unsigned int others = *(unsigned int *)ctx;
+
+	for (size_t i = 0; i < n_routers; i++)
+		if (routers[i]->mesh && n_members(routers[i]) != others)
+			return false;
+	return true;
+}
+
+static void become_member(struct router *r)
+{
+	r->has_space = true;
+	assert_int_equal(mesh_space_up(r->mesh, &the_space, the_space_sk, &r->address), 0);
+	assert_int_equal(mesh_space_up(r->mesh, &the_space, the_space_sk, &r->address), 0);
+}
+
+/* Memberships go round, end, outlive a restart of the daemon, and are renewed in time. */
+static void namespaces(void **state)
+{
+	struct fake_link *links[2];
+	unsigned int others = 2;
+
+	(void)state;
+	crypto_sign_keypair(the_space.b, the_space_sk);
+	for (int i = 0; i < 3; i++)
+		add_router();
+	links[0] = fake_link_new(routers[0]->node, routers[1]->node);
+	links[1] = fake_link_new(routers[1]->node, routers[2]->node);
+	(void)links;
+	start(routers[0]);
+	become_member(routers[0]);	/* before anybody can hear it */
+	start(routers[1]);
+	start(routers[2]);
+	become_member(routers[1]);
+	become_member(routers[2]);
+	wait_for(know_each_other, &others, 10000);
+	assert_true(routers[0]->members_changed >= 2);
+	/* Longer than a presence lives. */
+	fake_run(3 * 3600 * 1000ull);
+	assert_true(know_each_other(&others));
+	/* A restart: its membership comes back with it, or, without it, is taken back. */
+	stop(routers[1]);
+	start(routers[1]);
+	become_member(routers[1]);
+	wait_for(know_each_other, &others, 20000);
+	stop(routers[2]);
+	start(routers[2]);
+	others = 1;
+	assert_false(know_each_other(&others));
+	routers[2]->has_space = true;
+	wait_for(all_reach, NULL, 20000);
+	fake_run(15000);
+	assert_int_equal(n_members(routers[0]), 1);
+	assert_int_equal(n_members(routers[1]), 1);
+	assert_int_equal(n_members(routers[2]), 2);
+	/* Down: everybody knows. */
+	mesh_space_down(routers[0]->mesh, &the_space, &routers[0]->address);
+	mesh_space_down(routers[0]->mesh, &the_space, &routers[0]->address);
+	fake_run(3000);
+	assert_int_equal(n_members(routers[1]), 0);
+	assert_int_equal(n_members(routers[2]), 1);
+}
+
 static void chaos(void **state)
 {
 	for (int round = 0; round < CHAOS_ROUNDS; round++) {
@@ -1547,6 +1645,7 @@ int main(void)
 		T(more_neighbours_than_the_limit),
 		T(dead_neighbours_are_forgotten),
 		T(link_costs),
+		T(namespaces),
 		T(chaos),
 		T(wild_chaos),
 	};

@@ -10,6 +10,7 @@
 #define ADDRESSES 64
 #define PEERS 3
 #define LINKS 2
+#define SPACES 8
 
 struct fake_stream {
 	struct fake_stream *next;
@@ -81,6 +82,11 @@ struct fake {
 	struct fake_contact *contacts;
 	int refuse_contact;
 	struct fake_link links[LINKS];
+	struct {
+		struct address space;
+		bool used;
+		bool member[ADDRESSES];
+	} s[SPACES];
 	struct fake_stream *streams;
 	struct fake_sub *subs;
 	struct backend_listener *listeners;
@@ -104,6 +110,31 @@ static void stream_free(struct fake *f, struct fake_stream *s)
 	*p = s->next;
 	free(s->data);
 	free(s);
+}
+
+static void sub_free(struct fake *f, struct fake_sub *sub)
+{
+	struct fake_sub **p = &f->subs;
+	struct fake_stream *s, *next;
+
+	while (*p != sub)
+		p = &(*p)->next;
+	*p = sub->next;
+	for (s = f->streams; s; s = next) {
+		next = s->next;
+		if (s->sub == sub)
+			s->sub = NULL;
+	}
+	while (sub->events) {
+		struct fake_event *e = sub->events;
+
+		sub->events = e->next;
+		free(e);
+	}
+	for (struct backend_listener *l = f->listeners; l; l = l->next)
+		if (l->sub == sub)
+			l->sub = NULL;
+	free(sub);
 }
 
 /* Forgets the contacts of @owner, or (NULL) of everybody. */
@@ -133,36 +164,11 @@ void fake_refuse_contact(struct fake *f, int err)
 	f->refuse_contact = err;
 }
 
-static void sub_free(struct fake *f, struct fake_sub *sub)
-{
-	struct fake_sub **p = &f->subs;
-	struct fake_stream *s, *next;
-
-	while (*p != sub)
-		p = &(*p)->next;
-	*p = sub->next;
-	for (s = f->streams; s; s = next) {
-		next = s->next;
-		if (s->sub == sub)
-			s->sub = NULL;
-	}
-	while (sub->events) {
-		struct fake_event *e = sub->events;
-
-		sub->events = e->next;
-		free(e);
-	}
-	for (struct backend_listener *l = f->listeners; l; l = l->next)
-		if (l->sub == sub)
-			l->sub = NULL;
-	free(sub);
-}
-
 void fake_free(struct fake *f)
 {
-	contacts_forget(f, NULL);
 	while (f->subs)
 		sub_free(f, f->subs);
+	contacts_forget(f, NULL);
 	while (f->streams)
 		stream_free(f, f->streams);
 	free(f);
@@ -751,6 +757,84 @@ static int event_next(struct backend_listener *l, struct payload_event *out)
 	return 0;
 }
 
+/* Namespaces: every local address that joined answers at once, after as many ms as its place. */
+
+static int find_space(const struct fake *f, const struct address *space)
+{
+	for (int i = 0; i < SPACES; i++)
+		if (f->s[i].used && address_equal(&f->s[i].space, space))
+			return i;
+	return -ENOENT;
+}
+
+static void space_create(void *be, const struct address *space, const uint8_t *key,
+			 backend_done_cb cb, void *ctx)
+{
+	struct fake *f = be;
+	struct address own;
+	uint8_t secret[64];
+	int i = find_space(f, space);
+
+	crypto_sign_seed_keypair(own.b, secret, key);
+	if (!address_equal(&own, space)) {
+		cb(ctx, -EINVAL);
+		return;
+	}
+	for (int k = 0; i < 0 && k < SPACES; k++)
+		if (!f->s[k].used)
+			i = k;
+	if (i >= 0) {
+		f->s[i].used = true;
+		f->s[i].space = *space;
+	}
+	cb(ctx, i < 0 ? -ENOSPC : 0);
+}
+
+static void space_up(void *be, const struct address *client, const struct address *space,
+		     backend_done_cb cb, void *ctx)
+{
+	struct fake *f = be;
+	int i = find_space(f, space), a = find(f, client);
+
+	if (i >= 0 && a >= 0)
+		f->s[i].member[a] = true;
+	cb(ctx, i < 0 ? i : a < 0 ? a : 0);
+}
+
+static void space_down(void *be, const struct address *client, const struct address *space,
+		       backend_done_cb cb, void *ctx)
+{
+	struct fake *f = be;
+	int i = find_space(f, space), a = find(f, client);
+	int err = i < 0 ? i : a < 0 || !f->s[i].member[a] ? -EINVAL : 0;
+
+	if (!err)
+		f->s[i].member[a] = false;
+	cb(ctx, err);
+}
+
+static int anycast(void *be, const struct address *self, const struct address *space,
+		   backend_answer_cb answer, void *ctx, struct backend_anycast **out)
+{
+	struct fake *f = be;
+	int i = find_space(f, space);
+
+	for (int a = ADDRESSES - 1; i >= 0 && a >= 0; a--) {
+		if (!f->s[i].member[a] || address_equal(&f->a[a].address, self))
+			continue;
+		/* Twice, the slower one first: the quicker one counts. */
+		answer(ctx, &f->a[a].address, (uint64_t)a + 1000);
+		answer(ctx, &f->a[a].address, (uint64_t)a);
+	}
+	*out = malloc(1);
+	return *out ? 0 : -ENOMEM;
+}
+
+static void anycast_stop(struct backend_anycast *a)
+{
+	free(a);
+}
+
 const struct backend_ops fake_ops = {
 	.addr_create = addr_create,
 	.addr_up = addr_up,
@@ -782,4 +866,9 @@ const struct backend_ops fake_ops = {
 	.subscription_list = subscription_list,
 	.attach = attach,
 	.event_next = event_next,
+	.space_create = space_create,
+	.space_up = space_up,
+	.space_down = space_down,
+	.anycast = anycast,
+	.anycast_stop = anycast_stop,
 };

@@ -26,6 +26,7 @@ void fake_put_address(struct fake *f, const struct address *address, const struc
 
 /* The next change of a contact fails with @err. */
 void fake_refuse_contact(struct fake *f, int err);
+
 /* Something happened, for whoever subscribed to events. */
 void fake_event(struct fake *f, enum payload_event_kind kind, const struct address *address);
 

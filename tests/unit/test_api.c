@@ -329,6 +329,93 @@ static void library(void **state)
 	ratman_close(r);
 }
 
+/* Namespaces through the library; the fake answers for member n after n ms, and once more later. */
+static void library_spaces(void **state)
+{
+	struct ratman_id a[3], t[3], space, other;
+	uint8_t key[32], other_key[32];
+	struct ratman_answer *list;
+	struct ratman *r;
+	size_t n;
+
+	(void)state;
+	assert_int_equal(ratman_space_generate(&space, key), 0);
+	assert_int_equal(ratman_space_generate(&other, other_key), 0);
+	assert_memory_not_equal(space.b, other.b, 32);
+	assert_null(memchr(space.b, 0, 32));
+	assert_int_equal(ratman_open(&r, d.bind, 300), 0);
+	assert_int_equal(ratman_space_create(r, &space, other_key), RATMAN_EINPUT);
+	assert_int_equal(ratman_space_create(r, &space, key), 0);
+	assert_int_equal(ratman_space_create(r, &space, key), 0);
+	for (int i = 0; i < 3; i++) {
+		assert_int_equal(ratman_addr_create(r, NULL, &a[i], &t[i]), 0);
+		assert_int_equal(ratman_space_up(r, &a[i], &t[i], &space), RATMAN_EAUTH);
+		assert_int_equal(ratman_addr_up(r, &a[i], &t[i]), 0);
+		assert_int_equal(ratman_space_up(r, &a[i], &t[i], &other), RATMAN_ENOADDRESS);
+		assert_int_equal(ratman_space_up(r, &a[i], &t[i], &space), 0);
+	}
+	/* Longer than the handle's timeout: that counts from the end of the asking. */
+	assert_int_equal(ratman_space_anycast(r, &a[0], &t[0], &space, 350, &list, &n), 0);
+	assert_int_equal(n, 2);
+	assert_memory_equal(list[0].member.b, a[1].b, 32);
+	assert_memory_equal(list[1].member.b, a[2].b, 32);
+	assert_true(list[0].ms < list[1].ms && list[1].ms < 1000);
+	ratman_free(list);
+	assert_int_equal(ratman_space_anycast(r, &a[0], &t[1], &space, 10, &list, &n),
+			 RATMAN_EAUTH);
+	assert_int_equal(ratman_space_anycast(r, &a[0], &t[0], &other, 10, &list, &n), 0);
+	assert_int_equal(n, 0);
+	ratman_free(list);
+	assert_int_equal(ratman_space_down(r, &a[0], &t[0], &space), 0);
+	assert_int_equal(ratman_space_down(r, &a[0], &t[0], &space), RATMAN_EINPUT);
+	assert_int_equal(ratman_space_down(r, &a[0], &t[0], &other), RATMAN_ENOADDRESS);
+	/* The server goes while somebody waits for answers: see teardown. */
+	ratman_set_timeout(r, 50);
+	assert_int_equal(ratman_space_anycast(r, &a[0], &t[0], &space, 0, &list, &n), 0);
+	ratman_free(list);
+	ratman_close(r);
+}
+
+/* A request of microframe.md, and the reply to the byte. */
+static void anycast_bytes(void **state)
+{
+	struct ratman_id a, t, space;
+	uint8_t request[4 + 38 + 80] = { 0, 0, 0, 38, 8, 0x35 };
+	uint8_t reply[4 + 38 + 3] = { 0, 0, 0, 38 };
+	struct ratman *r;
+	uint8_t key[32];
+	int fd = dial();
+
+	(void)state;
+	assert_int_equal(ratman_open(&r, d.bind, 5000), 0);
+	assert_int_equal(ratman_space_generate(&space, key), 0);
+	assert_int_equal(ratman_addr_create(r, NULL, &a, &t), 0);
+	assert_int_equal(ratman_addr_up(r, &a, &t), 0);
+	memcpy(request + 6, t.b, 32);
+	request[4 + 37] = 80;
+	memcpy(request + 42, a.b, 32);
+	memcpy(request + 74, space.b, 32);
+	request[121] = 20;
+	memcpy(reply + 6, t.b, 32);
+	reply[4 + 37] = 3;
+	reply[42] = 11;
+	SAY(fd, HELLO);
+	HEAR(fd, OK, false);
+	assert_int_equal(write(fd, request, sizeof(request)), sizeof(request));
+	hear(fd, (const char *)reply, sizeof(reply), false);
+	/* A timeout of 2^64 ms; the client goes before it is over. */
+	request[113] = 1;
+	assert_int_equal(write(fd, request, sizeof(request)), sizeof(request));
+	usleep(20000);
+	close(fd);
+	/* And one that waits until the server stops, in a later test. */
+	fd = dial();
+	SAY(fd, HELLO);
+	HEAR(fd, OK, false);
+	assert_int_equal(write(fd, request, sizeof(request)), sizeof(request));
+	ratman_close(r);
+}
+
 static void library_streams(void **state)
 {
 	static uint8_t data[300000], got[sizeof(data)];
@@ -645,6 +732,7 @@ int main(void)
 		cmocka_unit_test(first_frame_timeout), cmocka_unit_test(frame_and_idle_timeout),
 		cmocka_unit_test(full_house), cmocka_unit_test(stalled_reader),
 		cmocka_unit_test(token_table), cmocka_unit_test(library),
+		cmocka_unit_test(library_spaces), cmocka_unit_test(anycast_bytes),
 		cmocka_unit_test(library_streams), cmocka_unit_test(library_subscription),
 		cmocka_unit_test(subscription_nonblocking), cmocka_unit_test(nobody_comes),
 		cmocka_unit_test(helper_timeout),

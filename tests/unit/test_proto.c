@@ -192,6 +192,8 @@ static void golden_encode(void **state)
 	struct payload_recv recv = { .address = A, .to = { RECIPIENT_ADDRESS, A } };
 	const struct payload_recv sub = { .address = A, .to = { RECIPIENT_NAMESPACE, B } };
 	const struct payload_subscriber subscriber = { S, A };
+	struct payload_anycast anycast = { A, B, 1500 };
+	struct payload_space_create space = { .space = B };
 
 	(void)state;
 	memcpy(ab, A.b, 32);
@@ -206,6 +208,13 @@ static void golden_encode(void **state)
 	ASSERT_ENCODES("Peer/List reply", (ping_write_peers(w, 1), ping_write_peer(w, &peer)));
 	ASSERT_ENCODES("Anycast reply <B> 12 ms",
 		       (ping_write_anycast(w, 1), ping_write_anycast_entry(w, &B, 12)));
+	for (size_t i = 0; i < sizeof(space.key); i++)
+		space.key[i] = (uint8_t)(0xd1 + i);
+	ASSERT_ENCODES("Space/Create (layout only, not a real key pair)",
+		       payload_write_space_create(w, &space));
+	ASSERT_ENCODES("Space/Up", payload_write_space(w, &A, &B));
+	ASSERT_ENCODES("Space/Down", payload_write_space(w, &A, &B));
+	ASSERT_ENCODES("Space/Anycast 1500 ms", payload_write_anycast(w, &anycast));
 	ASSERT_ENCODES("Subscription reply", ping_write_subscription(w, &S, "127.0.0.1:40001"));
 	ASSERT_ENCODES("Update reply", ping_write_ids(w, PING_UPDATE, &subs));
 	ASSERT_ENCODES("SendSocket reply", ping_write_send_socket(w, "127.0.0.1:40002"));
@@ -310,8 +319,10 @@ static void golden_decode_requests(void **state)
 	struct payload_hello hello;
 	struct letterhead head;
 	struct wire_reader r;
+	struct payload_space_create create;
+	struct payload_anycast anycast;
 	struct payload_ids ids;
-	struct address a;
+	struct address a, b;
 	uint16_t count;
 	int heads = 0;
 	bool force;
@@ -332,6 +343,29 @@ static void golden_decode_requests(void **state)
 	d = payload_of("Addr/Destroy force", &n);
 	assert_int_equal(payload_read_destroy(d, n, &a, &force), 0);
 	assert_true(force);
+	free(d);
+	d = payload_of("Space/Create (layout only, not a real key pair)", &n);
+	assert_int_equal(payload_read_space_create(d, n, &create), 0);
+	assert_true(address_equal(&create.space, &B) && create.key[0] == 0xd1 &&
+		    create.key[31] == 0xf0);
+	for (size_t k = 0; k < n; k++)
+		assert_int_equal(payload_read_space_create(d, k, &create), -EINVAL);
+	free(d);
+	d = payload_of("Space/Up", &n);
+	assert_int_equal(payload_read_space(d, n, &a, &b), 0);
+	assert_true(address_equal(&a, &A) && address_equal(&b, &B));
+	for (size_t k = 0; k < n; k++)
+		assert_int_equal(payload_read_space(d, k, &a, &b), -EINVAL);
+	free(d);
+	d = payload_of("Space/Anycast 1500 ms", &n);
+	assert_int_equal(payload_read_anycast(d, n, &anycast), 0);
+	assert_true(address_equal(&anycast.self, &A) && address_equal(&anycast.space, &B) &&
+		    anycast.timeout_ms == 1500);
+	for (size_t k = 0; k < n; k++)
+		assert_int_equal(payload_read_anycast(d, k, &anycast), -EINVAL);
+	d[64 + 7] = 1;		/* 2^64 ms and more */
+	assert_int_equal(payload_read_anycast(d, n, &anycast), 0);
+	assert_true(anycast.timeout_ms == UINT64_MAX);
 	free(d);
 	d = payload_of("Recv/One", &n);
 	assert_int_equal(payload_read_recv(d, n, false, &recv), 0);

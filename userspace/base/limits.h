@@ -24,6 +24,8 @@
 #define LIMIT_TURN_REQUESTS 128		/* of one client, before others have their turn */
 #define LIMIT_TURN_BYTES (256u << 10)	/* of one stream, likewise */
 #define LIMIT_SEND_GRACE_MS 2000	/* Send/One: wait for inline bytes */
+#define LIMIT_ANYCAST_MS 60000		/* Space/Anycast: longer timeouts are cut to it */
+#define LIMIT_ANYCAST_ANSWERS 1024	/* of one Space/Anycast; the quickest stay */
 #define LIMIT_SEND_END_MS 30		/* data socket ended: may its client be dying? */
 
 #define LIMIT_HELPERS 16		/* data sockets of one connection nobody came to yet */
@@ -43,5 +45,14 @@
 #define LIMIT_CONTACT_NOTE 1024		/* bytes */
 #define LIMIT_CONTACT_TAGS 32		/* of one contact */
 #define LIMIT_CONTACT_TAG_BYTES 2048	/* all keys and values of one, each with its NUL */
+
+/* Namespaces. */
+#define LIMIT_SPACES 256		/* whose keys are kept */
+#define LIMIT_SPACE_MEMBERSHIPS 256	/* pairs of local address and namespace that are up */
+#define LIMIT_SPACE_ITEMS 4096		/* streams kept for other members, per namespace */
+#define LIMIT_SPACE_BYTES (4ull << 30)	/* … and their bytes */
+#define LIMIT_SPACES_ITEMS 16384	/* … in all */
+#define LIMIT_SPACES_BYTES (16ull << 30)
+#define LIMIT_SPACE_AHEAD_S 86400	/* a sender's clock may be ahead of ours */
 
 #endif

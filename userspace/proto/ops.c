@@ -49,7 +49,7 @@ static const struct op ops[OP_COUNT] = {
 	OP(STREAM_RESUB, 0x0704, 64, 64, SUBSCRIBER, PING, true, "Stream/Resub"),
 	OP(STREAM_UNSUB, 0x0705, 64, 64, SUBSCRIBER, PING, true, "Stream/Unsub"),
 	OP(STREAM_LIST, 0x0730, 32, 32, ADDRESS, PING, true, "Stream/List"),
-	OP(SPACE_CREATE, 0x0801, 64, 64, NONE, PING, false, "Space/Create"),
+	OP(SPACE_CREATE, 0x0801, 64, 64, OPTIONAL, PING, false, "Space/Create"),
 	OP(SPACE_UP, 0x0810, 64, 64, ADDRESS, PING, false, "Space/Up"),
 	OP(SPACE_DOWN, 0x0811, 64, 64, ADDRESS, PING, false, "Space/Down"),
 	OP(SPACE_ANYCAST, 0x0835, 80, 80, ADDRESS, PING, true, "Space/Anycast"),

@@ -13,6 +13,7 @@
 /* What must hold before a handler sees the request. */
 enum op_auth {
 	OP_AUTH_NONE,		/* anybody */
+	OP_AUTH_OPTIONAL,	/* anybody; but a token that is sent must be in the table */
 	OP_AUTH_PRESENT,	/* a token is in the header; the handler proves it */
 	OP_AUTH_TOKEN,		/* the token is in the table, for whatever address */
 	OP_AUTH_ADDRESS,	/* "check": the token is in the table for the payload's first 32 bytes */

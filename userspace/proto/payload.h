@@ -119,4 +119,29 @@ struct payload_ids {
 
 int payload_read_ids(struct wire_reader *r, struct payload_ids *out);
 
+/* Space/Create, section 3.5. */
+struct payload_space_create {
+	struct address space;
+	uint8_t key[32];	/* secret: ed25519 seed */
+};
+
+int payload_read_space_create(const uint8_t *data, size_t len, struct payload_space_create *out);
+void payload_write_space_create(struct wire_writer *w, const struct payload_space_create *create);
+
+/* Space/Up and Space/Down: a client's address and the namespace. */
+int payload_read_space(const uint8_t *data, size_t len, struct address *client,
+		       struct address *space);
+void payload_write_space(struct wire_writer *w, const struct address *client,
+			 const struct address *space);
+
+/* Space/Anycast. A timeout past 64 bits reads as UINT64_MAX. */
+struct payload_anycast {
+	struct address self;
+	struct address space;
+	uint64_t timeout_ms;
+};
+
+int payload_read_anycast(const uint8_t *data, size_t len, struct payload_anycast *out);
+void payload_write_anycast(struct wire_writer *w, const struct payload_anycast *anycast);
+
 #endif

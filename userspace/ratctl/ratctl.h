@@ -52,6 +52,8 @@ struct ctl {
 	bool force;
 	bool show_secrets;
 	bool stamps;
+	const char *file;	/* namespace key file */
+	const char *ask_ms;
 	const char *interval, *count;
 	const char *note, *nick, *location, *trust, *trust_below;
 	struct ctl_words tags, untags;
@@ -95,7 +97,7 @@ int ctl_address(struct ctl *ctl, const char *text, struct address *out);
 /* Prints what a call of the library returned (borrowed). */
 int ctl_print_peers(struct ctl *ctl, const struct ratman_peer *peers, size_t n);
 
-/* cmd_addr.c, cmd_contact.c, cmd_status.c, cmd_kern.c, cmd_set.c, cmd_monitor.c */
+/* cmd_addr.c, cmd_contact.c, cmd_space.c, cmd_status.c, cmd_kern.c, cmd_set.c, cmd_monitor.c */
 int cmd_status(struct ctl *ctl, int argc, char **argv);
 int cmd_limits(struct ctl *ctl);	/* status --limits */
 int cmd_addr_create(struct ctl *ctl, int argc, char **argv);
@@ -103,6 +105,10 @@ int cmd_addr_up(struct ctl *ctl, int argc, char **argv);
 int cmd_addr_down(struct ctl *ctl, int argc, char **argv);
 int cmd_addr_destroy(struct ctl *ctl, int argc, char **argv);
 int cmd_addr_list(struct ctl *ctl, int argc, char **argv);
+int cmd_space_register(struct ctl *ctl, int argc, char **argv);
+int cmd_space_up(struct ctl *ctl, int argc, char **argv);
+int cmd_space_down(struct ctl *ctl, int argc, char **argv);
+int cmd_space_anycast(struct ctl *ctl, int argc, char **argv);
 int cmd_peers_list(struct ctl *ctl, int argc, char **argv);
 int cmd_peers_query(struct ctl *ctl, int argc, char **argv);
 int cmd_peers_status(struct ctl *ctl, int argc, char **argv);

@@ -31,6 +31,10 @@ struct mesh_ops {
 	void (*reachable)(void *ctx, const struct address *peer);
 	/* True when the owner of @local, which is up, has @peer among the contacts. */
 	bool (*is_contact)(void *ctx, const struct address *local, const struct address *peer);
+	/* Members of a namespace came or went; NULL: of any. Must not change the mesh. */
+	void (*members_changed)(void *ctx, const struct address *space);
+	/* The secret key (64 bytes) of a namespace whose key is here, or -ENOENT. The caller wipes it. */
+	int (*space_secret)(void *ctx, const struct address *space, uint8_t *secret);
 	/* The mesh went on (or came back): local addresses are usable on the device. */
 	void (*joined)(void *ctx);
 };
@@ -64,6 +68,22 @@ void mesh_contact_changed(struct mesh *mesh, const struct address *local,
 
 /* The secret key of an address that is up (borrowed until it goes down), or NULL. */
 const uint8_t *mesh_local_secret(const struct mesh *mesh, const struct address *address);
+
+/*
+ * Tells the mesh that @member is a member of the namespace whose secret key (64
+ * bytes, copied to guarded memory) is @secret. 0 also when it was told; -ENOSPC
+ * beyond LIMIT_SPACE_MEMBERSHIPS, -ENOMEM.
+ */
+int mesh_space_up(struct mesh *mesh, const struct address *space, const uint8_t *secret,
+		  const struct address *member);
+
+/* Takes that back everywhere and wipes the key. */
+void mesh_space_down(struct mesh *mesh, const struct address *space,
+		     const struct address *member);
+
+/* Every member of @space elsewhere, with a route or without. */
+void mesh_members(const struct mesh *mesh, const struct address *space,
+		  void (*cb)(void *ctx, const struct address *member), void *ctx);
 
 /* True when @peer has a route now. */
 bool mesh_reachable(const struct mesh *mesh, const struct address *peer);

@@ -377,6 +377,33 @@ static void route_want(void *ctx, const struct address *address, uint64_t sequen
 		log_warn("mesh: cannot renew the announcement of an address");
 }
 
+/* Told by mesh_arm(), outside the core. */
+static void route_member(void *ctx, const struct address *space, const struct address *member,
+			 bool up)
+{
+	struct mesh *mesh = ctx;
+
+	(void)member;
+	(void)up;
+	for (size_t i = 0; i < mesh->n_spaces_changed; i++)
+		if (address_equal(&mesh->spaces_changed[i], space))
+			return;
+	if (mesh->n_spaces_changed < sizeof(mesh->spaces_changed) / sizeof(mesh->spaces_changed[0]))
+		mesh->spaces_changed[mesh->n_spaces_changed++] = *space;
+	else
+		mesh->spaces_changed_many = true;
+}
+
+static void route_want_member(void *ctx, const struct address *space,
+			      const struct address *member, uint64_t sequence)
+{
+	struct mesh *mesh = ctx;
+	struct mesh_member *m = mesh_member_find(mesh, space, member);
+
+	if (m && mesh_announce_member(mesh, m, sequence, 0))
+		log_warn("mesh: cannot renew the announcement of a membership");
+}
+
 const struct route_ops mesh_route_ops = {
 	.send = send_control,
 	.install = route_install,
@@ -384,6 +411,8 @@ const struct route_ops mesh_route_ops = {
 	.seen = route_seen_sequence,
 	.want_sequence = route_want,
 	.last_seen = route_last_seen,
+	.member = route_member,
+	.want_member = route_want_member,
 };
 
 /* Events. */

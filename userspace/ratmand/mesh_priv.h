@@ -38,6 +38,13 @@ struct mesh_local {
 	bool announced;
 };
 
+/* A local address that is a member of a namespace. */
+struct mesh_member {
+	struct address space, member;
+	uint8_t *secret;		/* of the namespace: sodium_malloc, 64 bytes */
+	bool announced;
+};
+
 /* An authenticated neighbour there was no slot for. */
 struct mesh_left_out {
 	uint32_t link;
@@ -82,6 +89,9 @@ struct mesh {
 	struct mesh_held *held;		/* room for MESH_HELD_MAX */
 	size_t n_held;
 
+	struct mesh_member *members;	/* unordered */
+	size_t n_members;
+
 	/* While the mesh is on. */
 	struct kern *kern;
 	struct kern_dev dev;
@@ -103,6 +113,9 @@ struct mesh {
 	size_t n_changed;
 	bool changed_many;		/* more than that: look at all sessions */
 	uint64_t changed_ms;		/* not before */
+	struct address spaces_changed[16];	/* namespaces, told to ops->members_changed by mesh_arm() */
+	size_t n_spaces_changed;
+	bool spaces_changed_many;		/* more than that: tell of all */
 	uint64_t refreshed_ms;		/* kernel routes set again */
 	uint64_t measured_ms;		/* neighbour costs read */
 
@@ -119,6 +132,10 @@ struct mesh_local *mesh_local_find(const struct mesh *mesh, const struct address
 int mesh_announce(struct mesh *mesh, const struct mesh_local *local, uint64_t at_least,
 		  uint8_t flags);
 void mesh_arm(struct mesh *mesh);
+struct mesh_member *mesh_member_find(const struct mesh *mesh, const struct address *space,
+				     const struct address *member);
+int mesh_announce_member(struct mesh *mesh, struct mesh_member *member, uint64_t at_least,
+			 uint8_t flags);
 
 /* mesh_kern.c */
 extern const struct linkauth_ops mesh_linkauth_ops;

@@ -73,6 +73,21 @@ static void reachable(void *ctx, const struct address *peer)
 		flow_peer_reachable(node->flow, peer);
 }
 
+static void members_changed(void *ctx, const struct address *space)
+{
+	struct node *node = ctx;
+
+	if (node->flow)
+		flow_members_changed(node->flow, space);
+}
+
+static int space_secret(void *ctx, const struct address *space, uint8_t *secret)
+{
+	struct node *node = ctx;
+
+	return spaces_open(node->store, space, secret);
+}
+
 static void joined(void *ctx)
 {
 	struct node *node = ctx;
@@ -89,6 +104,8 @@ static const struct mesh_ops mesh_ops = {
 	.last_seen = last_seen,
 	.reachable = reachable,
 	.is_contact = node_is_contact,
+	.members_changed = members_changed,
+	.space_secret = space_secret,
 	.joined = joined,
 };
 
@@ -132,11 +149,20 @@ static bool flow_speaks_for(void *ctx, const struct sockaddr_in6 *source,
 	return !memcmp(&ip, &source->sin6_addr, sizeof(ip));
 }
 
+static void flow_members(void *ctx, const struct address *space,
+			 void (*cb)(void *cb_ctx, const struct address *member), void *cb_ctx)
+{
+	struct node *node = ctx;
+
+	mesh_members(node->mesh, space, cb, cb_ctx);
+}
+
 static const struct flow_ops flow_ops = {
 	.secret = flow_secret,
 	.reachable = flow_reachable,
 	.endpoint = flow_endpoint,
 	.speaks_for = flow_speaks_for,
+	.members = flow_members,
 };
 
 /* Life. */
@@ -147,6 +173,13 @@ int node_addr_up(struct node *node, const struct address *address, const struct 
 	uint8_t secret[ADDRESS_SECRET_LEN];
 	int err = addresses_open(node->store, address, token, true, secret);
 
+	if (!err && addresses_is_namespace(node->store, address)) {
+		err = node_namespace_up(node, address, secret);
+		sodium_memzero(secret, sizeof(secret));
+		if (!err)
+			resume_add(&node->resume, address, token);
+		return err;
+	}
 	if (!err)
 		err = mesh_local_up(node->mesh, address, secret);
 	sodium_memzero(secret, sizeof(secret));
@@ -245,6 +278,7 @@ int node_start(struct node **out, uv_loop_t *loop, const struct config *config, 
 		return err;
 	}
 	bring_up_again(node);
+	node_spaces_again(node);
 	mesh_start(node->mesh);
 	*out = node;
 	return 0;

@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/limits.h"
+
 /* A call whose answer waits for the store's commit. */
 struct pending {
 	backend_done_cb done;
@@ -36,6 +38,12 @@ static void addr_create(void *be, const char *name, const uint8_t *ns_key, backe
 
 	if (!err)
 		err = addresses_create(node->store, name, ns_key, &p->address, &p->token);
+	/* The same kind of namespace as Space/Create makes, but with a token. */
+	if (!err && ns_key) {
+		err = spaces_create(node->store, &p->address, ns_key);
+		if (err)
+			addresses_remove(node->store, &p->address);
+	}
 	if (err) {
 		free(p);
 		cb(ctx, err, NULL, NULL);
@@ -56,6 +64,12 @@ static void go_down(struct node *node, const struct address *address)
 {
 	bool was_up = mesh_local_secret(node->mesh, address) != NULL;
 
+	if (addresses_is_namespace(node->store, address)) {
+		node_namespace_down(node, address);
+		resume_remove(&node->resume, address);
+		return;
+	}
+	node_spaces_leave(node, address);
 	flow_local_down(node->flow, address);
 	mesh_local_down(node->mesh, address);
 	resume_remove(&node->resume, address);
@@ -91,7 +105,7 @@ static void destroyed_durable(void *ctx, int err)
 static int purge_contacts(struct node *node, const struct address *address,
 			  const struct ident *token)
 {
-	const uint8_t *up = mesh_local_secret(node->mesh, address);
+	const uint8_t *up = node_owner_secret(node, address);
 	uint8_t secret[ADDRESS_SECRET_LEN];
 	int err;
 
@@ -109,12 +123,13 @@ static void addr_destroy(void *be, const struct address *address, const struct i
 {
 	struct node *node = be;
 	struct pending *p = calloc(1, sizeof(*p));
+	bool is_namespace = addresses_is_namespace(node->store, address);
 	int err = p ? 0 : -ENOMEM;
 
+	if (!err && !store_has(node->store, STORE_ADDRESSES, address->b, ADDRESS_LEN))
+		err = -ENOENT;
 	if (!err)
 		err = purge_contacts(node, address, token);
-	if (!err)
-		err = addresses_remove(node->store, address);
 	if (err) {
 		free(p);
 		cb(ctx, err);
@@ -122,34 +137,65 @@ static void addr_destroy(void *be, const struct address *address, const struct i
 	}
 	go_down(node, address);
 	flow_local_unsubscribe(node->flow, address);
-	if (force)
+	addresses_remove(node->store, address);
+	if (is_namespace) {
+		node_spaces_leave(node, address);
+		spaces_remove(node->store, address);
+		if (force)
+			flow_space_purge(node->flow, address);
+	} else if (force) {
 		flow_local_purge(node->flow, address);
+	}
 	p->done = cb;
 	p->ctx = ctx;
 	store_commit(node->store, destroyed_durable, p);
 }
 
+/* Addresses and namespaces; one with a token is both. */
 struct addr_list {
-	backend_addr_cb cb;
-	void *ctx;
-	uint64_t n;
+	struct address all[LIMIT_LOCAL_ADDRESSES + LIMIT_SPACES];
+	size_t n;
 };
 
-static void each_address(void *ctx, const struct address_info *info)
+static void each_space(void *ctx, const struct address *space)
 {
 	struct addr_list *l = ctx;
 
-	l->n++;
-	if (l->cb)
-		l->cb(l->ctx, &info->address);
+	if (l->n < sizeof(l->all) / sizeof(l->all[0]))
+		l->all[l->n++] = *space;
+}
+
+static void each_address(void *ctx, const struct address_info *info)
+{
+	each_space(ctx, &info->address);
+}
+
+static int compare(const void *a, const void *b)
+{
+	return address_compare(a, b);
+}
+
+static void list_addresses(struct node *node, struct addr_list *l)
+{
+	size_t n = 0;
+
+	l->n = 0;
+	addresses_each(node->store, each_address, l);
+	spaces_each(node->store, each_space, l);
+	qsort(l->all, l->n, sizeof(l->all[0]), compare);
+	for (size_t i = 0; i < l->n; i++)
+		if (!n || !address_equal(&l->all[n - 1], &l->all[i]))
+			l->all[n++] = l->all[i];
+	l->n = n;
 }
 
 static void addr_list(void *be, backend_addr_cb cb, void *ctx)
 {
-	struct node *node = be;
-	struct addr_list l = { .cb = cb, .ctx = ctx };
+	struct addr_list l;
 
-	addresses_each(node->store, each_address, &l);
+	list_addresses(be, &l);
+	for (size_t i = 0; i < l.n; i++)
+		cb(ctx, &l.all[i]);
 }
 
 static int link_change(void *be, enum backend_link_change change, const char *interface, char *why,
@@ -230,10 +276,10 @@ static int peer_get(void *be, const struct address *address, struct backend_peer
 static void status(void *be, struct backend_status *out)
 {
 	struct node *node = be;
-	struct addr_list locals = { 0 };
+	struct addr_list locals;
 	struct peer_list peers = { .node = node };
 
-	addresses_each(node->store, each_address, &locals);
+	list_addresses(node, &locals);
 	mesh_peers(node->mesh, each_peer, &peers);
 	out->locals = locals.n;
 	out->peers = peers.n;
@@ -372,4 +418,9 @@ const struct backend_ops node_backend_ops = {
 	.subscription_list = subscription_list,
 	.attach = attach,
 	.event_next = event_next,
+	.space_create = node_space_create,
+	.space_up = node_space_join,
+	.space_down = node_space_leave,
+	.anycast = node_anycast,
+	.anycast_stop = node_anycast_stop,
 };

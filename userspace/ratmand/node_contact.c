@@ -51,7 +51,7 @@ static void change_one(struct node *node, const struct address *owner,
 		       const struct address *address, const struct contact *contact,
 		       backend_done_cb cb, void *ctx)
 {
-	const uint8_t *secret = mesh_local_secret(node->mesh, owner);
+	const uint8_t *secret = node_owner_secret(node, owner);
 	struct change *c = change_new(node, owner, ctx);
 	int err = secret ? 0 : -EACCES;
 
@@ -93,7 +93,7 @@ void node_contact_modify(void *be, const struct address *owner,
 			 const struct contact_change *change, backend_touched_cb cb, void *ctx)
 {
 	struct node *node = be;
-	const uint8_t *secret = mesh_local_secret(node->mesh, owner);
+	const uint8_t *secret = node_owner_secret(node, owner);
 	struct change *c = change_new(node, owner, ctx);
 	int err = !c ? -ENOMEM : !secret ? -EACCES : 0;
 
@@ -111,7 +111,7 @@ void node_contact_modify(void *be, const struct address *owner,
 int node_contact_each(void *be, const struct address *owner, backend_contact_cb cb, void *ctx)
 {
 	struct node *node = be;
-	const uint8_t *secret = mesh_local_secret(node->mesh, owner);
+	const uint8_t *secret = node_owner_secret(node, owner);
 	int damaged = secret ? contacts_each(node->store, secret, cb, ctx) : -EACCES;
 
 	/* What can be read is answered; the log tells of the rest. */

@@ -14,6 +14,7 @@
 #include "ratmand/resume.h"
 #include "ratmand/store/addresses.h"
 #include "ratmand/store/contacts.h"
+#include "ratmand/store/spaces.h"
 
 struct node {
 	uv_loop_t *loop;
@@ -37,6 +38,32 @@ struct node_seen {
 /* node.c */
 bool node_seen_get(struct node *node, const struct address *address, struct node_seen *out);
 int node_addr_up(struct node *node, const struct address *address, const struct ident *token);
+
+/* node_space.c */
+
+/* As addr_up and addr_down of the backend, for a namespace that has a token. */
+int node_namespace_up(struct node *node, const struct address *space, const uint8_t *secret);
+void node_namespace_down(struct node *node, const struct address *space);
+
+/* The secret key of an address, or of a namespace, that is up (borrowed until it goes down), or NULL. */
+const uint8_t *node_owner_secret(const struct node *node, const struct address *owner);
+
+int node_space_up(struct node *node, const struct address *space, const struct address *member);
+void node_space_down(struct node *node, const struct address *space, const struct address *member);
+/* Ends every membership of @address, and of others in it. */
+void node_spaces_leave(struct node *node, const struct address *address);
+/* After a restart: what the resume file says. */
+void node_spaces_again(struct node *node);
+
+void node_space_create(void *be, const struct address *space, const uint8_t *key,
+		       backend_done_cb cb, void *ctx);
+void node_space_join(void *be, const struct address *client, const struct address *space,
+		     backend_done_cb cb, void *ctx);
+void node_space_leave(void *be, const struct address *client, const struct address *space,
+		      backend_done_cb cb, void *ctx);
+int node_anycast(void *be, const struct address *self, const struct address *space,
+		 backend_answer_cb answer, void *ctx, struct backend_anycast **out);
+void node_anycast_stop(struct backend_anycast *a);
 
 /* node_backend.c */
 extern const struct backend_ops node_backend_ops;

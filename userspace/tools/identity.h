@@ -49,4 +49,20 @@ const char *identity_format(const struct identity *id, bool json,
 
 void identity_wipe(struct identity *id);
 
+/*
+ * Namespace key files: the same two forms, with "pubkey" and "privkey". The
+ * private key is the 32-byte ed25519 seed.
+ */
+struct space_key {
+	struct address space;
+	uint8_t key[32];	/* secret: wipe with space_key_wipe() */
+};
+
+/* As identity_load() and identity_save(). That the two belong together is the daemon's to check. */
+int space_key_load(const char *path, struct space_key *out, char *why, size_t why_size);
+int space_key_save(const char *path, const struct space_key *key, bool json, bool replace,
+		   char *why, size_t why_size);
+
+void space_key_wipe(struct space_key *key);
+
 #endif

@@ -79,6 +79,12 @@ enum backend_link_change {
 	BACKEND_LINK_DOWN,
 };
 
+/* A probe of a namespace under way; ended by anycast_stop. */
+struct backend_anycast;
+
+/* A member of the namespace has answered after @ms milliseconds; @member is borrowed. */
+typedef void (*backend_answer_cb)(void *ctx, const struct address *member, uint64_t ms);
+
 /* A stream has fully arrived and waits; the listener may now call recv_open. */
 typedef void (*backend_ready_cb)(void *ctx);
 
@@ -204,6 +210,31 @@ struct backend_ops {
 		      backend_ready_cb ready, void *ctx, struct backend_listener **out);
 	/* Takes the oldest event; -EAGAIN when there is none. */
 	int (*event_next)(struct backend_listener *l, struct payload_event *out);
+
+	/*
+	 * Keeps the key of a namespace: @key is its 32-byte ed25519 seed (borrowed).
+	 * Answered after it is on disk; 0 also when it is there already. -EINVAL
+	 * when key and namespace do not belong together, -EDQUOT.
+	 */
+	void (*space_create)(void *be, const struct address *space, const uint8_t *key,
+			     backend_done_cb cb, void *ctx);
+	/*
+	 * Makes @client (which is up) a member of a namespace whose key is here;
+	 * until space_down, addr_down or addr_destroy of either. Idempotent. -ENOENT.
+	 */
+	void (*space_up)(void *be, const struct address *client, const struct address *space,
+			 backend_done_cb cb, void *ctx);
+	/* -ENOENT for a namespace that is not here, -EINVAL when it is not a member. */
+	void (*space_down)(void *be, const struct address *client, const struct address *space,
+			   backend_done_cb cb, void *ctx);
+	/*
+	 * Asks every member of @space in the mesh from @self, which is up, until
+	 * anycast_stop. @answer may be called from within; the same member may
+	 * answer more than once.
+	 */
+	int (*anycast)(void *be, const struct address *self, const struct address *space,
+		       backend_answer_cb answer, void *ctx, struct backend_anycast **out);
+	void (*anycast_stop)(struct backend_anycast *a);
 };
 
 #endif

@@ -302,5 +302,9 @@ void stream_sub(struct client *c);
 void stream_resub(struct client *c);
 void stream_unsub(struct client *c);
 void stream_list(struct client *c);
+void space_create(struct client *c);
+void space_up(struct client *c);
+void space_down(struct client *c);
+void space_anycast(struct client *c);
 
 #endif

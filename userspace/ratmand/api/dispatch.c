@@ -46,6 +46,10 @@ static void (*const handlers[OP_COUNT])(struct client *c) = {
 	[OP_STREAM_RESUB] = stream_resub,
 	[OP_STREAM_UNSUB] = stream_unsub,
 	[OP_STREAM_LIST] = stream_list,
+	[OP_SPACE_CREATE] = space_create,
+	[OP_SPACE_UP] = space_up,
+	[OP_SPACE_DOWN] = space_down,
+	[OP_SPACE_ANYCAST] = space_anycast,
 };
 
 /* The "check" of section 3.0. */
@@ -111,6 +115,10 @@ static bool authorised(struct client *c, const struct op *op)
 	switch (op->auth) {
 	case OP_AUTH_NONE:
 		return true;
+	case OP_AUTH_OPTIONAL:
+		ok = !c->header.has_token ||
+		     token_table_knows(c->server->tokens, &c->header.token);
+		break;
 	case OP_AUTH_PRESENT:
 		ok = c->header.has_token;
 		break;

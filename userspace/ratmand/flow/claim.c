@@ -2,7 +2,7 @@
 /*
  * Who gets a stream. Decided once, when it is complete:
  *
- * - every subscriber of its recipient gets it, each through a queue of its own;
+ * - every subscriber of its recipient (of a namespace: its entry's address) gets it, each through a queue of its own;
  * - those who are receiving just then (Recv) get it as well, but once: it goes
  *   into the pool, and from there to whoever takes it first;
  * - what nobody is to have goes into the pool, too, and waits for a receiver.
@@ -35,7 +35,8 @@ static int claim_subscribers(struct flow *f, struct inbox_entry *e, bool *pool)
 	DL_FOREACH(f->subscriptions.all, sub) {
 		int err;
 
-		if (!recipient_equal(&sub->to, &e->to))
+		if (!recipient_equal(&sub->to, &e->to) ||
+		    !address_equal(&sub->owner.address, &e->local))
 			continue;
 		if (sub->waiting >= LIMIT_SUBSCRIPTION_QUEUE) {
 			if (!f->stats.subscriptions_overflow++)
@@ -53,22 +54,26 @@ static int claim_subscribers(struct flow *f, struct inbox_entry *e, bool *pool)
 }
 
 /* True when somebody is receiving from the recipient just now. */
-static bool is_received(const struct flow *f, const struct recipient *to)
+static bool is_received(const struct flow *f, const struct inbox_entry *e)
 {
 	const struct flow_listener *l;
 
 	DL_FOREACH(f->listeners, l)
-		if (!l->queue && recipient_equal(&l->to, to))
+		if (!l->queue && recipient_equal(&l->to, &e->to) &&
+		    address_equal(&l->owner.address, &e->local))
 			return true;
 	return false;
 }
 
 int claim_stream(struct flow *f, struct inbox_entry *e)
 {
-	bool pool = is_received(f, &e->to);
+	bool pool = is_received(f, e);
 	int err;
 
 	e->claims = 0;
+	/* Kept for other members; each one here gets an entry of its own. */
+	if (inbox_is_item(e))
+		return inbox_complete(&f->inbox, e, false);
 	err = claim_subscribers(f, e, &pool);
 	/* Last, so that what is complete after a crash is in its queues, too. */
 	if (!err)
@@ -147,13 +152,14 @@ void claim_undo(struct flow *f, struct inbox_entry *e)
 static void release(struct flow *f, struct inbox_entry *e)
 {
 	struct recipient to = e->to;
+	struct address local = e->local;
 
 	if (!e->claims || --e->claims || e->pool || !e->complete)
 		return;
 	if (inbox_set_pool(&f->inbox, e, true))
 		log_error("inbox: a stream cannot be put back");
 	if (e->announced)
-		recv_notify(f, &to);
+		recv_notify(f, &to, &local);
 }
 
 void claim_drop(struct flow *f, const struct ident *id, const struct address *address)
@@ -202,7 +208,7 @@ int claim_load(struct flow *f)
 	}
 	free(g.all);
 	for (e = f->inbox.all; e && !err; e = e->hh.next)
-		if (e->complete && !e->pool && !e->claims)
+		if (e->complete && !e->pool && !e->claims && !inbox_is_item(e))
 			err = inbox_set_pool(&f->inbox, e, true);
 	return err;
 }

@@ -23,6 +23,7 @@ struct flow;
 struct flow_send;
 struct flow_recv;
 struct flow_listener;
+struct flow_probe;
 
 typedef void (*flow_cb)(void *ctx);
 typedef void (*flow_done_cb)(void *ctx, int err);
@@ -48,6 +49,12 @@ struct flow_ops {
 	 */
 	bool (*speaks_for)(void *ctx, const struct sockaddr_in6 *source,
 			   const struct address *claimed);
+	/*
+	 * Calls @cb for every address elsewhere that is said to be a member of
+	 * @space, whether it has a route or not. NULL: nobody knows any.
+	 */
+	void (*members)(void *ctx, const struct address *space,
+			void (*cb)(void *cb_ctx, const struct address *member), void *cb_ctx);
 };
 
 /* @store and @ops are borrowed and outlive the flow. -ENOMEM, storage errors. */
@@ -69,6 +76,33 @@ int flow_local_purge(struct flow *flow, const struct address *local);
 
 /* A route to @peer appeared: offer what waits for it, now. */
 void flow_peer_reachable(struct flow *flow, const struct address *peer);
+
+/*
+ * @member, a local address that is up, is a member of the namespace whose secret
+ * key (64 bytes, copied to guarded memory) is @secret: its clients get every
+ * stream to the namespace, and this daemon keeps them for other members. 0 also
+ * when it was one; -ENOMEM, -EINVAL.
+ */
+int flow_space_up(struct flow *flow, const struct address *space, const uint8_t *secret,
+		  const struct address *member);
+void flow_space_down(struct flow *flow, const struct address *space, const struct address *member);
+/* The secret key of a namespace with a member here (borrowed until it has none), or NULL. */
+const uint8_t *flow_space_secret(struct flow *flow, const struct address *space);
+/* Drops everything kept for the namespace; nobody here is a member any more. */
+void flow_space_purge(struct flow *flow, const struct address *space);
+
+/* Members of @space came or went elsewhere. */
+void flow_members_changed(struct flow *flow, const struct address *space);
+
+/*
+ * Asks every member of @space, known now or later, until flow_probe_stop().
+ * @answer gets the milliseconds from question to answer, measured over a
+ * connection that stands; members here answer at once, from within the call.
+ */
+typedef void (*flow_answer_cb)(void *ctx, const struct address *member, uint64_t ms);
+int flow_probe_start(struct flow *flow, const struct address *self, const struct address *space,
+		     flow_answer_cb answer, void *ctx, struct flow_probe **out);
+void flow_probe_stop(struct flow_probe *probe);
 
 /* Transfers under way, both directions. */
 size_t flow_active(const struct flow *flow);
@@ -152,6 +186,15 @@ struct flow_stats {
 	uint64_t subscriptions_full;	/* refused: LIMIT_SUBSCRIPTIONS */
 	uint64_t subscriptions_overflow; /* streams a full queue did not take (LIMIT_SUBSCRIPTION_QUEUE) */
 	uint64_t events_lost;		/* the same for events */
+	uint64_t items;			/* streams kept for members of namespaces, now */
+	uint64_t item_bytes;		/* … their content */
+	uint64_t items_received;
+	uint64_t items_expired;
+	uint64_t items_evicted;		/* oldest first, for want of room */
+	uint64_t items_refused;		/* too old, too big, or bad */
+	uint64_t members_proven;
+	uint64_t proofs_bad;
+	uint64_t answers;		/* to probes */
 };
 
 /* Borrowed; brought up to date by each call. */

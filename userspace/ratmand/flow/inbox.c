@@ -12,11 +12,11 @@
 #include "base/wire.h"
 #include "ratmand/flow/manifest.h"
 
-#define RECORD_VERSION 1
-#define RECORD_HEAD (1 + 1 + JOURNAL_TAG_LEN + 1 + ADDRESS_LEN + 8 + 8)
+#define RECORD_VERSION 2
+#define RECORD_HEAD (1 + 1 + JOURNAL_TAG_LEN + 1 + 2 * ADDRESS_LEN + 4 * 8)
 /* Bits of an entry's state. */
 #define STATE_COMPLETE 1
-#define STATE_CLAIMED 2		/* not in the pool: for queues only */
+#define STATE_CLAIMED 2		/* not in the pool: for queues only, or an item */
 /* No sender offers a stream longer than LIMIT_OUTBOX_AGE_S; twice that leaves room for clocks. */
 #define DONE_AGE_S (2ull * LIMIT_OUTBOX_AGE_S)
 
@@ -37,8 +37,11 @@ static size_t record_write(const struct inbox_entry *e, const uint8_t *sealed, s
 	wire_put(&w, e->tag.b, sizeof(e->tag.b));
 	wire_put_u8(&w, (uint8_t)e->to.kind);
 	wire_put(&w, e->to.address.b, ADDRESS_LEN);
+	wire_put(&w, e->local.b, ADDRESS_LEN);
 	wire_put_be64(&w, e->order);
 	wire_put_be64(&w, e->since_s);
+	wire_put_be64(&w, e->created_s);
+	wire_put_be64(&w, e->size);
 	wire_put(&w, sealed, len);
 	return wire_len(&w);
 }
@@ -57,8 +60,11 @@ static bool record_read(const uint8_t *data, size_t len, struct inbox_entry *e)
 	e->to.kind = wire_get_u8(&r) == RECIPIENT_NAMESPACE ? RECIPIENT_NAMESPACE :
 							      RECIPIENT_ADDRESS;
 	wire_get(&r, e->to.address.b, ADDRESS_LEN);
+	wire_get(&r, e->local.b, ADDRESS_LEN);
 	e->order = wire_get_be64(&r);
 	e->since_s = wire_get_be64(&r);
+	e->created_s = wire_get_be64(&r);
+	e->size = wire_get_be64(&r);
 	return version == RECORD_VERSION && !r.failed && wire_left(&r) >= MANIFEST_MIN &&
 	       wire_left(&r) <= MANIFEST_MAX;
 }
@@ -180,21 +186,27 @@ static int save(struct inbox *b, const struct inbox_entry *e, const uint8_t *sea
 			 record_write(e, sealed, len, record));
 }
 
-int inbox_add(struct inbox *b, const struct ident *id, const struct journal_tag *tag,
-	      const struct recipient *to, const uint8_t *sealed, size_t len,
+bool inbox_is_item(const struct inbox_entry *e)
+{
+	return e->to.kind == RECIPIENT_NAMESPACE && address_is_zero(&e->local);
+}
+
+int inbox_add(struct inbox *b, const struct inbox_entry *like, const uint8_t *sealed, size_t len,
 	      struct inbox_entry **out)
 {
-	struct inbox_entry like = { .id = *id, .tag = *tag, .to = *to };
+	struct inbox_entry fresh = { .id = like->id, .tag = like->tag, .to = like->to,
+				     .local = like->local, .created_s = like->created_s,
+				     .size = like->size, .complete = like->complete };
 	struct inbox_entry *e;
 	int err;
 
 	if (HASH_COUNT(b->all) >= LIMIT_INBOX)
 		return -EDQUOT;
-	if (inbox_find(b, id))
+	if (inbox_find(b, &like->id))
 		return -EEXIST;
-	like.order = b->next_order;
-	like.since_s = now_s();
-	err = insert(b, &like, &e);
+	fresh.order = b->next_order;
+	fresh.since_s = now_s();
+	err = insert(b, &fresh, &e);
 	if (err)
 		return err;
 	err = save(b, e, sealed, len);

@@ -16,8 +16,15 @@ struct inbox_entry {
 	struct ident id;		/* of the manifest */
 	struct journal_tag tag;		/* held */
 	struct recipient to;		/* the local address, or the namespace, it is sealed to */
+	/*
+	 * Whose clients get it. A stream to a namespace has one entry with none
+	 * here, kept for other members ("item"), and one for each member here.
+	 */
+	struct address local;
 	uint64_t order;			/* grows from stream to stream */
 	uint64_t since_s;		/* unix seconds: first offered */
+	uint64_t created_s;		/* unix seconds, by the sender's clock */
+	uint64_t size;			/* bytes of content */
 	bool complete;			/* every block is held; durable once @announced */
 	bool announced;			/* listeners may have it */
 	bool pool;			/* complete, and still to go to whoever receives first */
@@ -39,12 +46,15 @@ int inbox_load(struct inbox *b, struct store *store, struct journal *journal);
 void inbox_free(struct inbox *b);
 
 /*
- * Queues an entry for an arriving stream, with its sealed manifest (copied), so
- * that it survives a restart. -EDQUOT at LIMIT_INBOX, -EEXIST, storage errors.
+ * Queues an entry (id, tag, to, local, created_s, size and complete of @like)
+ * with its sealed manifest (copied), so that it survives a restart. -EDQUOT at
+ * LIMIT_INBOX, -EEXIST, storage errors.
  */
-int inbox_add(struct inbox *b, const struct ident *id, const struct journal_tag *tag,
-	      const struct recipient *to, const uint8_t *sealed, size_t len,
+int inbox_add(struct inbox *b, const struct inbox_entry *like, const uint8_t *sealed, size_t len,
 	      struct inbox_entry **out);
+
+/* True for a stream to a namespace that is kept for other members. */
+bool inbox_is_item(const struct inbox_entry *e);
 
 /*
  * Queues that @e is complete, and with @pool that it goes to whoever receives

@@ -39,13 +39,14 @@ static bool same_owner(const struct due_owner *a, const struct due_owner *b)
 	return ident_equal(&a->id, &b->id) && address_equal(&a->address, &b->address);
 }
 
-/* The oldest stream of the pool for @to that nobody reads, or NULL. */
-static struct inbox_entry *oldest(struct flow *f, const struct recipient *to)
+/* The oldest stream of the pool for the listener that nobody reads, or NULL. */
+static struct inbox_entry *oldest(const struct flow_listener *l)
 {
 	struct inbox_entry *e;
 
-	DL_FOREACH(f->inbox.ready, e)
-		if (!e->taken && recipient_equal(&e->to, to))
+	DL_FOREACH(l->flow->inbox.ready, e)
+		if (!e->taken && recipient_equal(&e->to, &l->to) &&
+		    address_equal(&e->local, &l->owner.address))
 			return e;
 	return NULL;
 }
@@ -98,7 +99,7 @@ static struct inbox_entry *pick(const struct flow_listener *l)
 	if (!flow_secret(l->flow, &l->to.address))
 		return NULL;
 	if (!l->queue)
-		return oldest(l->flow, &l->to);
+		return oldest(l);
 	return l->sub && l->sub->waiting ? oldest_due(l) : NULL;
 }
 
@@ -109,12 +110,23 @@ bool recv_has_next(const struct flow_listener *l)
 	return pick(l) != NULL;
 }
 
-void recv_notify(struct flow *f, const struct recipient *to)
+void recv_listeners(struct flow *f, const struct recipient *to,
+		    void (*cb)(void *ctx, const struct address *local), void *ctx)
 {
 	struct flow_listener *l;
 
 	DL_FOREACH(f->listeners, l)
-		l->due = recipient_equal(&l->to, to);
+		if (recipient_equal(&l->to, to))
+			cb(ctx, &l->owner.address);
+}
+
+void recv_notify(struct flow *f, const struct recipient *to, const struct address *local)
+{
+	struct flow_listener *l;
+
+	DL_FOREACH(f->listeners, l)
+		l->due = recipient_equal(&l->to, to) &&
+			 (!local || address_equal(&l->owner.address, local));
 	/* A callback may end any listener, so each call starts over from the first. */
 	for (l = f->listeners; l; l = l ? l->next : f->listeners) {
 		if (!l->due)
@@ -131,6 +143,7 @@ int flow_listen(struct flow *f, const struct address *local, const struct recipi
 		flow_cb ready, void *ctx, struct flow_listener **out)
 {
 	struct flow_listener *l;
+	struct space *sp;
 
 	if (to->kind == RECIPIENT_NONE ||
 	    (to->kind == RECIPIENT_ADDRESS && !address_equal(local, &to->address)))
@@ -140,10 +153,15 @@ int flow_listen(struct flow *f, const struct address *local, const struct recipi
 		return -ENOMEM;
 	l->flow = f;
 	l->to = *to;
+	l->owner.address = *local;
 	l->ready = ready;
 	l->ctx = ctx;
 	DL_APPEND(f->listeners, l);
 	*out = l;
+	/* What is kept for the namespace and its clients have not had. */
+	sp = to->kind == RECIPIENT_NAMESPACE ? space_find(f, &to->address) : NULL;
+	if (sp)
+		space_catch_up(f, sp, local);
 	if (recv_has_next(l))
 		ready(ctx);
 	return 0;
@@ -316,8 +334,9 @@ void flow_recv_close(struct flow_recv *r, bool delivered)
 	free(d);
 	if (e && !f->closing) {
 		struct recipient to = e->to;
+		struct address local = e->local;
 
-		recv_notify(f, &to);
+		recv_notify(f, &to, &local);
 	}
 }
 

@@ -192,7 +192,7 @@ void flow_event(struct flow *f, enum payload_event_kind kind, const struct addre
 		any = true;
 	}
 	if (any)
-		recv_notify(f, &events);
+		recv_notify(f, &events, NULL);
 }
 
 int flow_event_next(struct flow_listener *l, struct payload_event *out)

@@ -232,6 +232,17 @@ int addresses_open(struct store *store, const struct address *address, const str
 	return 0;
 }
 
+bool addresses_is_namespace(struct store *store, const struct address *address)
+{
+	uint8_t data[RECORD_MAX];
+	struct record record;
+	ssize_t len;
+
+	len = store_get(store, STORE_ADDRESSES, address->b, ADDRESS_LEN, data, sizeof(data));
+	return len >= 0 && !record_parse(data, (size_t)len, &record) &&
+	       record.flags & FLAG_NAMESPACE;
+}
+
 int addresses_remove(struct store *store, const struct address *address)
 {
 	if (!store_has(store, STORE_ADDRESSES, address->b, ADDRESS_LEN))

@@ -30,6 +30,9 @@ int addresses_create(struct store *store, const char *name, const uint8_t *seed,
 int addresses_open(struct store *store, const struct address *address, const struct ident *token,
 		   bool tell, uint8_t secret[static ADDRESS_SECRET_LEN]);
 
+/* True when @address was made from the key of a namespace. */
+bool addresses_is_namespace(struct store *store, const struct address *address);
+
 /* Queues removal. -ENOENT. */
 int addresses_remove(struct store *store, const struct address *address);
 

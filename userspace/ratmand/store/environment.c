@@ -30,6 +30,7 @@ static const char *const table_names[STORE_TABLES] = {
 	[STORE_CONTACTS] = "contacts",
 	[STORE_SUBSCRIPTIONS] = "subscriptions",
 	[STORE_DUE] = "due",
+	[STORE_SPACES] = "spaces",
 };
 
 static const char format_key[] = "format";

@@ -32,6 +32,7 @@ enum store_table {
 	STORE_CONTACTS,		/* sealed names → sealed contacts (contacts.h) */
 	STORE_SUBSCRIPTIONS,	/* recipient, subscriber → subscription (store/subscriptions.h) */
 	STORE_DUE,		/* who it is for, order → what is to be delivered to him */
+	STORE_SPACES,		/* namespace → its key (store/spaces.h) */
 	STORE_TABLES
 };
 
