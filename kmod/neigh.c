@@ -406,9 +406,9 @@ static noinline void ratman_neigh_rekey(struct ratman_neigh_key *key)
  * The next sequence number. Lanes are exhausted rather than wrapped: a number
  * under a key is used once. With bottom halves disabled.
  */
-static bool ratman_neigh_seq(struct ratman_neigh_key *key, u32 *seq)
+static inline bool ratman_neigh_seq(struct ratman_neigh_key *key, u32 *seq)
 {
-	u32 lane = smp_processor_id() % RATMAN_SEQ_LANES;
+	u32 lane = (u32)smp_processor_id() % RATMAN_SEQ_LANES;
 	atomic_t *next = &key->tx[lane].next;
 	u32 n = atomic_read(next);
 
