@@ -142,7 +142,10 @@ static void test_overlay_and_reopen(void **state)
 	close_store(s);
 }
 
+/* Records have no order on the disk: what is listed is sorted before it is compared. */
 struct listing {
+	char rows[16][32];
+	size_t n;
 	char text[256];
 	int stop_after;
 };
@@ -151,9 +154,23 @@ static int list_one(void *ctx, const void *key, size_t key_len, const void *valu
 {
 	struct listing *l = ctx;
 
-	snprintf(l->text + strlen(l->text), sizeof(l->text) - strlen(l->text), "%.*s=%.*s ",
-		 (int)key_len, (const char *)key, (int)value_len, (const char *)value);
+	snprintf(l->rows[l->n++], sizeof(l->rows[0]), "%.*s=%.*s ", (int)key_len, (const char *)key,
+		 (int)value_len, value ? (const char *)value : "");
 	return --l->stop_after == 0 ? 7 : 0;
+}
+
+static int compare_rows(const void *a, const void *b)
+{
+	return strcmp(a, b);
+}
+
+static const char *sorted(struct listing *l)
+{
+	qsort(l->rows, l->n, sizeof(l->rows[0]), compare_rows);
+	l->text[0] = 0;
+	for (size_t i = 0; i < l->n; i++)
+		strcat(l->text, l->rows[i]);
+	return l->text;
 }
 
 static void test_each(void **state)
@@ -174,21 +191,60 @@ static void test_each(void **state)
 	assert_int_equal(store_del(s, STORE_SEEN, "zz", 2), 0);
 	put(s, "g", "8");
 	assert_int_equal(store_each(s, STORE_SEEN, list_one, &l), 0);
-	assert_string_equal(l.text, "a=1 d=D e=5 f=6 fa=7 g=8 ");
+	assert_string_equal(sorted(&l), "a=1 d=D e=5 f=6 fa=7 g=8 ");
 	l = (struct listing){ .stop_after = 2 };
 	assert_int_equal(store_each(s, STORE_SEEN, list_one, &l), 7);
-	assert_string_equal(l.text, "a=1 d=D ");
+	assert_int_equal(l.n, 2);
 	l = (struct listing){ .stop_after = 0 };
-	assert_int_equal(store_each_from(s, STORE_SEEN, "f", 1, 1, list_one, &l), 0);
-	assert_string_equal(l.text, "f=6 fa=7 ");
-	l = (struct listing){ .stop_after = 0 };
-	assert_int_equal(store_each_from(s, STORE_SEEN, "e", 1, 0, list_one, &l), 0);
-	assert_string_equal(l.text, "e=5 f=6 fa=7 g=8 ");
+	assert_int_equal(store_each_key(s, STORE_SEEN, NULL, list_one, &l), 0);
+	assert_string_equal(sorted(&l), "a= d= e= f= fa= g= ");
 	close_store(s);
 	s = open_store();
 	l = (struct listing){ .stop_after = 0 };
 	assert_int_equal(store_each(s, STORE_SEEN, list_one, &l), 0);
-	assert_string_equal(l.text, "a=1 d=D e=5 f=6 fa=7 g=8 ");
+	assert_string_equal(sorted(&l), "a=1 d=D e=5 f=6 fa=7 g=8 ");
+	close_store(s);
+}
+
+/* Groups are found by their first bytes, on disk and queued, and from one to the next. */
+static void test_groups(void **state)
+{
+	struct store *s = open_store();
+	struct store_cursor cursor = { { 0 } };
+	unsigned int seen[5] = { 0 };
+	char key[] = "group 0 ........0";
+	char prefix[16];
+
+	(void)state;
+	for (int g = 0; g < 5; g++) {
+		key[6] = (char)('0' + g);
+		for (int i = 0; i < 3 * g; i++) {
+			key[16] = (char)('a' + i);
+			assert_int_equal(store_put(s, STORE_BLOCKS, key, 17, "x", 1), 0);
+			if (i % 3 == 1)
+				commit(s);
+		}
+	}
+	for (int g = 0; g < 5; g++) {
+		struct listing l = { .stop_after = 0 };
+
+		key[6] = (char)('0' + g);
+		assert_int_equal(store_each_of(s, STORE_BLOCKS, key, list_one, &l), 0);
+		assert_int_equal(l.n, 3 * g);
+		for (size_t i = 0; i < l.n; i++)
+			assert_memory_equal(l.rows[i], key, 16);
+	}
+	commit(s);
+	for (int round = 0; round < 4; round++) {
+		assert_int_equal(store_next_group(s, STORE_BLOCKS, &cursor, prefix), 1);
+		assert_true(prefix[6] > '0' && prefix[6] < '5');
+		seen[prefix[6] - '0']++;
+	}
+	for (int g = 1; g < 5; g++)
+		assert_int_equal(seen[g], 1);
+	assert_int_equal(store_next_group(s, STORE_BLOCKS, &cursor, prefix), 0);
+	/* A key shorter than its table's groups is none. */
+	assert_int_equal(store_put(s, STORE_BLOCKS, "short", 5, "", 0), -EINVAL);
 	close_store(s);
 }
 
@@ -206,26 +262,40 @@ static void test_second_open(void **state)
 
 static void test_newer_version(void **state)
 {
-	static const uint8_t newer[12] = "ratmand\0\0\0\0\2";
-	MDB_val key = { 6, (void *)"format" }, val = { sizeof(newer), (void *)newer };
+	static const uint8_t newer[200] = "ratmand\0\0\0\0\3";
+	MDB_val key = { 6, (void *)"header" }, val = { sizeof(newer), (void *)newer };
 	struct store *s = open_store();
+	char path[96];
 	MDB_env *env;
 	MDB_txn *txn;
 	MDB_dbi dbi;
 
 	(void)state;
 	close_store(s);
+	snprintf(path, sizeof(path), "%s/state", dir);
 	assert_int_equal(mdb_env_create(&env), 0);
 	mdb_env_set_maxdbs(env, 8);
-	assert_int_equal(mdb_env_open(env, dir, 0, 0600), 0);
+	assert_int_equal(mdb_env_open(env, path, 0, 0600), 0);
 	assert_int_equal(mdb_txn_begin(env, NULL, 0, &txn), 0);
-	assert_int_equal(mdb_dbi_open(txn, "meta", 0, &dbi), 0);
+	assert_int_equal(mdb_dbi_open(txn, "header", 0, &dbi), 0);
 	assert_int_equal(mdb_put(txn, dbi, &key, &val, 0), 0);
 	assert_int_equal(mdb_txn_commit(txn), 0);
 	mdb_env_close(env);
 	assert_int_equal(store_open(&s, &loop, dir, NULL, why, sizeof(why)), -EPROTO);
+	assert_non_null(strstr(why, "format 3"));
 	assert_non_null(strstr(why, "newer"));
 }
+
+/* A block's key: one group, number @i. */
+static const void *block_key(uint32_t i)
+{
+	static uint8_t key[20];
+
+	memcpy(key + 16, &i, sizeof(i));
+	return key;
+}
+
+#define BLOCK_KEY_LEN 20
 
 static void test_growth(void **state)
 {
@@ -237,7 +307,7 @@ static void test_growth(void **state)
 	for (uint32_t i = 0; i < 3072; i++) {
 		memset(block, (int)i, sizeof(block));
 		memcpy(block, &i, sizeof(i));
-		assert_int_equal(store_put(s, STORE_BLOCKS, &i, sizeof(i), block, sizeof(block)), 0);
+		assert_int_equal(store_put(s, STORE_BLOCKS, block_key(i), BLOCK_KEY_LEN, block, sizeof(block)), 0);
 		while (store_backlog(s) > 4u << 20)
 			uv_run(&loop, UV_RUN_ONCE);
 	}
@@ -246,7 +316,7 @@ static void test_growth(void **state)
 	for (uint32_t i = 0; i < 3072; i++) {
 		uint32_t got;
 
-		assert_int_equal(store_get(s, STORE_BLOCKS, &i, sizeof(i), block, sizeof(block)),
+		assert_int_equal(store_get(s, STORE_BLOCKS, block_key(i), BLOCK_KEY_LEN, block, sizeof(block)),
 				 sizeof(block));
 		memcpy(&got, block, sizeof(got));
 		assert_int_equal(got, i);
@@ -263,7 +333,7 @@ static void test_quota(void **state)
 
 	(void)state;
 	for (i = 0; i < 200 && !err; i++) {
-		err = store_put(s, STORE_BLOCKS, &i, sizeof(i), block, sizeof(block));
+		err = store_put(s, STORE_BLOCKS, block_key(i), BLOCK_KEY_LEN, block, sizeof(block));
 		if (!err)
 			commit(s);
 		assert_int_equal(done_err, 0);
@@ -274,13 +344,13 @@ static void test_quota(void **state)
 	assert_true(store_room(s) < sizeof(block));
 	/* Reads go on, and deleting makes room again. */
 	i = 0;
-	assert_int_equal(store_get(s, STORE_BLOCKS, &i, sizeof(i), block, sizeof(block)),
+	assert_int_equal(store_get(s, STORE_BLOCKS, block_key(i), BLOCK_KEY_LEN, block, sizeof(block)),
 			 sizeof(block));
 	for (i = 0; i < held / 2; i++)
-		assert_int_equal(store_del(s, STORE_BLOCKS, &i, sizeof(i)), 0);
+		assert_int_equal(store_del(s, STORE_BLOCKS, block_key(i), BLOCK_KEY_LEN), 0);
 	commit(s);
 	assert_int_equal(done_err, 0);
-	assert_int_equal(store_put(s, STORE_BLOCKS, &i, sizeof(i), block, sizeof(block)), 0);
+	assert_int_equal(store_put(s, STORE_BLOCKS, block_key(i), BLOCK_KEY_LEN, block, sizeof(block)), 0);
 	commit(s);
 	assert_int_equal(done_err, 0);
 	close_store(s);
@@ -399,7 +469,7 @@ static void test_disk_full(void **state)
 	s = open_store();
 	randombytes_buf(block, sizeof(block));
 	for (i = 0; i < 500 && !err; i++) {
-		err = store_put(s, STORE_BLOCKS, &i, sizeof(i), block, sizeof(block));
+		err = store_put(s, STORE_BLOCKS, block_key(i), BLOCK_KEY_LEN, block, sizeof(block));
 		if (!err) {
 			commit(s);
 			err = done_err;
@@ -410,15 +480,15 @@ static void test_disk_full(void **state)
 	assert_int_equal(err, -ENOSPC);
 	assert_true(good > 20);
 	assert_int_equal(store_failures(s), 1);
-	assert_int_equal(store_put(s, STORE_BLOCKS, &i, sizeof(i), block, sizeof(block)), -ENOSPC);
+	assert_int_equal(store_put(s, STORE_BLOCKS, block_key(i), BLOCK_KEY_LEN, block, sizeof(block)), -ENOSPC);
 	for (i = 0; i <= good; i++)
-		assert_true(store_has(s, STORE_BLOCKS, &i, sizeof(i)));
+		assert_true(store_has(s, STORE_BLOCKS, block_key(i), BLOCK_KEY_LEN));
 	i = good + 1;
-	assert_false(store_has(s, STORE_BLOCKS, &i, sizeof(i)));
+	assert_false(store_has(s, STORE_BLOCKS, block_key(i), BLOCK_KEY_LEN));
 	close_store(s);
 	s = open_store();
 	for (i = 0; i <= good; i++)
-		assert_int_equal(store_get(s, STORE_BLOCKS, &i, sizeof(i), block, sizeof(block)),
+		assert_int_equal(store_get(s, STORE_BLOCKS, block_key(i), BLOCK_KEY_LEN, block, sizeof(block)),
 				 sizeof(block));
 	close_store(s);
 	assert_int_equal(umount2(dir, MNT_DETACH), 0);
@@ -440,6 +510,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_overlay_and_reopen, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_each, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_groups, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_second_open, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_newer_version, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_growth, setup, teardown),

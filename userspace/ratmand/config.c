@@ -73,6 +73,23 @@ static int check_inbound(cfg_t *cfg, cfg_opt_t *opt)
 	return one_of(cfg, opt, words);
 }
 
+static int check_node_key(cfg_t *cfg, cfg_opt_t *opt)
+{
+	static const char *const words[] = { "auto", "credential", "file", "passphrase", NULL };
+
+	return one_of(cfg, opt, words);
+}
+
+static int check_key_file(cfg_t *cfg, cfg_opt_t *opt)
+{
+	const char *value = cfg_opt_getnstr(opt, cfg_opt_size(opt) - 1);
+
+	if (!value[0] || value[0] == '/')
+		return 0;
+	cfg_error(cfg, "%s = \"%s\": must be an absolute path", cfg_opt_name(opt), value);
+	return -1;
+}
+
 static int check_address(cfg_t *cfg, cfg_opt_t *opt)
 {
 	const char *value = cfg_opt_getnstr(opt, cfg_opt_size(opt) - 1);
@@ -177,13 +194,16 @@ static int read_values(cfg_t *cfg, struct config *out)
 {
 	const char *inbound = cfg_getstr(cfg, "inbound");
 	const char *secret = cfg_getstr(cfg, "group_secret");
+	const char *node_key = cfg_getstr(cfg, "node_key");
 	int err;
 
 	out->state_dir = strdup(cfg_getstr(cfg, "state_dir"));
 	out->runtime_dir = strdup(cfg_getstr(cfg, "runtime_dir"));
 	out->device = strdup(cfg_getstr(cfg, "device"));
 	out->api_bind = strdup(cfg_getstr(cfg, "api_bind"));
-	if (!out->state_dir || !out->runtime_dir || !out->device || !out->api_bind)
+	out->key_file = strdup(cfg_getstr(cfg, "key_file"));
+	if (!out->state_dir || !out->runtime_dir || !out->device || !out->api_bind ||
+	    !out->key_file)
 		return -ENOMEM;
 	log_level_parse(cfg_getstr(cfg, "verbosity"), &out->verbosity);
 	out->closed = !strcmp(cfg_getstr(cfg, "membership"), "closed");
@@ -192,6 +212,10 @@ static int read_values(cfg_t *cfg, struct config *out)
 							RATMAN_POLICY_NONE;
 	out->max_clients = (uint32_t)cfg_getint(cfg, "max_clients");
 	out->idle_timeout_s = (uint32_t)cfg_getint(cfg, "idle_timeout");
+	out->node_key = !strcmp(node_key, "credential") ? NODEKEY_CREDENTIAL_ONLY :
+			!strcmp(node_key, "file")       ? NODEKEY_FILE :
+			!strcmp(node_key, "passphrase") ? NODEKEY_PASSPHRASE :
+							  NODEKEY_AUTO;
 	out->ephemeral = cfg_getbool(cfg, "ephemeral");
 	if (secret[0]) {
 		out->has_group_secret = true;
@@ -229,6 +253,8 @@ int config_load(struct config *out, const char *path, char *why, size_t size)
 		CFG_INT("max_clients", LIMIT_CLIENTS, CFGF_NONE),
 		CFG_INT("idle_timeout", LIMIT_IDLE_MS / 1000, CFGF_NONE),
 		CFG_BOOL("ephemeral", cfg_false, CFGF_NONE),
+		CFG_STR("node_key", "auto", CFGF_NONE),
+		CFG_STR("key_file", "", CFGF_NONE),
 		CFG_END(),
 	};
 	static const struct {
@@ -241,6 +267,7 @@ int config_load(struct config *out, const char *path, char *why, size_t size)
 		{ "members", check_address },	     { "group_secret", check_group_secret },
 		{ "inbound", check_inbound },	     { "contacts", check_address },
 		{ "max_clients", check_max_clients }, { "idle_timeout", check_idle },
+		{ "node_key", check_node_key },	     { "key_file", check_key_file },
 	};
 	cfg_t *cfg;
 	int err = 0;
@@ -289,6 +316,7 @@ void config_free(struct config *c)
 	free(c->runtime_dir);
 	free(c->device);
 	free(c->api_bind);
+	free(c->key_file);
 	for (size_t i = 0; i < c->n_links; i++)
 		free(c->links[i]);
 	free(c->links);

@@ -12,6 +12,7 @@
 
 #include "base/address.h"
 #include "base/log.h"
+#include "ratmand/store/nodekey.h"
 
 struct config {
 	char *state_dir;
@@ -32,6 +33,8 @@ struct config {
 	uint32_t max_clients;
 	uint32_t idle_timeout_s;
 	bool ephemeral;
+	enum nodekey_source node_key;
+	char *key_file;			/* empty: node.key in the state directory */
 };
 
 #define CONFIG_DEFAULT_PATH "/etc/ratmand/ratmand.conf"

@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "ratmand/store/records.h"
+
 /* A call whose answer waits for the store's commit. */
 struct pending {
 	backend_done_cb done;
@@ -92,6 +94,9 @@ static void addr_destroy(void *be, const struct address *address, bool force, ba
 
 	if (!err)
 		err = addresses_remove(node->store, address);
+	/* Nothing opens them any more; what the disk refuses now stays as noise. */
+	if (!err)
+		(void)records_remove_all(node->store, address);
 	if (err) {
 		free(p);
 		cb(ctx, err);

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What every table is on disk. Private to store/.
+ */
+#ifndef RATMAND_STORE_TABLES_H
+#define RATMAND_STORE_TABLES_H
+
+#include "ratmand/store/store.h"
+
+struct table_info {
+	const char *name;	/* of the LMDB database; never changes */
+	uint8_t id;		/* chooses the table's keys; never changes, never used again */
+	bool cache;		/* can be had again: lies in cache/, not in state/ */
+	bool secret;		/* wiped from memory once it is written */
+	uint8_t prefix;		/* so many bytes of a key make the group its records lie together in */
+	uint16_t pad;		/* a record's plaintext is filled up to a multiple of it */
+};
+
+extern const struct table_info store_tables[STORE_TABLES];
+
+#endif
