@@ -286,6 +286,172 @@ static void test_newer_version(void **state)
 	assert_non_null(strstr(why, "newer"));
 }
 
+/* What format 1 was: one environment in the directory itself, records in clear. */
+static void write_format_1(uint32_t blocks)
+{
+	static const char *const names[] = { "meta", "addresses", "stamps", "seen", "blocks", "outbox",
+					     "inbox", "done" };
+	static const uint8_t format[12] = "ratmand\0\0\0\0\1";
+	static const uint8_t seen[24] = { [7] = 9, [15] = 8, [23] = 7 };
+	MDB_env *env;
+	MDB_txn *txn;
+	MDB_dbi dbi[8];
+
+	assert_int_equal(mdb_env_create(&env), 0);
+	mdb_env_set_maxdbs(env, 8);
+	mdb_env_set_mapsize(env, 256u << 20);
+	assert_int_equal(mdb_env_open(env, dir, 0, 0600), 0);
+	assert_int_equal(mdb_txn_begin(env, NULL, 0, &txn), 0);
+	for (int i = 0; i < 8; i++) {
+		char text[32];
+		MDB_val key = { 20, text };
+		MDB_val val = { 20, text };
+
+		memset(text, 'a' + i, sizeof(text));
+		assert_int_equal(mdb_dbi_open(txn, names[i], MDB_CREATE, &dbi[i]), 0);
+		if (i == 3)
+			val = (MDB_val){ sizeof(seen), (void *)seen };
+		assert_int_equal(mdb_put(txn, dbi[i], &key, &val, 0), 0);
+	}
+	for (uint32_t i = 0; i < blocks; i++) {
+		static uint8_t block[32768];
+		uint8_t key[20] = { 0 };
+		MDB_val k = { sizeof(key), key }, v = { sizeof(block), block };
+
+		memcpy(key + 16, &i, sizeof(i));
+		memset(block, (int)i, sizeof(block));
+		assert_int_equal(mdb_put(txn, dbi[4], &k, &v, 0), 0);
+	}
+	assert_int_equal(mdb_put(txn, dbi[0], &(MDB_val){ 6, (void *)"format" },
+				 &(MDB_val){ sizeof(format), (void *)format }, 0), 0);
+	assert_int_equal(mdb_txn_commit(txn), 0);
+	mdb_env_close(env);
+}
+
+static bool exists(const char *name)
+{
+	char path[128];
+
+	snprintf(path, sizeof(path), "%s/%s", dir, name);
+	return !access(path, F_OK);
+}
+
+static void expect_migrated(struct store *s, uint32_t blocks)
+{
+	static const enum store_table tables[] = { STORE_META, STORE_ADDRESSES, STORE_STAMPS,
+						   STORE_SEEN, STORE_BLOCKS, STORE_OUTBOX,
+						   STORE_INBOX, STORE_DONE };
+	static uint8_t value[32768];
+
+	for (int i = 0; i < 8; i++) {
+		char text[20];
+
+		memset(text, 'a' + i, sizeof(text));
+		if (tables[i] == STORE_SEEN) {
+			assert_int_equal(store_get(s, STORE_SEEN, text, 20, value, sizeof(value)), 8);
+			assert_int_equal(value[7], 9);
+			assert_int_equal(store_get(s, STORE_PEERS, text, 20, value, sizeof(value)), 16);
+			assert_int_equal(value[7], 8);
+			assert_int_equal(value[15], 7);
+			continue;
+		}
+		assert_int_equal(store_get(s, tables[i], text, 20, value, sizeof(value)), 20);
+		assert_memory_equal(value, text, 20);
+	}
+	for (uint32_t i = 0; i < blocks; i++) {
+		uint8_t key[20] = { 0 };
+
+		memcpy(key + 16, &i, sizeof(i));
+		assert_int_equal(store_get(s, STORE_BLOCKS, key, 20, value, sizeof(value)), 32768);
+		assert_int_equal(value[777], (uint8_t)i);
+	}
+}
+
+static void test_migration(void **state)
+{
+	char cmd[256];
+	struct store *s;
+
+	(void)state;
+	write_format_1(1500);
+	s = open_store();
+	expect_migrated(s, 1500);
+	assert_false(exists("data.mdb"));
+	assert_false(exists("state.new"));
+	assert_true(exists("format-1.mdb"));
+	assert_true(exists("state/data.mdb"));
+	put(s, "new", "one");
+	close_store(s);
+	s = open_store();
+	expect_migrated(s, 1500);
+	expect(s, "new", "one");
+	close_store(s);
+
+	/* Cut short just before the old file was put away, and in the middle. */
+	snprintf(cmd, sizeof(cmd), "cd %s && cp format-1.mdb data.mdb", dir);
+	assert_int_equal(system(cmd), 0);
+	s = open_store();
+	expect_migrated(s, 1500);
+	expect(s, "new", "one");
+	close_store(s);
+	assert_false(exists("data.mdb"));
+	snprintf(cmd, sizeof(cmd),
+		 "cd %s && mv format-1.mdb data.mdb && mv state state.new && rm -rf cache", dir);
+	assert_int_equal(system(cmd), 0);
+	s = open_store();
+	expect_migrated(s, 1500);
+	expect(s, "new", NULL);
+	close_store(s);
+}
+
+/* What cannot be migrated stays as it was. */
+static void test_migration_refused(void **state)
+{
+	char cmd[256];
+	struct store *s;
+
+	(void)state;
+	write_format_1(3);
+	snprintf(cmd, sizeof(cmd),
+		 "cd %s && cp data.mdb good && printf x | dd of=data.mdb bs=1 seek=8202 conv=notrunc status=none",
+		 dir);
+	assert_int_equal(system(cmd), 0);
+	assert_int_equal(store_open(&s, &loop, dir, NULL, why, sizeof(why)), -EBADMSG);
+	assert_non_null(strstr(why, "damaged"));
+	assert_true(exists("data.mdb"));
+	assert_false(exists("state"));
+	snprintf(cmd, sizeof(cmd), "cd %s && sed 's/ratmand\\x00\\x00\\x00\\x00\\x01/ratmand\\x00\\x00\\x00\\x00\\x09/' good > data.mdb", dir);
+	assert_int_equal(system(cmd), 0);
+	assert_int_equal(store_open(&s, &loop, dir, NULL, why, sizeof(why)), -EPROTO);
+	assert_non_null(strstr(why, "format 9"));
+	assert_false(exists("state"));
+	snprintf(cmd, sizeof(cmd), "cd %s && mv good data.mdb", dir);
+	assert_int_equal(system(cmd), 0);
+	s = open_store();
+	expect_migrated(s, 3);
+	close_store(s);
+}
+
+/* A migration for which the disk is too small changes nothing. */
+static void test_migration_disk_full(void **state)
+{
+	struct store *s;
+
+	(void)state;
+	if (mount("none", dir, "tmpfs", 0, "size=12m"))
+		skip();
+	write_format_1(200);
+	assert_int_equal(store_open(&s, &loop, dir, NULL, why, sizeof(why)), -ENOSPC);
+	assert_true(exists("data.mdb"));
+	assert_false(exists("state"));
+	assert_false(exists("state.new"));
+	assert_int_equal(mount("none", dir, "tmpfs", MS_REMOUNT, "size=64m"), 0);
+	s = open_store();
+	expect_migrated(s, 200);
+	close_store(s);
+	assert_int_equal(umount2(dir, MNT_DETACH), 0);
+}
+
 /* A block's key: one group, number @i. */
 static const void *block_key(uint32_t i)
 {
@@ -503,6 +669,25 @@ static void test_read_only(void **state)
 		skip();
 	assert_int_equal(store_open(&s, &loop, dir, NULL, why, sizeof(why)), -EROFS);
 	assert_int_equal(umount2(dir, MNT_DETACH), 0);
+
+	/* With a store there: it is read, and only read. */
+	assert_int_equal(mount("none", dir, "tmpfs", 0, "size=4m"), 0);
+	s = open_store();
+	put(s, "a", "one");
+	close_store(s);
+	assert_int_equal(mount("none", dir, "tmpfs", MS_REMOUNT | MS_RDONLY, "size=4m"), 0);
+	s = open_store();
+	expect(s, "a", "one");
+	assert_int_equal(store_put(s, STORE_SEEN, "b", 1, "two", 3), -EROFS);
+	assert_int_equal(store_put(s, STORE_PEERS, "b", 1, "two", 3), -EROFS);
+	assert_int_equal(store_del(s, STORE_SEEN, "a", 1), -EROFS);
+	commit(s);
+	assert_int_equal(done_err, -EROFS);
+	assert_int_equal(store_next_stamp(s, &(struct address){ { 1 } }), 0);
+	expect(s, "a", "one");
+	expect(s, "b", NULL);
+	close_store(s);
+	assert_int_equal(umount2(dir, MNT_DETACH), 0);
 }
 
 int main(void)
@@ -513,6 +698,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_groups, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_second_open, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_newer_version, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_migration, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_migration_refused, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_migration_disk_full, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_growth, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_quota, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_kill, setup, teardown),

@@ -76,6 +76,11 @@ static const struct command commands[] = {
 	{ "session", "set", "LOCAL PEER", 2, 2, "kxyI", cmd_session_set, "key a session by hand" },
 	{ "session", "del", "LOCAL PEER", 2, 2, "", cmd_session_del, "end a session" },
 	{ "counters", "list", "", 0, 0, "", cmd_counters_list, "what the kernel counted, by name" },
+	{ "db", "verify", "[DIRECTORY]", 0, 1, "", cmd_db_verify, "look for damage in the store" },
+	{ "db", "stat", "[DIRECTORY]", 0, 1, "", cmd_db_stat, "how much is in which table" },
+	{ "db", "backup", "TARGET [DIRECTORY]", 1, 2, "", cmd_db_backup,
+	  "copy the store into the new directory TARGET" },
+	{ "db", "compact", "[DIRECTORY]", 0, 1, "", cmd_db_compact, "write it anew without free pages" },
 	{ "monitor", NULL, "", 0, 0, "t", cmd_monitor, "what happens, as it happens" },
 	{ "idpath", NULL, "", 0, 0, "", cmd_idpath, "path of the selected identity file" },
 };

@@ -68,7 +68,7 @@ int ctl_hex(struct ctl *ctl, const char *what, const char *text, uint8_t *out, s
 /* Full form, unique prefix, or IPv6 address of one the daemon or the kernel knows. */
 int ctl_address(struct ctl *ctl, const char *text, struct address *out);
 
-/* cmd_addr.c, cmd_status.c, cmd_kern.c, cmd_set.c, cmd_monitor.c */
+/* cmd_addr.c, cmd_status.c, cmd_kern.c, cmd_set.c, cmd_db.c, cmd_monitor.c */
 int cmd_status(struct ctl *ctl, int argc, char **argv);
 int cmd_addr_create(struct ctl *ctl, int argc, char **argv);
 int cmd_addr_up(struct ctl *ctl, int argc, char **argv);
@@ -89,6 +89,10 @@ int cmd_session_list(struct ctl *ctl, int argc, char **argv);
 int cmd_session_set(struct ctl *ctl, int argc, char **argv);
 int cmd_session_del(struct ctl *ctl, int argc, char **argv);
 int cmd_counters_list(struct ctl *ctl, int argc, char **argv);
+int cmd_db_verify(struct ctl *ctl, int argc, char **argv);
+int cmd_db_stat(struct ctl *ctl, int argc, char **argv);
+int cmd_db_backup(struct ctl *ctl, int argc, char **argv);
+int cmd_db_compact(struct ctl *ctl, int argc, char **argv);
 int cmd_monitor(struct ctl *ctl, int argc, char **argv);
 int cmd_idpath(struct ctl *ctl, int argc, char **argv);
 

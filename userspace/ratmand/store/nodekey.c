@@ -32,7 +32,7 @@ static ssize_t read_secret(const char *path, bool ours, uint8_t *buf, char *why,
 		return -err;
 	}
 	if (fstat(fd, &st) || !S_ISREG(st.st_mode) ||
-	    (ours && (st.st_uid != geteuid() || st.st_mode & 077))) {
+	    (ours && ((st.st_uid != geteuid() && geteuid()) || st.st_mode & 077))) {
 		close(fd);
 		snprintf(why, size, "%s is open to others: make it ours alone (chmod 600, chown)", path);
 		return -EACCES;

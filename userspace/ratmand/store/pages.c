@@ -230,6 +230,13 @@ static int check_leaf_node(struct walk *w, struct tree *t, size_t page, const ui
 		return bad(w, page, "a transaction number has a wrong size");
 	if (!key.len || !in_order(t, key, false))
 		return bad(w, page, "keys are out of order");
+	if (t->integers) {
+		size_t txn;
+
+		memcpy(&txn, key.p, sizeof(txn));
+		if (!txn || txn > w->meta.txn)
+			return bad(w, page, "pages were freed by a transaction that never was");
+	}
 	t->counted.entries++;
 	if (node->flags & NODE_BIG) {
 		size_t first;

@@ -101,6 +101,11 @@ uint64_t store_failures(const struct store *s)
 	return s->state.failures;
 }
 
+uint64_t store_damaged(const struct store *s)
+{
+	return s->layout.state.damaged + s->layout.cache.damaged;
+}
+
 size_t store_backlog(const struct store *s)
 {
 	return s->state.overlay.bytes;

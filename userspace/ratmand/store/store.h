@@ -110,6 +110,9 @@ int store_flush(struct store *store);
  */
 uint64_t store_failures(const struct store *store);
 
+/* Damaged records met so far, in state/ and cache/: each was left out and named in the log. */
+uint64_t store_damaged(const struct store *store);
+
 /* Bytes that can still be put before -EDQUOT, roughly. */
 uint64_t store_room(const struct store *store);
 
