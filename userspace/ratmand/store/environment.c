@@ -53,6 +53,11 @@ int environment_error(int rc)
 	}
 }
 
+static bool is_name(const MDB_val *key, const char *name)
+{
+	return key->mv_size == strlen(name) && !memcmp(key->mv_data, name, key->mv_size);
+}
+
 static bool is_ours(const struct environment *e, int table)
 {
 	return store_tables[table].cache == e->cache;
@@ -166,6 +171,36 @@ void environment_close(struct environment *e)
 	e->dir_fd = -1;
 }
 
+/*
+ * Looks through the names of the tables: every one must be known, since a damaged
+ * name would make its table vanish and another begin empty. Returns their number.
+ */
+static ssize_t count_names(const struct environment *e, MDB_txn *txn)
+{
+	MDB_cursor *cursor;
+	MDB_val key, val;
+	ssize_t n = 0;
+	MDB_dbi dbi;
+	int rc;
+
+	rc = mdb_dbi_open(txn, NULL, 0, &dbi);
+	if (!rc)
+		rc = mdb_cursor_open(txn, dbi, &cursor);
+	if (rc)
+		return environment_error(rc);
+	while (!(rc = mdb_cursor_get(cursor, &key, &val, MDB_NEXT))) {
+		bool known = is_name(&key, header_table);
+
+		for (int i = 0; i < STORE_TABLES && !known; i++)
+			known = is_ours(e, i) && is_name(&key, store_tables[i].name);
+		if (!known)
+			break;
+		n++;
+	}
+	mdb_cursor_close(cursor);
+	return rc == MDB_NOTFOUND ? n : rc ? environment_error(rc) : -EBADMSG;
+}
+
 ssize_t environment_header(struct environment *e, uint8_t *buf, size_t size)
 {
 	MDB_val key = { sizeof(header_key) - 1, (void *)header_key };
@@ -178,14 +213,22 @@ ssize_t environment_header(struct environment *e, uint8_t *buf, size_t size)
 	rc = mdb_txn_begin(e->env, NULL, MDB_RDONLY, &txn);
 	if (rc)
 		return environment_error(rc);
+	n = count_names(e, txn);
+	if (n < 0)
+		goto out;
 	rc = mdb_dbi_open(txn, header_table, 0, &e->header);
 	if (!rc)
 		rc = mdb_get(txn, e->header, &key, &val);
-	n = rc ? environment_error(rc) : (ssize_t)val.mv_size;
+	/* Tables and header are made in one transaction. */
+	if (rc == MDB_NOTFOUND && n)
+		n = -EBADMSG;
+	else
+		n = rc ? environment_error(rc) : (ssize_t)val.mv_size;
 	if (n > (ssize_t)size)
 		n = -EMSGSIZE;
 	if (n > 0)
 		memcpy(buf, val.mv_data, (size_t)n);
+out:
 	mdb_txn_abort(txn);
 	return n;
 }

@@ -46,7 +46,10 @@ int environment_open(struct environment *e, const char *dir, const struct enviro
 		     char *why, size_t size);
 void environment_close(struct environment *e);
 
-/* Reads the header into @buf: its length, or -ENOENT when the environment is new. */
+/*
+ * Reads the header into @buf: its length, or -ENOENT when the environment is new;
+ * -EBADMSG when it has unknown tables, or tables and no header.
+ */
 ssize_t environment_header(struct environment *e, uint8_t *buf, size_t size);
 
 /*

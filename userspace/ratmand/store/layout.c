@@ -87,7 +87,12 @@ int layout_open_state(struct environment *e, struct keyring **keys, const char *
 		return err;
 	len = environment_header(e, header, sizeof(header));
 	fresh = len == -ENOENT;
-	if (len < 0 && !fresh && len != -EMSGSIZE) {
+	if (len == -EBADMSG) {
+		snprintf(why, size,
+			 "the list of tables in %s is damaged, or a newer ratmand's: restore a backup, or use that",
+			 path);
+		err = -EBADMSG;
+	} else if (len < 0 && !fresh && len != -EMSGSIZE) {
 		snprintf(why, size, "cannot read the header of the store in %s: %s", path,
 			 strerror((int)-len));
 		err = (int)len;
@@ -129,7 +134,10 @@ static int try_cache(struct environment *e, const struct keyring *keys, const ch
 	if (err)
 		return err;
 	len = environment_header(e, id, sizeof(id));
-	if (len != -ENOENT && (len != STORE_ID_LEN || memcmp(id, keys->id, STORE_ID_LEN))) {
+	if (len == -EBADMSG) {
+		snprintf(why, size, "its list of tables is damaged");
+		err = -EBADMSG;
+	} else if (len != -ENOENT && (len != STORE_ID_LEN || memcmp(id, keys->id, STORE_ID_LEN))) {
 		snprintf(why, size, "it belongs to another store");
 		err = -EBADMSG;
 	} else {

@@ -357,7 +357,8 @@ static int walk_tree(struct walk *w, const struct tree_root *root, struct tree *
 	int err;
 
 	if (root->root == NO_PAGE)
-		return root->depth || root->entries ? bad(w, 0, "a table lost its root") : 0;
+		return root->depth || root->entries || root->branches || root->leaves ||
+				       root->overflows ? bad(w, 0, "a table lost its root") : 0;
 	if (!root->depth || root->depth > DEPTH_MAX)
 		return bad(w, 0, "a table has an impossible depth");
 	t->counted.depth = root->depth;
