@@ -220,6 +220,12 @@ void ratman_neigh_live_reset(struct ratman_neigh *neigh)
 	neigh->echo.seen_total = 0;
 	neigh->echo.peer_stamp = 0;
 	neigh->echo.reported = false;
+	/*
+	 * The handshake went both ways, and the other side has begun to count
+	 * anew as well: its next reports may say that it has heard nothing yet.
+	 */
+	neigh->echo.acked = jiffies;
+	neigh->echo.unacked_from = neigh->echo.count;
 }
 
 /**

@@ -79,6 +79,11 @@ static enum ratman_stat ratman_session_inner(const struct ratman_session *sessio
 
 static void ratman_session_deliver(struct ratman_dev *rdev, struct sk_buff *skb)
 {
+	/*
+	 * Over veth a frame still belongs to the sender's socket. GRO drops the
+	 * destructors of what it merges, and with them references to the socket.
+	 */
+	skb_orphan(skb);
 	skb_scrub_packet(skb, true);
 	skb_clear_hash(skb);
 	skb_set_queue_mapping(skb, 0);

@@ -6,6 +6,7 @@ import errno
 import hashlib
 import random
 import threading
+import traceback
 
 from ratman import *
 from ratman import frames, text
@@ -912,6 +913,26 @@ def lossy_transfer():
     netem(net.mesh[0].ns, 'to1', 'delay', '2ms', '1ms', 'loss', '1%')
     sent, received = transfer(net, 0, 1, 300000)
     equal(received, sent, 'digest')
+
+
+@test
+def senders_freed():
+    """what TCP sent over a delaying link is given back: nothing of the sender's namespace remains"""
+    outside = Ns()
+    pid = os.fork()
+    if not pid:
+        try:
+            net = Net(2)
+            net.mesh[0].ns.rt.veth('mark', 'mark', outside)
+            netem(net.mesh[0].ns, 'to1', 'delay', '5ms')
+            sent, received = transfer(net, 0, 1, 1500000)
+            os._exit(0 if sent == received else 1)
+        except BaseException:
+            traceback.print_exc()
+        os._exit(2)
+    equal(os.waitpid(pid, 0)[1], 0, 'status of the transfer')
+    # A socket that is still charged for a packet keeps its namespace, and all devices in it.
+    check(until(lambda: not outside.rt.exists('mark'), 15, 0.1), 'the namespace of the sender is still there')
 
 
 @test

@@ -316,8 +316,8 @@ static void test_give_up(void **state)
 	assert_int_equal(net.nodes[0].failed, 0);
 	run(&net, 1);
 	assert_int_equal(net.nodes[0].failed, 1);
-	/* 0, 1, 6, 11, 16 s */
-	assert_int_equal(session_mgr_stats(net.nodes[0].mgr)->init_sent, 5);
+	/* 0, 1, 6, 11, 16 s and, when all of them fell early, one more just before the end */
+	assert_in_range(session_mgr_stats(net.nodes[0].mgr)->init_sent, 5, 6);
 	assert_int_equal(session_count_pending(net.nodes[0].mgr), 0);
 	assert_true(session_deadline(net.nodes[0].mgr) == UINT64_MAX);
 	/* without a stamp nothing is sent, and later it is */
