@@ -248,6 +248,73 @@ static void test_groups(void **state)
 	close_store(s);
 }
 
+static void due_key(char *key, char owner, uint8_t order)
+{
+	memset(key, owner, 64);
+	memset(key + 64, 0, 8);
+	key[70] = (char)(order >> 4);
+	key[71] = (char)(order << 4);
+}
+
+static int take_order(void *ctx, const void *key, size_t key_len, const void *value,
+		      size_t value_len)
+{
+	struct listing *l = ctx;
+	const uint8_t *k = key;
+
+	assert_int_equal(key_len, 72);
+	assert_int_equal(value_len, 1);
+	snprintf(l->text + strlen(l->text), sizeof(l->text) - strlen(l->text), "%c%d%s ",
+		 (char)k[0], k[70] << 4 | k[71] >> 4, *(const char *)value == 'n' ? "n" : "");
+	return --l->stop_after == 0 ? 7 : 0;
+}
+
+/* Records of an ordered group come in order, from anywhere on, queued ones in their places. */
+static void test_order(void **state)
+{
+	static const uint8_t orders[] = { 200, 3, 17, 255, 0, 90, 16, 1 };
+	struct listing l = { .stop_after = 0 };
+	struct store *s = open_store();
+	char key[72];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(orders); i++) {
+		due_key(key, 'a', orders[i]);
+		assert_int_equal(store_put(s, STORE_DUE, key, sizeof(key), "x", 1), 0);
+		due_key(key, 'b', orders[i]);
+		assert_int_equal(store_put(s, STORE_DUE, key, sizeof(key), "x", 1), 0);
+		if (i == 4)
+			commit(s);
+	}
+	due_key(key, 'a', 17);
+	assert_int_equal(store_put(s, STORE_DUE, key, sizeof(key), "n", 1), 0);
+	due_key(key, 'a', 200);
+	assert_int_equal(store_del(s, STORE_DUE, key, sizeof(key)), 0);
+	for (int round = 0; round < 2; round++) {
+		due_key(key, 'a', 0);
+		l.text[0] = 0;
+		assert_int_equal(store_each_from(s, STORE_DUE, key, take_order, &l), 0);
+		assert_string_equal(l.text, "a0 a1 a3 a16 a17n a90 a255 ");
+		l.text[0] = 0;
+		assert_int_equal(store_each_of(s, STORE_DUE, key, take_order, &l), 0);
+		assert_string_equal(l.text, "a0 a1 a3 a16 a17n a90 a255 ");
+		due_key(key, 'b', 17);
+		l.text[0] = 0;
+		l.stop_after = 3;
+		assert_int_equal(store_each_from(s, STORE_DUE, key, take_order, &l), 7);
+		assert_string_equal(l.text, "b17 b90 b200 ");
+		l.stop_after = 0;
+		due_key(key, 'a', 201);
+		l.text[0] = 0;
+		assert_int_equal(store_each_from(s, STORE_DUE, key, take_order, &l), 0);
+		assert_string_equal(l.text, "a255 ");
+		commit(s);
+	}
+	assert_int_equal(store_put(s, STORE_DUE, key, sizeof(key) - 1, "x", 1), -EINVAL);
+	assert_int_equal(store_each_from(s, STORE_BLOCKS, key, take_order, &l), -EINVAL);
+	close_store(s);
+}
+
 static void test_second_open(void **state)
 {
 	struct store *s = open_store(), *other = NULL;
@@ -696,6 +763,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_overlay_and_reopen, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_each, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_groups, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_order, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_second_open, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_newer_version, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_migration, setup, teardown),

@@ -26,14 +26,39 @@ void cipher_hide_group(const struct keyring *keys, enum store_table table, const
 void cipher_hide(const struct keyring *keys, enum store_table table, const void *key,
 		 size_t key_len, uint8_t out[static CIPHER_KEY_LEN])
 {
+	const struct table_info *t = &store_tables[table];
+	uint8_t whole[CIPHER_KEY_LEN];
 	size_t at = 0;
 
-	if (store_tables[table].prefix) {
+	if (t->prefix) {
 		cipher_hide_group(keys, table, key, out);
 		at = CIPHER_GROUP_LEN;
 	}
-	crypto_generichash(out + at, CIPHER_KEY_LEN - at, key, key_len, keys->table[table].index,
+	crypto_generichash(whole, CIPHER_KEY_LEN - at, key, key_len, keys->table[table].index,
 			   KEYRING_KEY_LEN);
+	if (t->ordered) {
+		memcpy(out + at, (const uint8_t *)key + t->prefix, TABLES_ORDER_LEN);
+		at += TABLES_ORDER_LEN;
+	}
+	memcpy(out + at, whole, CIPHER_KEY_LEN - at);
+}
+
+void cipher_hide_start(const struct keyring *keys, enum store_table table, const void *start,
+		       uint8_t out[static CIPHER_KEY_LEN])
+{
+	memset(out, 0, CIPHER_KEY_LEN);
+	cipher_hide_group(keys, table, start, out);
+	memcpy(out + CIPHER_GROUP_LEN, (const uint8_t *)start + store_tables[table].prefix,
+	       TABLES_ORDER_LEN);
+}
+
+bool cipher_key_fits(enum store_table table, size_t key_len)
+{
+	const struct table_info *t = &store_tables[table];
+
+	if (t->ordered)
+		return key_len == t->prefix + (size_t)TABLES_ORDER_LEN;
+	return key_len && key_len >= t->prefix && key_len <= STORE_KEY_MAX;
 }
 
 static size_t plain_len(enum store_table table, size_t key_len, size_t value_len)
@@ -84,7 +109,7 @@ static bool is_hidden(const struct keyring *keys, enum store_table table, const 
 {
 	uint8_t expected[CIPHER_KEY_LEN];
 
-	if (!key_len || key_len > STORE_KEY_MAX || key_len < store_tables[table].prefix)
+	if (!cipher_key_fits(table, key_len))
 		return false;
 	cipher_hide(keys, table, key, key_len, expected);
 	return !sodium_memcmp(expected, hidden, sizeof(expected));

@@ -3,7 +3,8 @@
  * Records as they lie in the database: a hidden key and a sealed value.
  *
  * The hidden key is a keyed hash of the record's key, or, in a table with
- * groups, the hash of its first bytes and then of the whole. The sealed value
+ * groups, the hash of its first bytes and then of the whole; where a group has an
+ * order, the number that gives it stands between the two, in clear. The sealed value
  * holds key and value, padded; table and hidden key are authenticated with it.
  */
 #ifndef RATMAND_STORE_CIPHER_H
@@ -23,6 +24,13 @@ void cipher_hide(const struct keyring *keys, enum store_table table, const void 
 /* The first CIPHER_GROUP_LEN bytes that the hidden keys of a group share; @prefix is whole. */
 void cipher_hide_group(const struct keyring *keys, enum store_table table, const void *prefix,
 		       uint8_t out[static CIPHER_GROUP_LEN]);
+
+/* Where the records of an ordered group begin that are not before the whole key @start. */
+void cipher_hide_start(const struct keyring *keys, enum store_table table, const void *start,
+		       uint8_t out[static CIPHER_KEY_LEN]);
+
+/* False for a length the table's keys cannot have. */
+bool cipher_key_fits(enum store_table table, size_t key_len);
 
 /* Bytes a record takes when it is sealed, and while it is being sealed. */
 size_t cipher_sealed_len(enum store_table table, size_t key_len, size_t value_len);

@@ -252,8 +252,7 @@ uint64_t commits_room(const struct commits *c)
 static int check_writable(struct commits *c, enum store_table table, size_t key_len,
 			  size_t value_len)
 {
-	if (!key_len || key_len < store_tables[table].prefix || key_len > STORE_KEY_MAX ||
-	    value_len > STORE_VALUE_MAX)
+	if (!cipher_key_fits(table, key_len) || value_len > STORE_VALUE_MAX)
 		return -EINVAL;
 	if (!c->error)
 		return 0;

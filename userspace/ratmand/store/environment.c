@@ -334,7 +334,7 @@ ssize_t environment_get(struct environment *e, enum store_table table, const voi
 	ssize_t got;
 	int rc;
 
-	if (!key_len || key_len < store_tables[table].prefix)
+	if (!cipher_key_fits(table, key_len))
 		return -EINVAL;
 	cipher_hide(e->keys, table, key, key_len, hidden);
 	rc = mdb_txn_renew(e->reader);
@@ -417,28 +417,27 @@ static int walk_open(struct walk *w, bool keys_only, uint8_t *key, struct cipher
 			   r);
 }
 
-int environment_each(struct environment *e, enum store_table table, const void *prefix,
-		     bool keys_only, store_each_cb cb, void *ctx)
+int environment_each(struct environment *e, const struct environment_range *range,
+		     environment_each_cb cb, void *ctx)
 {
-	struct walk w = { .grouped = prefix };
+	struct walk w = { .grouped = range->grouped };
 	uint8_t key[STORE_KEY_MAX];
 	int err, stop = 0;
 
-	if (prefix)
-		cipher_hide_group(e->keys, table, prefix, w.group);
-	err = walk_begin(&w, e, table);
+	memcpy(w.group, range->start, sizeof(w.group));
+	err = walk_begin(&w, e, range->table);
 	if (err)
 		return err;
-	w.key = (MDB_val){ sizeof(w.group), w.group };
-	err = walk_step(&w, prefix ? MDB_SET_RANGE : MDB_FIRST);
+	w.key = (MDB_val){ sizeof(range->start), (void *)range->start };
+	err = walk_step(&w, MDB_SET_RANGE);
 	while (!err && !stop) {
 		struct cipher_record r;
 
-		err = walk_open(&w, keys_only, key, &r);
+		err = walk_open(&w, range->keys_only, key, &r);
 		if (!err)
-			stop = cb(ctx, r.key, r.key_len, r.value, r.value_len);
+			stop = cb(ctx, w.key.mv_data, &r);
 		else if (err == -EBADMSG)
-			environment_note_damage(e, table, w.key.mv_data, w.key.mv_size);
+			environment_note_damage(e, range->table, w.key.mv_data, w.key.mv_size);
 		if (!err || err == -EBADMSG)
 			err = stop ? 0 : walk_step(&w, MDB_NEXT);
 	}

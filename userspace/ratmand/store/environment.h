@@ -66,13 +66,22 @@ int environment_tables(struct environment *e, const struct keyring *keys, const 
 ssize_t environment_get(struct environment *e, enum store_table table, const void *key,
 			size_t key_len, void *value, size_t size);
 
+/* Which records of a table. */
+struct environment_range {
+	enum store_table table;
+	uint8_t start[CIPHER_KEY_LEN];	/* hidden keys not below it */
+	bool grouped;			/* only while the group is that of @start */
+	bool keys_only;			/* values are not opened and come as NULL */
+};
+
 /*
- * Calls @cb for every record of the table, or of the group that @prefix begins
- * (NULL: all); with @keys_only values are not opened and come as NULL. Damaged
- * records are left out and noted. A return other than 0 stops and is returned.
+ * Calls @cb for the records of @range by their hidden keys (CIPHER_KEY_LEN
+ * bytes), in their order. Damaged records are left out and noted. A return other
+ * than 0 stops and is returned.
  */
-int environment_each(struct environment *e, enum store_table table, const void *prefix,
-		     bool keys_only, store_each_cb cb, void *ctx);
+typedef int (*environment_each_cb)(void *ctx, const uint8_t *hidden, const struct cipher_record *r);
+int environment_each(struct environment *e, const struct environment_range *range,
+		     environment_each_cb cb, void *ctx);
 
 /* As store_next_group(). */
 int environment_next_group(struct environment *e, enum store_table table,

@@ -12,10 +12,11 @@
 #include "ratmand/store/layout.h"
 #include "ratmand/store/pages.h"
 
-/* The tables format 1 had; the same records as now, but for "seen". */
+/* The tables format 1 had, the last ones only late; the same records as now, but for "seen". */
 static const enum store_table old_tables[] = {
 	STORE_META,   STORE_ADDRESSES, STORE_STAMPS, STORE_SEEN,
 	STORE_BLOCKS, STORE_OUTBOX,    STORE_INBOX,  STORE_DONE,
+	STORE_CONTACTS, STORE_SUBSCRIPTIONS, STORE_DUE, STORE_SPACES,
 };
 /* Its "seen" held sequence, first and last time; now the times are in the cache. */
 #define OLD_SEEN_LEN 24

@@ -166,64 +166,134 @@ int store_del(struct store *s, enum store_table table, const void *key, size_t k
 	return queue(s, table, key, key_len, NULL, 0, true);
 }
 
-/* What is on the disk and not replaced by what is queued. */
+/* A queued record under its hidden key. */
+struct pending {
+	uint8_t hidden[CIPHER_KEY_LEN];
+	const struct overlay_record *record;
+};
+
+/* A walk over what is on the disk and what is queued, side by side. */
 struct merge {
-	struct commits *commits;
-	enum store_table table;
+	struct pending *list;
+	size_t i, n;
+	bool keys_only;
 	store_each_cb cb;
 	void *ctx;
 };
 
-static int merge_one(void *ctx, const void *key, size_t key_len, const void *value, size_t value_len)
+/* Calls back for the next queued record. */
+static int merge_pending(struct merge *m)
 {
-	struct merge *m = ctx;
+	const struct overlay_record *r = m->list[m->i++].record;
 
-	if (overlay_find(&m->commits->overlay, m->table, key, key_len))
+	if (r->deleted)
 		return 0;
-	return m->cb(m->ctx, key, key_len, value, value_len);
+	return m->cb(m->ctx, overlay_key(r), r->key_len, m->keys_only ? NULL : overlay_value(r),
+		     m->keys_only ? 0 : r->value_len);
 }
 
-static int each(struct store *s, enum store_table table, const void *prefix, bool keys_only,
-		store_each_cb cb, void *ctx)
+static int merge_one(void *ctx, const uint8_t *hidden, const struct cipher_record *r)
 {
-	struct commits *c = commits_of(s, table);
-	struct merge m = { c, table, cb, ctx };
+	struct merge *m = ctx;
+	int c = 1, stop = 0;
+
+	while (m->i < m->n && !stop) {
+		c = memcmp(m->list[m->i].hidden, hidden, CIPHER_KEY_LEN);
+		if (c > 0)
+			break;
+		stop = merge_pending(m);
+		/* What is queued replaces what is on the disk. */
+		if (!c)
+			return stop;
+	}
+	return stop ? stop : m->cb(m->ctx, r->key, r->key_len, r->value, r->value_len);
+}
+
+static int compare_pending(const void *a, const void *b)
+{
+	return memcmp(((const struct pending *)a)->hidden, ((const struct pending *)b)->hidden,
+		      CIPHER_KEY_LEN);
+}
+
+/* The queued records of @range, by their hidden keys; owned by the caller. */
+static struct pending *collect(struct store *s, const struct environment_range *range,
+			       const void *prefix, size_t *n)
+{
 	const struct overlay_record **list;
-	ssize_t n;
-	int err;
+	struct pending *out;
+	ssize_t got = overlay_collect(&commits_of(s, range->table)->overlay, range->table, prefix,
+				      &list);
 
-	if (!is_open(s, table))
-		return 0;
-	n = overlay_collect(&c->overlay, table, prefix, &list);
-	if (n < 0)
-		return (int)n;
-	err = environment_each(c->env, table, prefix, keys_only, n ? merge_one : cb, n ? &m : ctx);
-	for (ssize_t i = 0; i < n && !err; i++) {
-		const struct overlay_record *r = list[i];
-
-		if (!r->deleted)
-			err = cb(ctx, overlay_key(r), r->key_len, keys_only ? NULL : overlay_value(r),
-				 keys_only ? 0 : r->value_len);
+	if (got < 0)
+		return NULL;
+	out = malloc(((size_t)got + 1) * sizeof(*out));
+	*n = 0;
+	for (ssize_t i = 0; out && i < got; i++) {
+		cipher_hide(s->layout.keys, range->table, overlay_key(list[i]), list[i]->key_len,
+			    out[*n].hidden);
+		out[*n].record = list[i];
+		if (memcmp(out[*n].hidden, range->start, CIPHER_KEY_LEN) >= 0)
+			++*n;
 	}
 	free(list);
+	if (out)
+		qsort(out, *n, sizeof(*out), compare_pending);
+	return out;
+}
+
+static int each(struct store *s, const struct environment_range *range, const void *prefix,
+		store_each_cb cb, void *ctx)
+{
+	struct merge m = { .keys_only = range->keys_only, .cb = cb, .ctx = ctx };
+	int err;
+
+	if (!is_open(s, range->table))
+		return 0;
+	m.list = collect(s, range, prefix, &m.n);
+	if (!m.list)
+		return -ENOMEM;
+	err = environment_each(commits_of(s, range->table)->env, range, merge_one, &m);
+	while (!err && m.i < m.n)
+		err = merge_pending(&m);
+	free(m.list);
 	return err;
 }
 
 int store_each(struct store *s, enum store_table table, store_each_cb cb, void *ctx)
 {
-	return each(s, table, NULL, false, cb, ctx);
+	struct environment_range range = { .table = table };
+
+	return each(s, &range, NULL, cb, ctx);
 }
 
 int store_each_of(struct store *s, enum store_table table, const void *prefix, store_each_cb cb,
 		  void *ctx)
 {
-	return each(s, table, prefix, false, cb, ctx);
+	struct environment_range range = { .table = table, .grouped = true };
+
+	cipher_hide_group(s->layout.keys, table, prefix, range.start);
+	return each(s, &range, prefix, cb, ctx);
+}
+
+int store_each_from(struct store *s, enum store_table table, const void *start, store_each_cb cb,
+		    void *ctx)
+{
+	struct environment_range range = { .table = table, .grouped = true };
+
+	if (!store_tables[table].ordered)
+		return -EINVAL;
+	cipher_hide_start(s->layout.keys, table, start, range.start);
+	return each(s, &range, start, cb, ctx);
 }
 
 int store_each_key(struct store *s, enum store_table table, const void *prefix, store_each_cb cb,
 		   void *ctx)
 {
-	return each(s, table, prefix, true, cb, ctx);
+	struct environment_range range = { .table = table, .grouped = prefix, .keys_only = true };
+
+	if (prefix)
+		cipher_hide_group(s->layout.keys, table, prefix, range.start);
+	return each(s, &range, prefix, cb, ctx);
 }
 
 int store_next_group(struct store *s, enum store_table table, struct store_cursor *cursor,

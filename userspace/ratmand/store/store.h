@@ -32,6 +32,10 @@ enum store_table {
 	STORE_OUTBOX,		/* manifest id → entry */
 	STORE_INBOX,		/* manifest id → manifest and state */
 	STORE_DONE,		/* manifest id → delivered: exactly once */
+	STORE_CONTACTS,		/* sealed names → sealed contacts */
+	STORE_SUBSCRIPTIONS,	/* recipient, subscriber → subscription */
+	STORE_DUE,		/* who it is for, order → what is to be delivered to him */
+	STORE_SPACES,		/* namespace → its key */
 	STORE_RECORDS,		/* address, kind, hidden key → sealed by the address (records.h) */
 	STORE_PEERS,		/* cache: address → first and last seen time */
 	STORE_TABLES
@@ -120,8 +124,8 @@ uint64_t store_room(const struct store *store);
 size_t store_backlog(const struct store *store);
 
 /*
- * Calls @cb for every record, queued writes included, in no particular order;
- * pointers are borrowed for the call; @cb must not write to the table, nor flush
+ * Calls @cb for every record, queued writes included, group by group and in a
+ * group by order where the table has one, else in no particular order; pointers are borrowed for the call; @cb must not write to the table, nor flush
  * or take a stamp. A return other than 0 stops and is returned.
  */
 typedef int (*store_each_cb)(void *ctx, const void *key, size_t key_len, const void *value,
@@ -130,13 +134,22 @@ int store_each(struct store *store, enum store_table table, store_each_cb cb, vo
 
 /*
  * The same for the records of a group: those whose keys begin with the bytes at
- * @prefix, as many as the table's groups have (tables.c: 16 of STORE_BLOCKS,
- * ADDRESS_LEN + 1 of STORE_RECORDS).
+ * @prefix, as many as the table's groups have (tables.c).
  */
 int store_each_of(struct store *store, enum store_table table, const void *prefix, store_each_cb cb,
 		  void *ctx);
 
-/* The same for keys alone, much cheaper for large values: they come as NULL, 0. */
+/*
+ * The same in a table whose groups are ordered, from the record at the whole key
+ * @start on, to the end of its group.
+ */
+int store_each_from(struct store *store, enum store_table table, const void *start,
+		    store_each_cb cb, void *ctx);
+
+/*
+ * As store_each_of(), with a @prefix of NULL as store_each(), for keys alone: much cheaper for
+ * large values: they come as NULL, 0.
+ */
 int store_each_key(struct store *store, enum store_table table, const void *prefix,
 		   store_each_cb cb, void *ctx);
 

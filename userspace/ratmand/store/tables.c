@@ -15,6 +15,10 @@ const struct table_info store_tables[STORE_TABLES] = {
 	[STORE_OUTBOX] = { .name = "outbox", .id = 6, .pad = 256 },
 	[STORE_INBOX] = { .name = "inbox", .id = 7, .pad = 256 },
 	[STORE_DONE] = { .name = "done", .id = 8, .pad = 1 },
+	[STORE_CONTACTS] = { .name = "contacts", .id = 11, .prefix = 16, .pad = 64 },
+	[STORE_SUBSCRIPTIONS] = { .name = "subscriptions", .id = 12, .pad = 64 },
+	[STORE_DUE] = { .name = "due", .id = 13, .prefix = 64, .ordered = true, .pad = 64 },
+	[STORE_SPACES] = { .name = "spaces", .id = 14, .secret = true, .pad = 64 },
 	[STORE_RECORDS] = { .name = "records", .id = 9, .prefix = ADDRESS_LEN + 1, .pad = 1 },
 	[STORE_PEERS] = { .name = "peers", .id = 10, .cache = true, .pad = 1 },
 };
