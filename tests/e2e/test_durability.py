@@ -14,8 +14,9 @@ import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import microframe as mf  # noqa: E402
-from harness import Ratmand, program, run_tests, test  # noqa: E402
+from harness import program, run_tests, test  # noqa: E402
 from microframe import Client  # noqa: E402
+from restarted import Restarted  # noqa: E402
 
 ROUNDS = int(os.environ.get("DURABILITY_ROUNDS", "0"))
 CLIENTS = 16 if ROUNDS else 4
@@ -93,7 +94,7 @@ class Writer:
 @test
 def killed_at_random_points():
     directory = tempfile.mkdtemp(prefix="durability.")
-    daemon = Ratmand(program("RATMAND", "ratmand"), directory)
+    daemon = Restarted(program("RATMAND", "ratmand"), directory)
     writers = [Writer(i) for i in range(CLIENTS)]
     try:
         for w in writers:
@@ -112,15 +113,20 @@ def killed_at_random_points():
             for w in writers:
                 w.check(daemon.bind)
             rounds += 1
+            if rounds % 100 == 0:
+                print("# %d rounds" % rounds, flush=True)
         done = sum(len(w.received) for w in writers)
         print("# %d rounds, %d clients, %d streams" % (rounds, CLIENTS, done))
         assert rounds > 3 and done > 50
         good, text = daemon.stop()
         assert good, text
         assert "damaged" not in text
-    finally:
-        daemon.process.kill()
         shutil.rmtree(directory)
+    finally:
+        # What failed is kept to be looked at.
+        daemon.process.kill()
+        if os.path.exists(directory):
+            print("# kept: " + directory)
 
 
 if __name__ == "__main__":

@@ -11,8 +11,9 @@ import tempfile
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import microframe as mf  # noqa: E402
-from harness import Ratmand, program, run_tests, test  # noqa: E402
+from harness import program, run_tests, test  # noqa: E402
 from microframe import Client  # noqa: E402
+from restarted import Restarted  # noqa: E402
 
 RATMAND = program("RATMAND", "ratmand")
 RATCTL = program("RATCTL", "ratctl")
@@ -24,18 +25,13 @@ class Directory:
     def __enter__(self):
         self.path = tempfile.mkdtemp(prefix="store.")
         self.state = os.path.join(self.path, "state")
-        self.daemon = Ratmand(RATMAND, self.path)
+        self.daemon = Restarted(RATMAND, self.path)
         return self
 
     def __exit__(self, *exc):
         self.daemon.process.kill()
         self.daemon.process.wait()
         shutil.rmtree(self.path)
-
-    def start(self):
-        self.daemon.start()
-        # It listens before it minds signals; once it talks it does.
-        Client(self.daemon.bind).close()
 
     def stop(self):
         good, text = self.daemon.stop()
@@ -155,7 +151,7 @@ def disk_tells_nothing():
             for name in names:
                 assert os.stat(os.path.join(top, name)).st_mode & 0o77 == 0, name
         # And all of it is there.
-        d.start()
+        d.daemon.start()
         c = Client(d.daemon.bind)
         assert set(c.addresses()) == {v for w, v in values.items()
                                       if w.startswith("address of") or w == "space"}
@@ -188,7 +184,7 @@ def looking_after():
         shutil.copy(os.path.join(d.state, "node.key"), backup)
         shutil.rmtree(d.state)
         shutil.copytree(backup, d.state)
-        d.start()
+        d.daemon.start()
         c = Client(d.daemon.bind)
         assert people[1][0] in c.addresses()
         c.up(*people[1])
@@ -227,7 +223,7 @@ def damage_is_named():
                     assert "router key" in d.refuses()
                 elif not started:
                     started = True
-                    d.start()
+                    d.daemon.start()
                     text = d.stop()
                     assert "record %s of table %s is damaged" % (row["record"], row["table"]) in text
                 named += 1
@@ -258,7 +254,7 @@ def node_keys():
             f.write(text)
         os.environ["CREDENTIALS_DIRECTORY"] = credentials
         try:
-            d.start()
+            d.daemon.start()
             assert len(Client(d.daemon.bind).addresses()) == 1
             d.stop()
             assert not os.path.exists(key)
@@ -285,14 +281,14 @@ def passphrases():
         shutil.rmtree(d.state)
         os.environ.update(passphrase(d, "correct horse"))
         try:
-            d.start()
+            d.daemon.start()
             c = Client(d.daemon.bind)
             address, _ = c.create(b"lamp")
             d.stop()
             assert not os.path.exists(os.path.join(d.state, "node.key"))
             assert d.db("verify", d.state)[0] == "ok\n"
             assert not found(d.state, {"passphrase": b"correct horse"})
-            d.start()
+            d.daemon.start()
             assert Client(d.daemon.bind).addresses() == [address]
             d.stop()
             passphrase(d, "wrong horse")
