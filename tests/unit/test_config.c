@@ -41,6 +41,8 @@ static void test_defaults(void **state)
 	assert_int_equal(c.n_links + c.n_members + c.n_contacts, 0);
 	assert_int_equal(c.max_clients, 1024);
 	assert_int_equal(c.idle_timeout_s, 120);
+	assert_int_equal(c.node_key, NODEKEY_AUTO);
+	assert_string_equal(c.key_file, "");
 	config_free(&c);
 }
 
@@ -59,7 +61,8 @@ static void test_every_key(void **state)
 			      "group_secret = \"00112233445566778899aabbccddeeff"
 			      "00112233445566778899AABBCCDDEEFF\"\n"
 			      "inbound = \"none\"\ncontacts = {\"" ADDR_A "\"}\nmax_clients = 7\n"
-			      "idle_timeout = 9\nephemeral = true\n",
+			      "idle_timeout = 9\nephemeral = true\nnode_key = \"passphrase\"\n"
+			      "key_file = \"/k\"\n",
 			      why, sizeof(why)),
 			 0);
 	assert_string_equal(c.state_dir, "/a");
@@ -74,6 +77,8 @@ static void test_every_key(void **state)
 	assert_int_equal(c.n_contacts, 1);
 	assert_int_equal(c.inbound, RATMAN_POLICY_NONE);
 	assert_int_equal(c.max_clients + c.idle_timeout_s, 16);
+	assert_int_equal(c.node_key, NODEKEY_PASSPHRASE);
+	assert_string_equal(c.key_file, "/k");
 	config_free(&c);
 }
 
@@ -96,6 +101,8 @@ static void test_mistakes(void **state)
 		{ "max_clients = 0\n", "from 1 to 65536" },
 		{ "max_clients = many\n", "max_clients" },
 		{ "idle_timeout = 100000\n", "from 1 to 86400" },
+		{ "node_key = \"cloud\"\n", "\"credential\"" },
+		{ "key_file = \"here\"\n", "absolute" },
 		{ "links = {\"eth0\"\n", "" },
 		{ "\x01\x02\xff", "" },
 	};

@@ -21,6 +21,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
@@ -50,6 +51,7 @@ static size_t n_events, room;
 static uint64_t file_dev, file_ino;
 static bool recording;
 static int fail_with;		/* errno of the next writes and syncs */
+static bool no_shared_maps;
 
 static struct event *add(int kind)
 {
@@ -144,6 +146,18 @@ int fdatasync(int fd)
 		add(SYNC);
 	/* The real disk does not matter here. */
 	return 0;
+}
+
+/* As JFFS2 does it: no shared mapping of a file that is open for writing. */
+void *mmap(void *addr, size_t len, int prot, int flags, int fd, off_t at);
+void *mmap(void *addr, size_t len, int prot, int flags, int fd, off_t at)
+{
+	if (no_shared_maps && fd >= 0 && flags & MAP_SHARED &&
+	    (fcntl(fd, F_GETFL) & O_ACCMODE) != O_RDONLY) {
+		errno = EINVAL;
+		return MAP_FAILED;
+	}
+	return (void *)syscall(SYS_mmap, addr, len, prot, flags, fd, at);
 }
 #pragma GCC visibility pop
 
@@ -409,11 +423,27 @@ static void test_refusals(void **state)
 	}
 }
 
+static void test_no_shared_maps(void **state)
+{
+	struct store *s;
+
+	(void)state;
+	no_shared_maps = true;
+	assert_int_equal(store_open(&s, &loop, dir, NULL, why, sizeof(why)), -ENOTSUP);
+	no_shared_maps = false;
+	assert_non_null(strstr(why, "cannot map files"));
+	assert_non_null(strstr(why, "ephemeral"));
+	/* Nothing is in the way of another try elsewhere. */
+	assert_int_equal(store_open(&s, &loop, dir, NULL, why, sizeof(why)), 0);
+	store_close(s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_cuts, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_refusals, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_no_shared_maps, setup, teardown),
 	};
 
 	if (sodium_init() < 0)
