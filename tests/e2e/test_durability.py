@@ -75,6 +75,7 @@ class Writer:
         assert not self.gone & there, "an address came back"
         c.up(self.address, self.token)
         # The streams come in order: everything before this one is what there is.
+        self.sequence += 1
         end = "end %d %d" % (self.number, self.sequence)
         c.send_many(self.address, self.token, [self.address], self.body(end))
         while True:
