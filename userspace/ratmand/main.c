@@ -166,6 +166,22 @@ static void harden(void)
 	umask(077);
 }
 
+/* Every client may have a data socket and its listener; files and the mesh need some, too. */
+static void allow_files(uint32_t clients)
+{
+	struct rlimit files;
+	rlim_t want = 3 * (rlim_t)clients + 256;
+
+	if (getrlimit(RLIMIT_NOFILE, &files) || files.rlim_cur >= want)
+		return;
+	files.rlim_cur = files.rlim_max < want ? files.rlim_max : want;
+	if (setrlimit(RLIMIT_NOFILE, &files))
+		log_warn("cannot raise the limit of open files: %s", strerror(errno));
+	else if (files.rlim_cur < want)
+		log_info("%llu open files allowed: fewer than max_clients may be connected at once",
+			 (unsigned long long)files.rlim_cur);
+}
+
 struct daemon {
 	struct node *node;
 	uv_signal_t signals[2];
@@ -199,21 +215,26 @@ static int run(const struct config *config)
 	char why[512] = "";
 	uint64_t period;
 
-	if (node_start(&d.node, loop, config, why, sizeof(why))) {
-		log_error("%s", why);
-		return EXIT_FATAL;
-	}
+	/* First, so that a signal that comes while starting stops the daemon in order, too. */
 	for (size_t i = 0; i < 2; i++) {
 		uv_signal_init(loop, &d.signals[i]);
 		d.signals[i].data = &d;
 		uv_signal_start(&d.signals[i], on_stop_signal, numbers[i]);
+		uv_unref((uv_handle_t *)&d.signals[i]);
 	}
+	if (node_start(&d.node, loop, config, why, sizeof(why))) {
+		log_error("%s", why);
+		return EXIT_FATAL;
+	}
+	for (size_t i = 0; i < 2; i++)
+		uv_ref((uv_handle_t *)&d.signals[i]);
 	uv_timer_init(loop, &d.watchdog);
 	period = watchdog_us ? strtoull(watchdog_us, NULL, 10) / 2000 : 0;
 	if (period)
 		uv_timer_start(&d.watchdog, on_watchdog, period, period);
 	notify("READY=1");
-	log_info("ready, clients on %s", config->api_bind);
+	log_info("ready, clients on %s%s%s", config->api_bind, config->api_socket ? " and " : "",
+		 config->api_socket ? config->api_socket : "");
 	uv_run(loop, UV_RUN_DEFAULT);
 	uv_loop_close(loop);
 	uv_library_shutdown();
@@ -245,6 +266,8 @@ int main(int argc, char **argv)
 		status = 0;
 	if (status < 0) {
 		harden();
+		if (!o.db)
+			allow_files(config.limits.clients);
 		status = o.db ? db_run(&config, o.db, o.db_target) : run(&config);
 	}
 	config_free(&config);

@@ -204,13 +204,6 @@ static bool name_is_text(const char *name, size_t len)
 	return true;
 }
 
-static void draw_token(struct ident *token)
-{
-	do
-		randombytes_buf(token->b, sizeof(token->b));
-	while (memchr(token->b, 0, sizeof(token->b)));
-}
-
 static void draw_key_pair(struct address *address, uint8_t secret[static ADDRESS_SECRET_LEN])
 {
 	do
@@ -287,7 +280,7 @@ int addresses_create(struct store *store, const char *name, const uint8_t *seed,
 	err = -EEXIST;
 	if (store_has(store, STORE_ADDRESSES, address.b, ADDRESS_LEN))
 		goto out;
-	draw_token(&fresh);
+	ident_draw(&fresh);
 	crypto_kdf_keygen(key);
 	making.created_s = clock_wall_ns() / 1000000000;
 	making.secret = secret;
@@ -542,6 +535,17 @@ int addresses_set_password(struct store *store, const struct address *address,
 	if (err)
 		sodium_free(c);
 	return err;
+}
+
+bool addresses_is_namespace(struct store *store, const struct address *address)
+{
+	uint8_t data[RECORD_MAX];
+	struct record record;
+	ssize_t len;
+
+	len = store_get(store, STORE_ADDRESSES, address->b, ADDRESS_LEN, data, sizeof(data));
+	return len >= 0 && !record_parse(data, (size_t)len, &record) &&
+	       record.flags & FLAG_NAMESPACE;
 }
 
 int addresses_remove(struct store *store, const struct address *address)

@@ -34,6 +34,9 @@ int addresses_create(struct store *store, const char *name, const uint8_t *seed,
 int addresses_open(struct store *store, const struct address *address, const struct ident *token,
 		   bool tell, uint8_t secret[static ADDRESS_SECRET_LEN]);
 
+/* True when @address was made from the key of a namespace. */
+bool addresses_is_namespace(struct store *store, const struct address *address);
+
 /* The same for the address's own key (ADDRESS_KEY_LEN bytes). */
 int addresses_open_key(struct store *store, const struct address *address,
 		       const struct ident *token, uint8_t key[static ADDRESS_KEY_LEN]);
