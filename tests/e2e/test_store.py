@@ -74,7 +74,7 @@ def found(directory, values, leave_out=()):
     hits = []
     for top, _, names in os.walk(directory):
         for name in names:
-            if name in leave_out:
+            if name in leave_out or not os.path.isfile(os.path.join(top, name)):
                 continue
             with open(os.path.join(top, name), "rb") as f:
                 content = f.read()
@@ -206,7 +206,7 @@ def damage_is_named():
         refused = named = 0
         started = False
         # In the middle of values, one after the other, until both were seen.
-        for at in range(2 * 4096 + 3000, len(good), 1024 + 7):
+        for at in range(2 * 4096 + 3000, len(good), 3 * 1024 + 7):
             with open(path, "wb") as f:
                 f.write(good[:at] + bytes([good[at] ^ 0x40]) + good[at + 1:])
             p = subprocess.run([RATCTL, "db", "verify", "--json", d.state], capture_output=True,
