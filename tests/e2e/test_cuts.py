@@ -33,7 +33,7 @@ class Store:
 
     def counts(self):
         lmdb, env, txn = self.lmdb, ctypes.c_void_p(), ctypes.c_void_p()
-        path = os.path.join(harness.DAEMON.directory, "state").encode()
+        path = os.path.join(harness.DAEMON.directory, "state", "state").encode()
         readonly, notls = 0x20000, 0x200000
         self.check(lmdb.mdb_env_create(ctypes.byref(env)))
         self.check(lmdb.mdb_env_set_maxdbs(env, 64))

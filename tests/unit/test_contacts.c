@@ -353,7 +353,7 @@ static void nothing_in_clear(void **state)
 	/* Freed pages hold what was there before, too. */
 	assert_int_equal(contacts_put(store, alice, &c), 0);
 	reopen();
-	snprintf(path, sizeof(path), "%s/data.mdb", dir);
+	snprintf(path, sizeof(path), "%s/state/data.mdb", dir);
 	f = fopen(path, "r");
 	assert_non_null(f);
 	file = malloc(64u << 20);

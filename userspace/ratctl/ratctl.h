@@ -97,7 +97,7 @@ int ctl_address(struct ctl *ctl, const char *text, struct address *out);
 /* Prints what a call of the library returned (borrowed). */
 int ctl_print_peers(struct ctl *ctl, const struct ratman_peer *peers, size_t n);
 
-/* cmd_addr.c, cmd_contact.c, cmd_space.c, cmd_status.c, cmd_kern.c, cmd_set.c, cmd_monitor.c */
+/* cmd_addr.c, cmd_contact.c, cmd_space.c, cmd_status.c, cmd_kern.c, cmd_set.c, cmd_db.c, cmd_monitor.c */
 int cmd_status(struct ctl *ctl, int argc, char **argv);
 int cmd_limits(struct ctl *ctl);	/* status --limits */
 int cmd_addr_create(struct ctl *ctl, int argc, char **argv);
@@ -134,6 +134,10 @@ int cmd_session_list(struct ctl *ctl, int argc, char **argv);
 int cmd_session_set(struct ctl *ctl, int argc, char **argv);
 int cmd_session_del(struct ctl *ctl, int argc, char **argv);
 int cmd_counters_list(struct ctl *ctl, int argc, char **argv);
+int cmd_db_verify(struct ctl *ctl, int argc, char **argv);
+int cmd_db_stat(struct ctl *ctl, int argc, char **argv);
+int cmd_db_backup(struct ctl *ctl, int argc, char **argv);
+int cmd_db_compact(struct ctl *ctl, int argc, char **argv);
 int cmd_top(struct ctl *ctl, int argc, char **argv);
 int cmd_monitor(struct ctl *ctl, int argc, char **argv);
 int cmd_idpath(struct ctl *ctl, int argc, char **argv);

@@ -106,6 +106,11 @@ static int check_directory(cfg_t *cfg, cfg_opt_t *opt)
 	return -1;
 }
 
+static int check_key_file(cfg_t *cfg, cfg_opt_t *opt)
+{
+	return cfg_opt_getnstr(opt, cfg_opt_size(opt) - 1)[0] ? check_directory(cfg, opt) : 0;
+}
+
 static int check_socket(cfg_t *cfg, cfg_opt_t *opt)
 {
 	const char *value = cfg_opt_getnstr(opt, cfg_opt_size(opt) - 1);
@@ -154,6 +159,8 @@ static const char *const verbosity_words[] = { "trace", "debug", "info", "warn",
 static const char *const membership_words[] = { "open", "closed", NULL };
 static const char *const inbound_words[] = { "open", "contacts", "none", NULL };
 
+static const char *const node_key_words[] = { "auto", "credential", "file", "passphrase", NULL };
+
 static const struct key keys[] = {
 	{ "state_dir", KEY_TEXT, "/var/lib/ratmand", check_directory, NULL },
 	{ "runtime_dir", KEY_TEXT, "/run/ratman", check_directory, NULL },
@@ -170,6 +177,8 @@ static const struct key keys[] = {
 	{ "inbound", KEY_WORD, "contacts", check_word, inbound_words },
 	{ "contacts", KEY_LIST, NULL, check_address, NULL },
 	{ "ephemeral", KEY_SWITCH, "false", NULL, NULL },
+	{ "node_key", KEY_WORD, "auto", check_word, node_key_words },
+	{ "key_file", KEY_TEXT, "", check_key_file, NULL },
 };
 
 #define N_KEYS (sizeof(keys) / sizeof(keys[0]))
@@ -302,7 +311,9 @@ static int read_texts(cfg_t *cfg, struct config *out)
 	out->runtime_dir = strdup(cfg_getstr(cfg, "runtime_dir"));
 	out->device = strdup(cfg_getstr(cfg, "device"));
 	out->api_bind = strdup(cfg_getstr(cfg, "api_bind"));
-	if (!out->state_dir || !out->runtime_dir || !out->device || !out->api_bind)
+	out->key_file = strdup(cfg_getstr(cfg, "key_file"));
+	if (!out->state_dir || !out->runtime_dir || !out->device || !out->api_bind ||
+	    !out->key_file)
 		return -ENOMEM;
 	return read_socket(cfg, out);
 }
@@ -312,6 +323,7 @@ static int read_values(cfg_t *cfg, struct config *out)
 {
 	const char *inbound = cfg_getstr(cfg, "inbound");
 	const char *secret = cfg_getstr(cfg, "group_secret");
+	const char *node_key = cfg_getstr(cfg, "node_key");
 	int err;
 
 	log_level_parse(cfg_getstr(cfg, "verbosity"), &out->verbosity);
@@ -319,6 +331,10 @@ static int read_values(cfg_t *cfg, struct config *out)
 	out->inbound = !strcmp(inbound, "open")       ? RATMAN_POLICY_OPEN :
 		       !strcmp(inbound, "contacts")   ? RATMAN_POLICY_CONTACTS :
 							RATMAN_POLICY_NONE;
+	out->node_key = !strcmp(node_key, "credential") ? NODEKEY_CREDENTIAL_ONLY :
+			!strcmp(node_key, "file")       ? NODEKEY_FILE :
+			!strcmp(node_key, "passphrase") ? NODEKEY_PASSPHRASE :
+							  NODEKEY_AUTO;
 	out->ephemeral = cfg_getbool(cfg, "ephemeral");
 	if (secret[0]) {
 		out->has_group_secret = true;
@@ -412,6 +428,7 @@ void config_free(struct config *c)
 	free(c->runtime_dir);
 	free(c->device);
 	free(c->api_bind);
+	free(c->key_file);
 	free(c->api_socket);
 	for (size_t i = 0; i < c->n_links; i++)
 		free(c->links[i]);

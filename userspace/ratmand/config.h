@@ -14,6 +14,7 @@
 #include "base/address.h"
 #include "base/log.h"
 #include "ratmand/api/limits.h"
+#include "ratmand/store/nodekey.h"
 
 struct config {
 	char *state_dir;
@@ -36,6 +37,8 @@ struct config {
 	gid_t api_socket_gid;		/* (gid_t)-1: the daemon's own */
 	struct api_limits limits;
 	bool ephemeral;
+	enum nodekey_source node_key;
+	char *key_file;			/* empty: node.key in the state directory */
 };
 
 #define CONFIG_DEFAULT_PATH "/etc/ratmand/ratmand.conf"

@@ -12,12 +12,14 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 #include <uv.h>
 
 #include "base/log.h"
 #include "ratmand/config.h"
+#include "ratmand/db.h"
 #include "ratmand/node.h"
 
 /* Exit statuses users of the existing daemon know (existing-tools.md 8.1), and 2 for usage. */
@@ -35,6 +37,8 @@ static const char usage[] =
 	"  -d, --dir DIR          state directory, instead of the configured one\n"
 	"  -v, --verbosity LEVEL  trace, debug, info, warn or error, instead of the configured one\n"
 	"  -t, --test             check the configuration and exit\n"
+	"      --db WORD [DIR]    verify, stat, backup (into the new DIR) or compact the store and\n"
+	"                         exit; what ratctl db calls\n"
 	"  -h, --help             this text\n"
 	"  -V, --version          print the version\n"
 	"\n"
@@ -48,6 +52,8 @@ struct options {
 	const char *config;
 	const char *dir;
 	const char *verbosity;
+	const char *db;
+	const char *db_target;	/* may be NULL */
 	bool test;
 };
 
@@ -59,6 +65,7 @@ static int parse_options(int argc, char **argv, struct options *o)
 		{ "dir", required_argument, NULL, 'd' },
 		{ "verbosity", required_argument, NULL, 'v' },
 		{ "test", no_argument, NULL, 't' },
+		{ "db", required_argument, NULL, 'D' },
 		{ "help", no_argument, NULL, 'h' },
 		{ "version", no_argument, NULL, 'V' },
 		{ 0 },
@@ -79,6 +86,9 @@ static int parse_options(int argc, char **argv, struct options *o)
 		case 't':
 			o->test = true;
 			break;
+		case 'D':
+			o->db = optarg;
+			break;
 		case 'h':
 			fputs(usage, stdout);
 			return 0;
@@ -90,6 +100,8 @@ static int parse_options(int argc, char **argv, struct options *o)
 			return EXIT_USAGE;
 		}
 	}
+	if (o->db && optind < argc)
+		o->db_target = argv[optind++];
 	if (optind < argc) {
 		fprintf(stderr, "ratmand: unexpected argument '%s'\nTry: ratmand --help\n",
 			argv[optind]);
@@ -143,7 +155,7 @@ static void notify(const char *state)
 	close(fd);
 }
 
-/* Keeps keys out of core files and of other processes' reach. */
+/* Keeps keys out of core files and of other processes' reach, and files to ourselves. */
 static void harden(void)
 {
 	static const struct rlimit none = { 0, 0 };
@@ -151,6 +163,7 @@ static void harden(void)
 	if (prctl(PR_SET_DUMPABLE, 0) || setrlimit(RLIMIT_CORE, &none))
 		log_warn("cannot switch off core dumps: %s", strerror(errno));
 	signal(SIGPIPE, SIG_IGN);
+	umask(077);
 }
 
 /* Every client may have a data socket and its listener; files and the mesh need some, too. */
@@ -253,8 +266,9 @@ int main(int argc, char **argv)
 		status = 0;
 	if (status < 0) {
 		harden();
-		allow_files(config.limits.clients);
-		status = run(&config);
+		if (!o.db)
+			allow_files(config.limits.clients);
+		status = o.db ? db_run(&config, o.db, o.db_target) : run(&config);
 	}
 	config_free(&config);
 	return status;

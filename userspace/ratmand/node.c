@@ -10,18 +10,25 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/wire.h"
+#include "ratmand/passphrase.h"
 
-#define SEEN_LEN 24
+/* Highest sequence in STORE_SEEN, and first and last time in STORE_PEERS, big-endian. */
+#define SEEN_LEN 8
+#define PEER_LEN 16
 
 bool node_seen_get(struct node *node, const struct address *address, struct node_seen *out)
 {
-	uint8_t buf[SEEN_LEN];
+	uint8_t buf[PEER_LEN];
 	struct wire_reader r;
 
+	memset(out, 0, sizeof(*out));
 	if (store_get(node->store, STORE_SEEN, address->b, ADDRESS_LEN, buf, sizeof(buf)) != SEEN_LEN)
 		return false;
-	wire_read_init(&r, buf, sizeof(buf));
+	wire_read_init(&r, buf, SEEN_LEN);
 	out->sequence = wire_get_be64(&r);
+	if (store_get(node->store, STORE_PEERS, address->b, ADDRESS_LEN, buf, sizeof(buf)) != PEER_LEN)
+		return true;
+	wire_read_init(&r, buf, PEER_LEN);
 	out->first_ns = (int64_t)wire_get_be64(&r);
 	out->last_ns = (int64_t)wire_get_be64(&r);
 	return true;
@@ -40,21 +47,24 @@ static void seen(void *ctx, const struct address *address, uint64_t sequence)
 {
 	struct node *node = ctx;
 	int64_t now = clock_wall_ns();
-	struct node_seen old = { .first_ns = now };
-	bool first;
-	uint8_t buf[SEEN_LEN];
+	uint8_t buf[PEER_LEN];
+	struct node_seen old;
 	struct wire_writer w;
+	bool known = node_seen_get(node, address, &old);
 
 	/* What was seen stays seen, whatever is said later. */
-	first = !node_seen_get(node, address, &old);
-	if (!first && old.sequence > sequence)
+	if (known && old.sequence > sequence)
 		return;
-	wire_write_init(&w, buf, sizeof(buf));
-	wire_put_be64(&w, sequence);
-	wire_put_be64(&w, (uint64_t)old.first_ns);
+	if (!known || old.sequence < sequence) {
+		wire_write_init(&w, buf, SEEN_LEN);
+		wire_put_be64(&w, sequence);
+		store_put(node->store, STORE_SEEN, address->b, ADDRESS_LEN, buf, SEEN_LEN);
+	}
+	wire_write_init(&w, buf, PEER_LEN);
+	wire_put_be64(&w, (uint64_t)(old.first_ns ? old.first_ns : now));
 	wire_put_be64(&w, (uint64_t)now);
-	store_put(node->store, STORE_SEEN, address->b, ADDRESS_LEN, buf, sizeof(buf));
-	if (node->flow && first)
+	store_put(node->store, STORE_PEERS, address->b, ADDRESS_LEN, buf, PEER_LEN);
+	if (node->flow && !known)
 		flow_event(node->flow, PAYLOAD_EVENT_PEER, address);
 }
 
@@ -218,7 +228,12 @@ static void bring_up_again(struct node *node)
 
 static int open_store(struct node *node, uint8_t secret[ADDRESS_SECRET_LEN], char *why, size_t size)
 {
-	struct store_options options = { .ephemeral = node->config->ephemeral };
+	struct nodekey_options key = {
+		.source = node->config->node_key,
+		.file = node->config->key_file,
+		.ask = ask_passphrase,
+	};
+	struct store_options options = { .ephemeral = node->config->ephemeral, .node_key = &key };
 	int err = store_open(&node->store, node->loop, node->config->state_dir, &options, why, size);
 
 	if (err)

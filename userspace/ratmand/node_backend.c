@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/limits.h"
+#include "ratmand/store/records.h"
 
 /* A call whose answer waits for the store's commit. */
 struct pending {
@@ -138,6 +139,8 @@ static void addr_destroy(void *be, const struct address *address, const struct i
 	go_down(node, address);
 	flow_local_unsubscribe(node->flow, address);
 	addresses_remove(node->store, address);
+	/* Nothing opens them any more; what the disk refuses now stays as noise. */
+	(void)records_remove_all(node->store, address);
 	if (is_namespace) {
 		node_spaces_leave(node, address);
 		spaces_remove(node->store, address);

@@ -28,7 +28,7 @@ struct node {
 	void *stopped_ctx;
 };
 
-/* What STORE_SEEN holds for an address, in this order, big-endian. */
+/* What is remembered of a peer; times are 0 when the cache was lost. */
 struct node_seen {
 	uint64_t sequence;
 	int64_t first_ns;

@@ -100,8 +100,7 @@ int contacts_put(struct store *store, const uint8_t secret[static ADDRESS_SECRET
 	open_owner(&s, secret);
 	name = sealed_name(&s, contact->address.b, ADDRESS_LEN);
 	if (!store_has(store, STORE_CONTACTS, name.b, sizeof(name.b)))
-		err = store_each_from(store, STORE_CONTACTS, s.prefix, sizeof(s.prefix),
-				      sizeof(s.prefix), count_one, &count);
+		err = store_each_key(store, STORE_CONTACTS, s.prefix, count_one, &count);
 	if (!err)
 		err = put(store, &s, contact);
 	sealed_wipe(&s);
@@ -162,8 +161,7 @@ static int walk_record(void *ctx, const void *key, size_t key_len, const void *v
 static int each(struct store *store, const struct sealed *s, contacts_cb cb, void *ctx)
 {
 	struct walk walk = { .sealed = s, .cb = cb, .ctx = ctx };
-	int err = store_each_from(store, STORE_CONTACTS, s->prefix, sizeof(s->prefix),
-				  sizeof(s->prefix), walk_record, &walk);
+	int err = store_each_of(store, STORE_CONTACTS, s->prefix, walk_record, &walk);
 
 	return err ? err : walk.damaged;
 }
@@ -275,8 +273,7 @@ int contacts_purge(struct store *store, const uint8_t secret[static ADDRESS_SECR
 	if (!names.list)
 		return -ENOMEM;
 	open_owner(&s, secret);
-	err = store_each_from(store, STORE_CONTACTS, s.prefix, sizeof(s.prefix), sizeof(s.prefix),
-			      keep_name, &names);
+	err = store_each_key(store, STORE_CONTACTS, s.prefix, keep_name, &names);
 	sealed_wipe(&s);
 	for (size_t i = 0; i < names.n && !err; i++)
 		err = store_del(store, STORE_CONTACTS, names.list[i].b, SEALED_NAME_LEN);

@@ -245,7 +245,7 @@ static int each_from(struct store *store, const struct due_owner *owner, uint64_
 	uint8_t key[DUE_KEY_LEN];
 
 	write_due_key(owner, from, key);
-	return store_each_from(store, STORE_DUE, key, sizeof(key), OWNER_LEN, each_one, &e);
+	return store_each_from(store, STORE_DUE, key, each_one, &e);
 }
 
 int due_each_of(struct store *store, const struct due_owner *owner, due_each_cb cb, void *ctx)
