@@ -40,6 +40,16 @@
 #define genl_split_ops genl_ops
 #endif
 
+/*
+ * A variable of the hot path that is filled before it is read: the compiler need not clear it
+ * (CONFIG_INIT_STACK_ALL_ZERO). Remove when there is a name for it in compiler_attributes.h.
+ */
+#if __has_attribute(__uninitialized__)
+#define __ratman_uninit __attribute__((__uninitialized__))
+#else
+#define __ratman_uninit
+#endif
+
 /* Remove when the minimum is 6.6. */
 static inline struct nlattr **ratman_dump_attrs(struct netlink_callback *cb)
 {

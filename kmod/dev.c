@@ -52,13 +52,14 @@ void ratman_dev_update_mtu(struct ratman_dev *rdev)
 
 	ASSERT_RTNL();
 	list_for_each_entry(link, &rdev->links, list) {
-		max = min_t(unsigned int, max, link->dev->mtu - RATMAN_DATA_OVERHEAD);
+		/* One that has become too small loses frames, not the mesh its MTU. */
+		max = min_t(unsigned int, max,
+			    max_t(unsigned int, link->dev->mtu, RATMAN_LINK_MTU_MIN) -
+			    RATMAN_DATA_OVERHEAD);
 		room = max_t(unsigned int, room, LL_RESERVED_SPACE(link->dev));
 		tail = max_t(unsigned int, tail, link->dev->needed_tailroom);
 		any = true;
 	}
-	/* A link that has become too small loses frames, not the mesh its MTU. */
-	max = max_t(unsigned int, max, IPV6_MIN_MTU);
 	dev->max_mtu = max;
 	dev->needed_headroom = max_t(unsigned int, room, LL_MAX_HEADER) +
 			       sizeof(struct ratman_hop_hdr) + sizeof(struct ratman_data_hdr);

@@ -21,7 +21,7 @@ static const struct rhashtable_params ratman_dest_params = {
 	.key_len = RATMAN_ADDR_LEN,
 	.key_offset = offsetof(struct ratman_dest, address),
 	.head_offset = offsetof(struct ratman_dest, node),
-	.hashfn = ratman_hash_32,
+	.hashfn = ratman_hash_address,
 	.obj_cmpfn = ratman_cmp_32,
 	.automatic_shrinking = true,
 };
@@ -30,7 +30,7 @@ static const struct rhashtable_params ratman_dest6_params = {
 	.key_len = sizeof(struct in6_addr),
 	.key_offset = offsetof(struct ratman_dest, ipv6),
 	.head_offset = offsetof(struct ratman_dest, node6),
-	.hashfn = ratman_hash_16,
+	.hashfn = ratman_hash_ipv6,
 	.automatic_shrinking = true,
 };
 

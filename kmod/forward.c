@@ -8,8 +8,6 @@
  * for every frame. Offsets are fixed, so nothing is parsed twice; pointers into
  * a frame are taken anew after every call that may move it.
  */
-#include <crypto/algapi.h>
-
 #include "fib.h"
 #include "forward.h"
 #include "neigh.h"
@@ -24,10 +22,10 @@ static struct ratman_hop_hdr *ratman_hop(const struct sk_buff *skb)
 }
 
 /* Where to send a frame that is not for us; NULL with a reason. */
-static struct ratman_neigh_key *ratman_forward_hop(const struct ratman_dest *dest,
-						   const struct ratman_neigh *from,
-						   const struct sk_buff *skb,
-						   enum ratman_stat *stat)
+static inline struct ratman_neigh_key *ratman_forward_hop(const struct ratman_dest *dest,
+							  const struct ratman_neigh *from,
+							  const struct sk_buff *skb,
+							  enum ratman_stat *stat)
 {
 	struct ratman_neigh_key *key;
 	bool back = false;
@@ -56,7 +54,7 @@ static struct ratman_neigh_key *ratman_forward_hop(const struct ratman_dest *des
  * Make the hop header writable, with room for the next link's header, and
  * forget where the frame came from. Warning: may reallocate the data.
  */
-static bool ratman_forward_prepare(struct sk_buff *skb, const struct ratman_neigh_key *key)
+static inline bool ratman_forward_prepare(struct sk_buff *skb, const struct ratman_neigh_key *key)
 {
 	if (unlikely(skb_cow_head(skb, LL_RESERVED_SPACE(key->link->dev))))
 		return false;
@@ -106,17 +104,17 @@ static struct ratman_neigh_key *ratman_rcv_key(const struct ratman_link *link,
 
 static bool ratman_tag_differs(u64 computed, const struct ratman_hop_hdr *hdr)
 {
-	__le64 tag = cpu_to_le64(computed);
+	u64 differ = computed ^ get_unaligned_le64(hdr->tag);
 
-	static_assert(sizeof(tag) == RATMAN_TAG_LEN);
-	return crypto_memneq(&tag, hdr->tag, sizeof(tag));
+	/* One test of all bits, on machines of any width. */
+	return (u32)differ | (u32)(differ >> 32);
 }
 
 static void ratman_rcv_data(struct ratman_link *link, struct sk_buff *skb)
 {
 	struct ratman_dev *rdev = link->rdev;
 	const struct ratman_dest *dest;
-	union ratman_data_tagged tagged;
+	union ratman_data_tagged tagged __ratman_uninit;
 	struct ratman_neigh_key *key;
 	struct ratman_hop_hdr *hdr;
 	enum ratman_stat stat;

@@ -352,18 +352,20 @@ static void ratman_hello_answer(struct ratman_link *link)
 /* False when the daemon was told of this sender less than @gap ago. */
 static bool ratman_candidate_due(struct ratman_link *link, const u8 *lladdr, unsigned long gap)
 {
-	unsigned long now = jiffies;
+	unsigned long now;
 	bool due = true;
 	unsigned int i;
 
 	spin_lock(&link->candidates_lock);
+	now = jiffies;
 	for (i = 0; i < RATMAN_CANDIDATES; i++) {
 		struct ratman_candidate *c = &link->candidates[i];
 
 		if (!c->used || !ether_addr_equal(c->lladdr, lladdr))
 			continue;
 		c->heard = now;
-		due = time_after_eq(now, c->told + gap);
+		/* Unsigned, so that one who was away for half of the clock's range is told of. */
+		due = now - c->told >= gap;
 		break;
 	}
 	spin_unlock(&link->candidates_lock);
@@ -374,10 +376,11 @@ static bool ratman_candidate_due(struct ratman_link *link, const u8 *lladdr, uns
 static void ratman_candidate_told(struct ratman_link *link, const u8 *lladdr)
 {
 	struct ratman_candidate *c, *oldest = &link->candidates[0];
-	unsigned long now = jiffies;
+	unsigned long now;
 	unsigned int i;
 
 	spin_lock(&link->candidates_lock);
+	now = jiffies;
 	for (i = 0; i < RATMAN_CANDIDATES; i++) {
 		c = &link->candidates[i];
 		if (!c->used || ether_addr_equal(c->lladdr, lladdr)) {

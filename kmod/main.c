@@ -18,7 +18,7 @@
 #define CREATE_TRACE_POINTS
 #include "trace.h"
 
-siphash_aligned_key_t ratman_hash_key __ro_after_init;
+hsiphash_key_t ratman_hash_key __ro_after_init;
 __be16 ratman_ethertype __ro_after_init;
 struct ratman_scratch __percpu *ratman_scratch;
 

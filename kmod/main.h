@@ -12,7 +12,7 @@
 #include <linux/ratman.h>
 
 /* Hashes everything that peers choose; random per load of the module. */
-extern siphash_aligned_key_t ratman_hash_key;
+extern hsiphash_key_t ratman_hash_key;
 
 /* Network byte order. */
 extern __be16 ratman_ethertype;
@@ -35,28 +35,34 @@ struct ratman_scratch {
 extern struct ratman_scratch __percpu *ratman_scratch;
 
 /*
- * rhashtable hash functions for keys of 32 and 16 bytes. hsiphash() is enough where
- * nobody sees the result: it only has to be unpredictable (siphash.rst).
+ * rhashtable hash functions for pairs of IPv6 addresses, IPv6 addresses, and addresses.
+ * hsiphash is enough where nobody sees the result: it only has to be unpredictable
+ * (siphash.rst).
  */
-static inline hsiphash_key_t ratman_table_key(u32 seed)
+static inline u32 ratman_hash_pair(const void *data, u32 len, u32 seed)
 {
-	return (hsiphash_key_t) {
+	const hsiphash_key_t key = {
 		.key = { ratman_hash_key.key[0], ratman_hash_key.key[1] ^ seed },
 	};
-}
-
-static inline u32 ratman_hash_32(const void *data, u32 len, u32 seed)
-{
-	const hsiphash_key_t key = ratman_table_key(seed);
 
 	return hsiphash(data, 32, &key);
 }
 
-static inline u32 ratman_hash_16(const void *data, u32 len, u32 seed)
+static inline u32 ratman_hash_ipv6(const void *data, u32 len, u32 seed)
 {
-	const hsiphash_key_t key = ratman_table_key(seed);
+	const u32 *word = data;
 
-	return hsiphash(data, 16, &key);
+	return hsiphash_4u32(get_unaligned(word) ^ seed, get_unaligned(word + 1),
+			     get_unaligned(word + 2), get_unaligned(word + 3), &ratman_hash_key);
+}
+
+/*
+ * Half of an address: to find two keys that share 16 bytes takes 2^64 attempts, and
+ * what is in the table has signed its record.
+ */
+static inline u32 ratman_hash_address(const void *data, u32 len, u32 seed)
+{
+	return ratman_hash_ipv6(data, len, seed);
 }
 
 /* Equality of 32 bytes that are no secret, any alignment. */

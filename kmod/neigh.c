@@ -10,6 +10,7 @@
  *
  * Everything here that changes who is a neighbour runs under ratman_dev.lock.
  */
+#include <linux/moduleparam.h>
 #include <linux/slab.h>
 
 #include "neigh.h"
@@ -18,11 +19,31 @@
 /* How long a replaced key is accepted after its last use. */
 #define RATMAN_KEY_LINGER	(10 * HZ)
 
+/* The daemon is asked for new keys at most so often. */
+#define RATMAN_REKEY_REPEAT	(2 * HZ)
+
 /* Frames handed to the daemon, per neighbour. */
 #define RATMAN_CONTROL_RATE	2000
 #define RATMAN_CONTROL_PEAK	4000
 #define RATMAN_HANDSHAKE_RATE	200
 #define RATMAN_HANDSHAKE_PEAK	400
+
+/* A test cannot send half a lane of frames. */
+static unsigned int rekey_frames __read_mostly = RATMAN_SEQ_REKEY;
+
+static int ratman_rekey_frames_set(const char *value, const struct kernel_param *param)
+{
+	return param_set_uint_minmax(value, param, 1, RATMAN_SEQ_REKEY);
+}
+
+static const struct kernel_param_ops ratman_rekey_frames_ops = {
+	.set = ratman_rekey_frames_set,
+	.get = param_get_uint,
+};
+
+module_param_cb(rekey_frames, &ratman_rekey_frames_ops, &rekey_frames, 0644);
+MODULE_PARM_DESC(rekey_frames,
+		 "Frames that a CPU sends to a neighbour before new keys are asked for (default 134217727)");
 
 static void ratman_neigh_key_free_rcu(struct rcu_head *head)
 {
@@ -396,23 +417,32 @@ void ratman_neigh_accept_slow(struct ratman_neigh_key *key)
 		ratman_neigh_heard(key->neigh);
 }
 
+/*
+ * Told again while it is so: events can be lost, and without new keys the lane ends. A key
+ * that has a successor already is left alone.
+ */
 static noinline void ratman_neigh_rekey(struct ratman_neigh_key *key)
 {
-	if (!cmpxchg(&key->rekey_told, 0, 1))
-		ratman_nl_neigh_event(key->neigh, true);
+	unsigned long told = READ_ONCE(key->rekey_told), now = jiffies ?: 1;
+
+	if ((told && now - told < RATMAN_REKEY_REPEAT) ||
+	    rcu_access_pointer(key->neigh->cur) != key ||
+	    cmpxchg(&key->rekey_told, told, now) != told)
+		return;
+	ratman_nl_neigh_event(key->neigh, true);
 }
 
 /*
  * The next sequence number. Lanes are exhausted rather than wrapped: a number
  * under a key is used once. With bottom halves disabled.
  */
-static bool ratman_neigh_seq(struct ratman_neigh_key *key, u32 *seq)
+static inline bool ratman_neigh_seq(struct ratman_neigh_key *key, u32 *seq)
 {
-	u32 lane = smp_processor_id() % RATMAN_SEQ_LANES;
+	u32 lane = (u32)smp_processor_id() % RATMAN_SEQ_LANES;
 	atomic_t *next = &key->tx[lane].next;
 	u32 n = atomic_read(next);
 
-	if (unlikely(n >= RATMAN_SEQ_REKEY)) {
+	if (unlikely(n >= READ_ONCE(rekey_frames))) {
 		if (n > RATMAN_SEQ_MASK)
 			return false;
 		ratman_neigh_rekey(key);

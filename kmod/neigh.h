@@ -64,7 +64,7 @@ enum ratman_key_mode {
  * @lladdr: link-layer address of the neighbour
  * @mode: enum ratman_key_mode; written under ratman_neigh.lock
  * @initiator: we started the handshake, so the neighbour has the key already
- * @rekey_told: the daemon was told that a lane nears its end
+ * @rekey_told: when the daemon was last told that a lane nears its end, in jiffies; 0 if it was not
  * @last_use: when a frame last verified under a retiring key, in jiffies
  * @born: when it was set, boottime in ns
  * @rcu: for freeing
@@ -84,7 +84,7 @@ struct ratman_neigh_key {
 	u8 lladdr[ETH_ALEN] __aligned(2);
 	u8 mode;
 	bool initiator;
-	u32 rekey_told;
+	unsigned long rekey_told;
 	unsigned long last_use;
 	u64 born;
 	struct rcu_head rcu;

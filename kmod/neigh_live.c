@@ -119,6 +119,13 @@ static unsigned long ratman_latest(unsigned long a, unsigned long b)
 	return time_after(a, b) ? a : b;
 }
 
+/* What is long ago stays so when 32-bit jiffies come round (49 days at 1000 Hz). */
+static void ratman_keep_past(unsigned long *when, unsigned long now)
+{
+	if (time_after(now, READ_ONCE(*when) + 3600 * HZ))
+		WRITE_ONCE(*when, now - 3600 * HZ);
+}
+
 static bool ratman_neigh_is_busy(const struct ratman_neigh *neigh, unsigned long now)
 {
 	return time_before(now, READ_ONCE(neigh->last_data) + HZ);
@@ -176,6 +183,8 @@ static void ratman_neigh_timer(struct timer_list *timer)
 		neigh->one_way = false;
 		ratman_neigh_set_state(neigh, RATMAN_NEIGH_DEAD);
 	}
+	ratman_keep_past(&neigh->last_tx, now);
+	ratman_keep_past(&neigh->last_data, now);
 	ms = ratman_echo_interval(neigh, now);
 	/* Up to an eighth earlier, so that routers do not fall into step. */
 	due = ratman_later(neigh->echo.sent, ms - get_random_u32() % (ms / 8));

@@ -26,7 +26,7 @@
 
 static u32 ratman_session_hash(const void *data, u32 len, u32 seed)
 {
-	return ratman_hash_32(data, len, seed);
+	return ratman_hash_pair(data, len, seed);
 }
 
 static const struct rhashtable_params ratman_session_params = {

@@ -136,7 +136,7 @@ static void ratman_session_send_one(struct ratman_dev *rdev, struct ratman_sessi
 				    struct ratman_neigh_key *hop, struct sk_buff *skb)
 {
 	const struct net_device *out = hop->link->dev;
-	union ratman_data_tagged tagged;
+	union ratman_data_tagged tagged __ratman_uninit;
 	unsigned int len = skb->len;
 	u64 nonce;
 

@@ -356,7 +356,8 @@ static void slot_read(struct slot *s, int fd, size_t size)
 
 static void data_connect(struct slot *s)
 {
-	if (!s->data_port || s->data >= 0)
+	/* The port of one that is closed may be another process's by now. */
+	if (!s->data_port || s->data >= 0 || !api_server_counters(server)->helpers)
 		return;
 	s->data = dial(s->data_port);
 	s->data_port = 0;

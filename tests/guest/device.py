@@ -132,6 +132,9 @@ def small_links():
     with mesh.counts(tx_too_big=1, tx_packets=1):
         s.sendto(bytes(1000 - OVERHEAD - 48), (text(peer.ipv6), 9))
         s.sendto(bytes(1000 - OVERHEAD - 47), (text(peer.ipv6), 9))
+    # less than our headers alone take
+    mesh.ns.rt.link_set('l0', mtu=68)
+    equal(mesh.ns.rt.get('ratman0').mtu, 1280, 'MTU with a link of 68')
     mesh.ns.rt.link_set('l0', mtu=1500)
     equal(mesh.ns.rt.get('ratman0').mtu, 1420, 'MTU')
 

@@ -683,6 +683,48 @@ def rekey_storm():
 
 
 @test
+def rekey_asked_again():
+    """when a lane nears its end the daemon is asked for new keys, again if it missed that, and not once there are some"""
+    mesh, (wire,) = bench()
+    fake = mesh.add_fake(wire, 'l0')
+
+    def asked(neigh, seconds):
+        """True when new keys are asked for while frames go out"""
+        def look():
+            mesh.frame_tx(type=CONTROL, neigh=neigh.index, body=b'one of many')
+            return any(e.values.get('rekey') for e in mesh.nl.events(0.02) if e.name == 'NEIGH_NTF')
+        return until(look, seconds, 0.05)
+
+    parameter = '/sys/module/ratman/parameters/rekey_frames'
+    with open(parameter) as f:
+        usual = f.read()
+    equal(int(usual), (1 << 27) - 1, 'half a lane')
+    for wrong in '0', str(1 << 27), '-1', 'many':
+        try:
+            with open(parameter, 'w') as f:
+                f.write(wrong)
+            check(False, '%s was taken', wrong)
+        except OSError as e:
+            check(e.errno in (errno.EINVAL, errno.ERANGE), 'errno %d for %s', e.errno, wrong)
+    try:
+        with open(parameter, 'w') as f:
+            f.write('200')
+        mesh.nl.events(0.05)
+        mesh.frame_tx(type=CONTROL, neigh=fake.index, body=b'early')
+        check(not any(e.values.get('rekey') for e in mesh.nl.events(0.1)), 'asked too early')
+        check(asked(fake, 60), 'never asked for new keys')
+        check(asked(fake, 10), 'not asked again')
+        new = renewed(fake)
+        new.install(initiator=False)
+        mesh.nl.events(0.05)
+        fake.send(CONTROL, b'still there')
+        check(not asked(new, 3 / SLOW), 'asked in spite of new keys')
+    finally:
+        with open(parameter, 'w') as f:
+            f.write(usual)
+
+
+@test
 def keys_stay_when_dead():
     """a neighbour that died keeps its keys: one frame is enough to go on"""
     mesh, (wire,) = bench()

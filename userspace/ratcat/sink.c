@@ -14,6 +14,7 @@
 
 #include "base/address.h"
 #include "ratcat/interrupt.h"
+#include "tools/sync.h"
 
 #define PART ".part"
 #define NAMES_MAX 10000		/* that we try in one directory and second */
@@ -173,24 +174,6 @@ int sink_write(const struct sink *s, const char *buf, size_t len)
 	return 0;
 }
 
-/* Makes the rename itself last. */
-static void sync_directory(const char *path)
-{
-	char dir[PATH_MAX];
-	char *slash;
-	int fd;
-
-	snprintf(dir, sizeof(dir), "%s", path);
-	slash = strrchr(dir, '/');
-	if (slash)
-		slash[slash == dir] = '\0';
-	fd = open(slash ? dir : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (fd < 0)
-		return;
-	fsync(fd);
-	close(fd);
-}
-
 /* rename() that leaves alone what has the name already. */
 static int rename_new(const char *from, const char *to)
 {
@@ -265,7 +248,7 @@ int sink_keep(const struct cat *cat, const struct ratman_letterhead *head, struc
 	if (close(s->fd) && !err)
 		err = -errno;
 	if (!err && s->part[0])
-		sync_directory(s->path);
+		sync_parent(s->path);
 	interrupt_removes(NULL);
 	return err;
 }

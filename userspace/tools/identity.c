@@ -12,6 +12,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "tools/sync.h"
+
 #define FILE_MAX 4096	/* bytes of an identity file we are willing to read */
 
 /* Two values, each as an address is written, under two names. */
@@ -319,24 +321,6 @@ static int write_all(int fd, const char *text, size_t len)
 		len -= (size_t)n;
 	}
 	return fsync(fd) ? -errno : 0;
-}
-
-/* Makes the rename itself last. */
-static void sync_parent(const char *path)
-{
-	char dir[PATH_MAX];
-	char *slash;
-	int fd;
-
-	snprintf(dir, sizeof(dir), "%s", path);
-	slash = strrchr(dir, '/');
-	if (slash)
-		slash[slash == dir] = '\0';
-	fd = open(slash ? dir : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (fd < 0)
-		return;
-	fsync(fd);
-	close(fd);
 }
 
 static int save_pair(const struct form *form, const char *path, const struct identity *id,
