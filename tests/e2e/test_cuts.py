@@ -253,6 +253,24 @@ def events_are_due(u):
     u.c.up(u.a, u.t)
 
 
+CONTACT = bytes(range(0x41, 0x61))
+NOTES = b"hi\0" + b"\0\1k\0v\0" + b"\5"
+SPACE = None
+
+
+def has_a_contact(u):
+    u.c.ask(0x0220, CONTACT + NOTES, u.t).ping()
+
+
+def is_a_member(u):
+    u.c.ask(0x0810, u.a + SPACE, u.t).ping()
+
+
+def is_no_member(u):
+    is_a_member(u)
+    u.c.ask(0x0811, u.a + SPACE, u.t).ping()
+
+
 # The exchanges, each as a client goes through it ------------------------------------
 
 def handshake(c, u):
@@ -299,7 +317,11 @@ TABLE = [
     ("Addr/Up", nothing, lambda c, u: c.up(u.a, u.t)),
     ("Addr/Down", is_up, lambda c, u: c.down(u.a, u.t)),
     ("Addr/List", nothing, lambda c, u: c.addresses()),
+    ("Contact/Add", nothing, lambda c, u: c.ask(0x0220, CONTACT + NOTES, u.t).ping()),
+    ("Contact/Delete", has_a_contact, lambda c, u: c.ask(0x0221, CONTACT, u.t).ping()),
+    ("Contact/List", has_a_contact, lambda c, u: c.ask(0x0230, b"", u.t)),
     ("Peer/List", nothing, lambda c, u: c.peers()),
+    ("Peer/Status", nothing, lambda c, u: c.ask(0x0434, b"\0", u.t)),
     ("Recv/One, nothing there", nothing, lambda c, u: recv(c, u, False, 0)),
     ("Recv/One", stream_waits, lambda c, u: recv(c, u, False, 1)),
     ("Recv/Many", two_streams_wait, lambda c, u: recv(c, u, True, 2)),
@@ -312,6 +334,10 @@ TABLE = [
     ("Stream/Resub", stream_is_due, lambda c, u: subscription(c, u, 0x0704, u.id + u.a, 1)),
     ("Stream/Unsub", stream_is_due, lambda c, u: c.unsub(u.id, u.a, u.t)),
     ("Stream/List", subscribed, lambda c, u: c.subscriptions(u.a, u.t)),
+    ("Space/Up", is_no_member, lambda c, u: c.ask(0x0810, u.a + SPACE, u.t).ping()),
+    ("Space/Down", is_a_member, lambda c, u: c.ask(0x0811, u.a + SPACE, u.t).ping()),
+    ("Space/Anycast", is_a_member,
+     lambda c, u: c.ask(0x0835, u.a + SPACE + (30).to_bytes(16, "big"), u.t)),
 ]
 
 # After the whole request the address is there for good: cut before its last byte only.
@@ -353,6 +379,27 @@ def register(name, prepare, exchange):
         cut_everywhere(name, prepare, exchange)
     run.__name__ = name.replace(" ", "_")
     test(run)
+
+
+@test
+def Space_Create():
+    """Cut before its last byte: the whole request makes something for good, for the table."""
+    global SPACE
+    seed = os.urandom(32)
+    c = connect()
+    SPACE, token = c.create(b"\0" + seed)      # tells the public key
+    c.up(SPACE, token)
+    c.destroy(SPACE, token, b"\1")
+    create = frame(0x0801, SPACE + seed)
+    before = baseline()
+    for how in ("close", "reset"):
+        for cut in range(len(create)):
+            d = Client()
+            d.send(create[:cut])
+            d.die(how)
+    settled(before, "Space/Create")
+    c.ask(0x0801, SPACE + seed).ping()
+    c.close()
 
 
 for line in TABLE:

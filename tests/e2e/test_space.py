@@ -305,23 +305,6 @@ def anycast_answers():
 
 
 @test
-def every_cut():
-    c, a, t = user()
-    space, key = key_pair()
-    requests = [mf.frame(CREATE, space + key), mf.frame(UP, a + space, t),
-                mf.frame(DOWN, a + space, t),
-                mf.frame(ANYCAST, a + space + struct.pack(">QQ", 0, 5000), t)]
-    for request in requests:
-        for cut in list(range(0, len(request), 3)) + [len(request)]:
-            d = client()
-            d.send(request[:cut])
-            if cut % 2:
-                d.sock.setsockopt(1, 13, struct.pack("ii", 1, 0))
-            d.close()
-    assert c.status()
-
-
-@test
 def members_survive_the_daemon():
     global DAEMON
     space, _ = key_pair()
