@@ -17,7 +17,9 @@ BINDIR ?= $(PREFIX)/bin
 LIBDIR ?= $(PREFIX)/lib/$(shell $(CC) -dumpmachine)
 INCLUDEDIR ?= $(PREFIX)/include
 MANDIR ?= $(PREFIX)/share/man
+DOCDIR ?= $(PREFIX)/share/doc/ratman
 SYSCONFDIR ?= /etc
+COMPLETIONDIR ?= $(PREFIX)/share/bash-completion/completions
 UNITDIR ?= /lib/systemd/system
 DESTDIR ?=
 
@@ -45,6 +47,9 @@ kern := $(wildcard userspace/ratmand/kern/*.c)
 daemon := $(filter-out userspace/ratmand/main.c,$(wildcard userspace/ratmand/*.c userspace/ratmand/*/*.c))
 ratctl := $(wildcard userspace/ratctl/*.c)
 ratcat := $(wildcard userspace/ratcat/*.c)
+
+# Of ratctl: what unit tests look at, since it asks nobody.
+ratctl_pure := userspace/ratctl/top.c userspace/ratctl/rows.c
 
 comma := ,
 objects = $(patsubst %.c,build/$(1)/%.o,$(2))
@@ -110,7 +115,7 @@ meshes := $(patsubst tests/%.c,build/san/tests/%,$(wildcard tests/mesh/test_*.c)
 unit_support := $(call objects,san,$(filter-out $(wildcard tests/unit/test_*.c),$(wildcard tests/unit/*.c)))
 sim_support := $(call objects,san,$(filter-out $(wildcard tests/sim/test_*.c),$(wildcard tests/sim/*.c)))
 san_archive := build/san/ratman.a
-$(san_archive): $(call objects,san,$(sort $(daemon) $(tools) $(library) $(proto) $(base)))
+$(san_archive): $(call objects,san,$(sort $(daemon) $(ratctl_pure) $(tools) $(library) $(proto) $(base)))
 	@echo "  AR    $@"
 	@rm -f $@ && ar rcs $@ $^
 
@@ -125,10 +130,19 @@ $(sims): build/san/tests/%: build/san/tests/%.o $(sim_support) $(san_archive)
 # The mesh over a fake kernel (in place of kern/ in the archive) and a fake clock for libuv.
 mesh_wraps := uv_timer_start uv_timer_stop uv_close if_nametoindex
 mesh_support := $(call objects,san,$(filter-out $(wildcard tests/mesh/test_*.c),$(wildcard tests/mesh/*.c)))
+# ratctl as a function, for tests/mesh/test_ctl.c.
+ratctl_main := build/san/tests/mesh/ratctl_main.o
+$(ratctl_main): userspace/ratctl/ratctl.c
+	@mkdir -p $(@D)
+	@$(CC) $(cflags) -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined \
+		-fno-sanitize-recover=undefined -Dmain=ratctl_main -Wno-missing-prototypes -c $< -o $@
+build/san/tests/mesh/test_ctl: $(ratctl_main) $(call objects,san,$(filter-out userspace/ratctl/ratctl.c,$(ratctl)))
+
 $(meshes): build/san/tests/%: build/san/tests/%.o $(mesh_support) $(san_archive)
 	@echo "  LD    $@"
-	@$(CC) -fsanitize=address,undefined $(addprefix -Wl$(comma)--wrap=,$(mesh_wraps)) $^ -o $@ \
-		-lcmocka $(libs_daemon)
+	@$(CC) -fsanitize=address,undefined $(addprefix -Wl$(comma)--wrap=,$(mesh_wraps)) $^ \
+		$(san_archive) -o $@ \
+		-lcmocka -ljson-c $(libs_daemon)
 
 build/san/ratmand: $(call objects,san,userspace/ratmand/main.c) $(san_archive)
 	@echo "  LD    $@"
@@ -142,6 +156,17 @@ build/san/ratcat: $(call objects,san,$(ratcat)) $(san_archive)
 
 san_programs := build/san/ratmand build/san/ratctl build/san/ratcat
 
+# The library under ThreadSanitizer.
+tsans := $(patsubst tests/%.c,build/tsan/tests/%,$(wildcard tests/tsan/test_*.c))
+build/tsan/%.o: %.c
+	@mkdir -p $(@D)
+	@echo "  CC    $< (tsan)"
+	@$(CC) $(cflags) -Itests -O1 -g -fsanitize=thread -c $< -o $@
+$(tsans): build/tsan/tests/%: build/tsan/tests/%.o build/tsan/tests/unit/mini_daemon.o \
+		$(call objects,tsan,$(library) $(proto) $(base))
+	@echo "  LD    $@"
+	@$(CC) -fsanitize=thread $^ -o $@ -lcmocka -lsodium
+
 # Fuzzers: clang's libFuzzer; the same programs replay the corpus in make test.
 fuzzers := $(patsubst tests/fuzz/%.c,build/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
 build/fuzz/obj/%.o: %.c
@@ -152,9 +177,12 @@ build/fuzz/obj/%.o: %.c
 build/fuzz/ratman.a: $(call objects,fuzz/obj,$(sort $(daemon) $(tools) $(library) $(proto) $(base)))
 	@rm -f $@ && ar rcs $@ $^
 fuzz_support := $(call objects,fuzz/obj,$(filter-out $(wildcard tests/unit/test_*.c),$(wildcard tests/unit/*.c)))
+# Time of the server fuzzer passes when its input says so.
+build/fuzz/fuzz_server: fuzz_wraps := uv_timer_start uv_timer_stop uv_timer_get_due_in uv_is_active uv_now uv_close
 $(fuzzers): build/fuzz/%: build/fuzz/obj/tests/fuzz/%.o $(fuzz_support) build/fuzz/ratman.a
 	@echo "  LD    $@"
-	@clang -fsanitize=fuzzer,address,undefined $^ -o $@ -ljson-c $(libs_daemon)
+	@clang -fsanitize=fuzzer,address,undefined $(addprefix -Wl$(comma)--wrap=,$(fuzz_wraps)) $^ -o $@ \
+		-ljson-c $(libs_daemon)
 
 FUZZ_SECONDS ?= 60
 fuzz: $(fuzzers)
@@ -170,7 +198,7 @@ setup-build:
 
 test:
 	@scripts/setup all
-	@$(MAKE) --no-print-directory -j$(shell nproc) userspace $(unit) $(sims) $(meshes) $(san_programs) $(fuzzers)
+	@$(MAKE) --no-print-directory -j$(shell nproc) userspace $(unit) $(sims) $(meshes) $(tsans) $(san_programs) $(fuzzers)
 	@tests/run
 
 run:
@@ -210,6 +238,9 @@ install: userspace
 	install -D -m 755 build/ratmand $(DESTDIR)$(SBINDIR)/ratmand
 	install -D -m 755 build/ratctl $(DESTDIR)$(BINDIR)/ratctl
 	install -D -m 755 build/ratcat $(DESTDIR)$(BINDIR)/ratcat
+	mkdir -p $(DESTDIR)$(COMPLETIONDIR)
+	for program in ratctl ratcat; do \
+		build/$$program --completion bash > $(DESTDIR)$(COMPLETIONDIR)/$$program || exit 1; done
 	install -D -m 644 build/libratman.so.0 $(DESTDIR)$(LIBDIR)/libratman.so.0
 	ln -sf libratman.so.0 $(DESTDIR)$(LIBDIR)/libratman.so
 	install -D -m 644 include/ratman/ratman.h $(DESTDIR)$(INCLUDEDIR)/ratman/ratman.h
@@ -219,7 +250,14 @@ install: userspace
 		userspace/libratman/libratman.pc.in > $(DESTDIR)$(LIBDIR)/pkgconfig/libratman.pc
 	for page in Documentation/man/*.[1-9]; do \
 		install -D -m 644 $$page $(DESTDIR)$(MANDIR)/man$${page##*.}/$${page##*/}; done
+	for page in Documentation/man/*.3; do base=$${page##*/}; \
+		sed -n '/^\.Sh NAME/,/^\.Nd/s/^\.Nm \([a-z_]*\).*/\1/p' $$page | while read -r name; do \
+			[ $$name.3 = $$base ] || echo ".so man3/$$base" > $(DESTDIR)$(MANDIR)/man3/$$name.3; \
+		done; done
+	for example in Documentation/examples/*; do \
+		install -D -m 644 $$example $(DESTDIR)$(DOCDIR)/examples/$${example##*/}; done
 	install -D -m 644 scripts/package/systemd/ratmand.service $(DESTDIR)$(UNITDIR)/ratmand.service
+	install -D -m 644 scripts/package/systemd/ratmand.sysusers $(DESTDIR)$(PREFIX)/lib/sysusers.d/ratmand.conf
 	install -D -m 644 scripts/package/systemd/ratman.conf $(DESTDIR)$(PREFIX)/lib/modules-load.d/ratman.conf
 	test -e $(DESTDIR)$(SYSCONFDIR)/ratmand/ratmand.conf || \
 		install -D -m 644 scripts/package/ratmand.conf $(DESTDIR)$(SYSCONFDIR)/ratmand/ratmand.conf
@@ -231,4 +269,4 @@ install: userspace
 clean:
 	rm -rf build
 
--include $(shell find build/plain build/san build/fuzz/obj -name '*.d' 2>/dev/null)
+-include $(shell find build/plain build/san build/tsan build/fuzz/obj -name '*.d' 2>/dev/null)

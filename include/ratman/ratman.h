@@ -2,15 +2,26 @@
 /*
  * libratman: talk to the Ratman daemon (or any daemon that speaks Microframe 0.1).
  *
- * One handle is one conversation: use it from one thread at a time, and open
- * several handles for several conversations. All calls block, at most as long
- * as the handle's timeout (ratman_set_timeout) unless they say otherwise. The
- * library never prints, never exits, and never raises SIGPIPE.
+ * One handle is one conversation. The library keeps no state outside its
+ * handles: different handles may be used by different threads at the same time.
+ * One handle (with the send or receive that is open on it) belongs to one thread
+ * at a time; threads that share it must lock around every call and around the
+ * use of what is borrowed from it. ratman_strerror(), ratman_free(),
+ * ratman_id_parse() and ratman_id_format() may be called by anybody at any time.
+ *
+ * Calls block, at most as long as the handle's timeout (ratman_set_timeout)
+ * unless they say otherwise, or never (ratman_set_nonblocking). The library
+ * never prints, never exits, never starts a thread, and never raises SIGPIPE.
  *
  * Every call that returns int gives 0 (or a stated positive value) on success
  * and a negative code on failure: a RATMAN_E* below or a negated errno.
- * -EINTR means that a signal came while waiting; what was under way is lost
- * and the connection is made anew by the next call.
+ * -EINTR means that a signal came while waiting. After it, and after
+ * RATMAN_ETIMEOUT, ratman_send_some(), ratman_recv_next() and ratman_recv_read()
+ * may be called again and lose nothing; of any other call it is not known whether
+ * the daemon has done it, and the next call makes the connection anew.
+ *
+ * The daemon closes a connection that was idle for two minutes. The next call
+ * makes a new one without a word.
  *
  * Addresses, tokens and namespaces are RATMAN_ID_LEN raw bytes. The text form
  * is 16 groups of 4 hex digits joined by '-'.
@@ -44,7 +55,8 @@ enum ratman_error {
 	RATMAN_EINPUT = -1009,		/* the daemon found the request wrong */
 	RATMAN_EINTERNAL = -1010,	/* the daemon failed; see ratman_error_text() */
 	RATMAN_ENOSUBSCRIPTION = -1011,	/* no such subscription */
-	RATMAN_EBUSY = -1012,		/* a send or receive is open on this handle */
+	RATMAN_EBUSY = -1012,		/* another call, send or receive is under way */
+	RATMAN_EAGAIN = -1013,		/* not yet: see ratman_set_nonblocking() */
 };
 
 /* A conversation with one daemon. */
@@ -73,6 +85,15 @@ struct ratman_status {
 	uint64_t workers;	/* transfers under way */
 };
 
+/* One limit of the daemon; the names are the keys of ratmand.conf(5). */
+struct ratman_limit {
+	char name[32];
+	char unit[16];		/* of limit: "bytes", "seconds", … */
+	uint64_t limit;
+	uint64_t used;		/* now; of a time: how many clients or sockets it runs for */
+	uint64_t hits;		/* how often it was met since the daemon started */
+};
+
 struct ratman_recipient {
 	struct ratman_id id;
 	bool is_namespace;
@@ -89,18 +110,38 @@ struct ratman_letterhead {
 const char *ratman_strerror(int err);
 
 /*
- * What the daemon said about the last failure on @r, or "" when it said
- * nothing. Borrowed; valid until the next call on @r.
+ * What is to be said about the last failure on @r beyond its code, mostly in the
+ * daemon's words, or "". Borrowed; valid until the next call on @r.
  */
 const char *ratman_error_text(const struct ratman *r);
 
 /*
- * Connects and shakes hands. @bind is "ip:port", "[ip6]:port" or
- * "localhost:port"; NULL for RATMAN_DEFAULT_BIND. @timeout_ms bounds this and
- * every later call; negative waits for ever. On success *@out is owned by the
- * caller, to be given to ratman_close(). -EINVAL for a malformed @bind.
+ * Makes a handle without connecting; it has no timeout. @bind is "ip:port",
+ * "[ip6]:port", "localhost:port", or a Unix socket: "/path" or "unix:/path"; NULL
+ * for RATMAN_DEFAULT_BIND. *@out is owned by the caller, to be given to
+ * ratman_close().
+ */
+int ratman_new(struct ratman **out, const char *bind);
+
+/*
+ * Connects and shakes hands unless that stands; every other call does so by
+ * itself. -EINVAL for a malformed @bind.
+ */
+int ratman_connect(struct ratman *r);
+
+/*
+ * ratman_new(), ratman_set_timeout() and ratman_connect() in one: @timeout_ms
+ * bounds this and every later call; negative waits for ever. *@out is set on
+ * success only.
  */
 int ratman_open(struct ratman **out, const char *bind, int timeout_ms);
+
+/*
+ * Gives up a call that returned RATMAN_EAGAIN: whether the daemon has done it
+ * is not known, and the connection is made anew by the next call. Does nothing
+ * while a send or receive is open, which has an end of its own.
+ */
+void ratman_cancel(struct ratman *r);
 
 /* Says goodbye and frees; ends an open send or receive first. NULL is fine. */
 void ratman_close(struct ratman *r);
@@ -108,10 +149,30 @@ void ratman_close(struct ratman *r);
 /* Changes the bound of later calls, in milliseconds; negative waits for ever. */
 void ratman_set_timeout(struct ratman *r, int timeout_ms);
 
+/*
+ * For event loops. With @on, a call that would wait returns RATMAN_EAGAIN
+ * instead and is to be made again, with the same arguments, when ratman_fd() is
+ * readable. What it has written and read until then is kept; arguments are
+ * looked at in the first call only, except those for results. Until it is
+ * through, any other request on this handle is RATMAN_EBUSY. Timeouts do not
+ * count then: the loop has its own, and ratman_cancel().
+ */
+void ratman_set_nonblocking(struct ratman *r, bool on);
+
+/*
+ * One descriptor for poll(), epoll or libuv: readable (POLLIN) when the last call
+ * that returned RATMAN_EAGAIN, or RATMAN_ETIMEOUT from ratman_recv_next(), has
+ * something to go on with, be it to read or to write. It means nothing after any
+ * other result, so call until RATMAN_EAGAIN before waiting. The same for the
+ * whole life of the handle and closed by ratman_close(); not to be read. A
+ * negated errno when the system has no more descriptors.
+ */
+int ratman_fd(struct ratman *r);
+
 /* True when the daemon announced our extensions (it is not the Rust one). */
 bool ratman_is_extended(const struct ratman *r);
 
-/* Frees what ratman_addr_list() and ratman_peer_list() returned. */
+/* Frees a list that a call of this library returned. */
 void ratman_free(void *p);
 
 /* Text form to bytes and back; @text has room for 80 bytes. -EINVAL. */
@@ -138,10 +199,135 @@ int ratman_addr_destroy(struct ratman *r, const struct ratman_id *address,
 /* All local addresses in byte order. *@out (owned, ratman_free) holds *@n. */
 int ratman_addr_list(struct ratman *r, struct ratman_id **out, size_t *n);
 
+/*
+ * Contacts: private notes of the owner of an address about other addresses. The
+ * owner is whoever @token belongs to; that address must be up (RATMAN_EAUTH).
+ * The daemon keeps them sealed under the owner's key, and lets contacts in where
+ * strangers stay outside. A Rust daemon has none: RATMAN_ENOTSUPPORTED.
+ */
+
+/* A key and a value, UTF-8. No contact has a key twice, none is empty. */
+struct ratman_tag {
+	const char *key;
+	const char *value;
+};
+
+#define RATMAN_TRUST_MIN 1
+#define RATMAN_TRUST_MAX 7
+
+struct ratman_contact {
+	struct ratman_id address;
+	const char *nick;		/* these three: NULL for none */
+	const char *location;
+	const char *note;		/* at most 1024 bytes */
+	bool met;			/* in person */
+	uint8_t trust;			/* RATMAN_TRUST_MIN to _MAX */
+	const struct ratman_tag *tags;	/* at most 32 with the fields above, 2048 bytes together */
+	size_t n_tags;
+};
+
+/*
+ * Adds a contact (borrowed), or replaces all that was noted about the address.
+ * -EINVAL for a bad trust or key, -EEXIST for a key twice, -EILSEQ for text that
+ * is not UTF-8, -E2BIG for too much of it; RATMAN_EINPUT beyond 2048 contacts.
+ */
+int ratman_contact_add(struct ratman *r, const struct ratman_id *token,
+		       const struct ratman_contact *contact);
+
+/* RATMAN_ENOADDRESS when it is no contact. */
+int ratman_contact_del(struct ratman *r, const struct ratman_id *token,
+		       const struct ratman_id *address);
+
+struct ratman_contact_change {
+	const struct ratman_id *address;	/* NULL: all contacts */
+	const struct ratman_tag *set;		/* added, or replacing the value of the key */
+	size_t n_set;
+	const char *const *remove;		/* keys; before the others are set */
+	size_t n_remove;
+	uint8_t trust;				/* 0: leave it as it is */
+};
+
+/*
+ * Changes one or all contacts, wholly or not at all; nick, location and met are
+ * the tags "nick", "location" and "met" ("1"). *@touched (owned, ratman_free;
+ * both may be NULL) holds the *@n contacts it was applied to. Errors as above.
+ */
+int ratman_contact_modify(struct ratman *r, const struct ratman_id *token,
+			  const struct ratman_contact_change *change, struct ratman_id **touched,
+			  size_t *n);
+
+/* Addresses of all contacts in byte order. *@out (owned, ratman_free) holds *@n. */
+int ratman_contact_list(struct ratman *r, const struct ratman_id *token, struct ratman_id **out,
+			size_t *n);
+
+/* All that is set must hold; all zeroes (or NULL for the filter) finds everything. */
+struct ratman_contact_filter {
+	const struct ratman_id *addresses;	/* one of these, at most 1024 */
+	size_t n_addresses;
+	const char *note;			/* a part of the note */
+	const struct ratman_tag *tags;		/* each; value NULL or "": whatever it is */
+	size_t n_tags;
+	uint8_t trust_at_least, trust_below;	/* at most one of them, 0: no test */
+};
+
+/*
+ * Contacts in the byte order of their addresses. *@out is one piece of memory
+ * with all texts and tags (owned, ratman_free) and holds *@n. -EINVAL, -E2BIG.
+ */
+int ratman_contact_query(struct ratman *r, const struct ratman_id *token,
+			 const struct ratman_contact_filter *filter, struct ratman_contact **out,
+			 size_t *n);
+
+/*
+ * Links: interfaces that carry the router's frames. Everybody may look; changes
+ * are for the administrator (RATMAN_EAUTH for others) and hold until the daemon
+ * is started anew. A Rust daemon knows none of it: RATMAN_ENOTSUPPORTED.
+ */
+struct ratman_link {
+	char driver[16];		/* "eth" */
+	char address[256];		/* name of the interface */
+	bool has_neighbour;		/* one entry for each; without: for the link alone */
+	struct ratman_id neighbour;	/* router address */
+	bool up;			/* carries frames; the neighbour is alive */
+	uint64_t rx_bytes, tx_bytes;	/* from and to the neighbour, or of the link */
+};
+
+/* *@out (owned, ratman_free) holds *@n. */
+int ratman_link_list(struct ratman *r, struct ratman_link **out, size_t *n);
+
+/*
+ * @line is "driver:address", for example "eth:eth0". create makes an interface a
+ * link, destroy an ordinary one again; down stops a link from carrying frames, up
+ * lets it go on. All are idempotent. -EINVAL for what is no such line,
+ * RATMAN_EINPUT when there is no such interface or link.
+ */
+int ratman_link_create(struct ratman *r, const char *line);
+int ratman_link_destroy(struct ratman *r, const char *line);
+int ratman_link_up(struct ratman *r, const char *line);
+int ratman_link_down(struct ratman *r, const char *line);
+
 /* All remote addresses known. *@out (owned, ratman_free) holds *@n. */
 int ratman_peer_list(struct ratman *r, struct ratman_peer **out, size_t *n);
 
+/*
+ * Those of them that are contacts of @token's address and fit the filter, in byte
+ * order. It may not name addresses, and tags count by their keys: -EINVAL.
+ */
+int ratman_peer_query(struct ratman *r, const struct ratman_id *token,
+		      const struct ratman_contact_filter *filter, struct ratman_peer **out,
+		      size_t *n);
+
+/* One of them. RATMAN_ENOADDRESS when it is not known. */
+int ratman_peer_status(struct ratman *r, const struct ratman_id *address,
+		       struct ratman_peer *out);
+
 int ratman_status(struct ratman *r, struct ratman_status *out);
+
+/*
+ * The limits of the client protocol. *@out (owned, ratman_free) holds *@n.
+ * RATMAN_ENOTSUPPORTED from a daemon without our extensions.
+ */
+int ratman_limits(struct ratman *r, struct ratman_limit **out, size_t *n);
 
 /*
  * Starts one stream from @from, which is up, to @n recipients (at least 1).
@@ -155,11 +341,23 @@ int ratman_send_begin(struct ratman *r, const struct ratman_id *from,
 
 /*
  * Sends all @len bytes, waiting while the daemon is busy. RATMAN_ECLOSED when
- * the daemon gave the stream up: ratman_send_end() then says why.
+ * the daemon gave the stream up: ratman_send_end() then says why. After any other
+ * error bytes are missing, and ratman_send_end() throws the stream away and returns
+ * that error. -EINVAL on a handle that must not block.
  */
 int ratman_send_write(struct ratman_send *s, const void *data, size_t len);
 
-/* Ends the stream; 0 when the daemon has stored and queued it. Consumes @s. */
+/*
+ * Sends what the system takes at once of @len bytes, waiting until that is at
+ * least one (or RATMAN_EAGAIN). Returns the number of bytes, or as ratman_send_write(),
+ * but RATMAN_ETIMEOUT, RATMAN_EAGAIN and -EINTR mean that no byte went.
+ */
+ssize_t ratman_send_some(struct ratman_send *s, const void *data, size_t len);
+
+/*
+ * Ends the stream; 0 when the daemon has stored and queued it. Consumes @s,
+ * except when it returns RATMAN_EAGAIN.
+ */
 int ratman_send_end(struct ratman_send *s);
 
 /* Throws the stream away: the daemon sends nothing. Consumes @s; NULL is fine. */
@@ -176,9 +374,10 @@ int ratman_recv_begin(struct ratman *r, const struct ratman_id *address,
 		      uint32_t limit, struct ratman_recv **out);
 
 /*
- * Waits for the next stream, at most @timeout_ms (negative: for ever); skips
- * what is left of the one before. Returns 1 and fills @head, 0 when @limit
- * streams were received, RATMAN_ETIMEOUT (and may be called again), or an error.
+ * Waits for the next stream, at most @timeout_ms (negative: for ever; 0: takes
+ * what is there, and never waits for the rest of it); skips what is left of the
+ * one before. Returns 1 and fills @head, 0 when @limit streams were received,
+ * RATMAN_ETIMEOUT (and may be called again), or an error.
  */
 int ratman_recv_next(struct ratman_recv *v, struct ratman_letterhead *head, int timeout_ms);
 
@@ -190,6 +389,128 @@ ssize_t ratman_recv_read(struct ratman_recv *v, void *buf, size_t size);
  * the daemon still holds it. Consumes @v; NULL is fine.
  */
 void ratman_recv_end(struct ratman_recv *v);
+
+/* A subscription at the daemon, and where what is due to it can be fetched just now. */
+struct ratman_subscription {
+	struct ratman_id id;		/* keep it: ratman_sub_resume() wants it */
+	char socket[64];		/* "ip:port"; for one connection, within 30 s */
+};
+
+/*
+ * Subscribes @address, which is up, to the streams sent to @to (NULL: to @address
+ * itself; else a namespace): every stream that is complete from now on is kept
+ * for it by the daemon, over restarts, until it was fetched once. Finds the
+ * subscription there is. Fills @out, to be given to ratman_sub_open() or to
+ * another program.
+ */
+int ratman_sub_create(struct ratman *r, const struct ratman_id *address,
+		      const struct ratman_id *token, const struct ratman_recipient *to,
+		      struct ratman_subscription *out);
+
+/* A socket for a subscription there is. RATMAN_ENOSUBSCRIPTION, RATMAN_ENOADDRESS. */
+int ratman_sub_resume(struct ratman *r, const struct ratman_id *id,
+		      const struct ratman_id *address, const struct ratman_id *token,
+		      struct ratman_subscription *out);
+
+/* Ends it and closes its socket; streams not fetched wait for ratman_recv_begin(). */
+int ratman_sub_cancel(struct ratman *r, const struct ratman_id *id,
+		      const struct ratman_id *address, const struct ratman_id *token);
+
+/* Ids of the subscriptions of @address to streams. *@out (owned, ratman_free) holds *@n. */
+int ratman_sub_list(struct ratman *r, const struct ratman_id *address,
+		    const struct ratman_id *token, struct ratman_id **out, size_t *n);
+
+/* The same for events: addresses that come up and go down, and new peers. */
+int ratman_addr_sub(struct ratman *r, const struct ratman_id *address,
+		    const struct ratman_id *token, struct ratman_subscription *out);
+int ratman_addr_resub(struct ratman *r, const struct ratman_id *id,
+		      const struct ratman_id *address, const struct ratman_id *token,
+		      struct ratman_subscription *out);
+int ratman_addr_unsub(struct ratman *r, const struct ratman_id *id,
+		      const struct ratman_id *address, const struct ratman_id *token);
+
+/* The socket of a subscription; independent of the handle. */
+struct ratman_sub;
+
+/*
+ * Connects to the socket of @subscription. Timeout and blocking are those of @r,
+ * which may be closed afterwards or go on with something else. *@out is owned.
+ * A second socket of one subscription takes over from the first.
+ */
+int ratman_sub_open(struct ratman *r, const struct ratman_subscription *subscription,
+		    struct ratman_sub **out);
+
+/* As ratman_fd(), for the three calls below. Closed by ratman_sub_close(). */
+int ratman_sub_fd(struct ratman_sub *s);
+
+/*
+ * Waits for the next stream, oldest first, as ratman_recv_next() does. Returns 1
+ * and fills @head, RATMAN_ETIMEOUT (and may be called again), or an error:
+ * RATMAN_ECLOSED when the daemon ended it (ratman_sub_resume() goes on).
+ */
+int ratman_sub_next(struct ratman_sub *s, struct ratman_letterhead *head, int timeout_ms);
+
+/* Reads up to @size bytes of the stream; 0 at its end; negative on error. */
+ssize_t ratman_sub_read(struct ratman_sub *s, void *buf, size_t size);
+
+enum ratman_event_kind {
+	RATMAN_ADDRESS_UP = 1,		/* a local address came up */
+	RATMAN_ADDRESS_DOWN = 2,		/* a local address went down */
+	RATMAN_NEW_PEER = 3,		/* a remote address was heard of for the first time */
+};
+
+struct ratman_event {
+	enum ratman_event_kind kind;	/* later daemons may have more */
+	struct ratman_id address;
+};
+
+/* Waits for the next event of a subscription to events. Returns 1, or as ratman_sub_next(). */
+int ratman_sub_event(struct ratman_sub *s, struct ratman_event *out, int timeout_ms);
+
+/* Closes the socket; the subscription stays. NULL is fine. */
+void ratman_sub_close(struct ratman_sub *s);
+
+/*
+ * Namespaces: an address whose secret key all instances of an application share.
+ * Streams to a namespace reach every member, also those that were away.
+ */
+
+/* Draws a key pair: @space is public, @key (32 bytes) is the secret that makes members. */
+int ratman_space_generate(struct ratman_id *space, uint8_t *key);
+
+/*
+ * Gives the daemon the key (borrowed, 32 bytes) of a namespace, so that its
+ * addresses can become members. Idempotent. RATMAN_EINPUT when the two do not
+ * belong together.
+ */
+int ratman_space_create(struct ratman *r, const struct ratman_id *space, const uint8_t *key);
+
+/*
+ * Makes @address, which is up, a member of @space. Streams then come by
+ * ratman_recv_begin() with @space as recipient. RATMAN_ENOADDRESS when the daemon
+ * has no key of it. Idempotent.
+ */
+int ratman_space_up(struct ratman *r, const struct ratman_id *address,
+		    const struct ratman_id *token, const struct ratman_id *space);
+
+/* RATMAN_EINPUT when it is no member. */
+int ratman_space_down(struct ratman *r, const struct ratman_id *address,
+		      const struct ratman_id *token, const struct ratman_id *space);
+
+/* A member that answered, and how long that took. */
+struct ratman_answer {
+	struct ratman_id member;
+	uint64_t ms;
+};
+
+/*
+ * Asks every member of @space in the mesh from @address, which is up, and waits
+ * @ask_ms (the daemon caps it at a minute) for answers, beside the timeout of the
+ * handle. *@out (owned, ratman_free) holds *@n answers, the quickest first.
+ */
+int ratman_space_anycast(struct ratman *r, const struct ratman_id *address,
+			 const struct ratman_id *token, const struct ratman_id *space,
+			 uint32_t ask_ms, struct ratman_answer **out, size_t *n);
 
 #ifdef __cplusplus
 }

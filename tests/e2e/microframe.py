@@ -6,11 +6,15 @@ import struct
 
 OK, UPDATE, ERROR, TIMEOUT, VERSION, SUBSCRIPTION = 1, 2, 3, 4, 5, 6
 ADDR_LIST, PEER_LIST, SEND_SOCKET, STATUS, ANYCAST = 7, 8, 9, 10, 11
+CONTACTS, LINKS = 0x28, 0x29
 
-INVALID_AUTH, NOT_SUPPORTED, NO_ADDRESS, INTERNAL, USER = 1, 3, 4, 6, 8
+INVALID_AUTH, NOT_SUPPORTED, NO_ADDRESS, INTERNAL, NO_SUBSCRIPTION, USER = 1, 3, 4, 6, 7, 8
+EVENT_UP, EVENT_DOWN, EVENT_PEER = 1, 2, 3
 ADDRESS, NAMESPACE = 1, 2
 
 HELLO = b"\x01\x00\x01"
+HELLO_EXTENDED = HELLO + b"\x01\x07"
+LIMITS = 0x2c
 
 
 def frame(mode, payload=b"", token=None):
@@ -27,6 +31,61 @@ def letterhead(sender, to, size=0, kind=ADDRESS, aux=()):
     out = b"\x01" + sender + recipient(to, kind) + struct.pack(">QH", size, len(aux))
     for key, value in aux:
         out += key + b"\0" + value + b"\0"
+    return out
+
+
+def pairs(tags):
+    """Vec<(CString,CString)> of a dict."""
+    return struct.pack(">H", len(tags)) + b"".join(
+        k + b"\0" + v + b"\0" for k, v in tags.items())
+
+
+def words(keys):
+    """Vec<CString>"""
+    return struct.pack(">H", len(keys)) + b"".join(k + b"\0" for k in keys)
+
+
+def addresses_in(body):
+    """The addresses of ping 7."""
+    n, = struct.unpack(">H", body[:2])
+    assert len(body) == 2 + 32 * n, "list of %d in %d bytes" % (n, len(body))
+    return [body[2 + 32 * i:34 + 32 * i] for i in range(n)]
+
+
+class Reader:
+    """Reads fields one after another."""
+
+    def __init__(self, data):
+        self.data, self.at = data, 0
+
+    def take(self, n):
+        assert self.at + n <= len(self.data), "cut short"
+        self.at += n
+        return self.data[self.at - n:self.at]
+
+    def number(self, form):
+        return struct.unpack(">" + form, self.take(struct.calcsize(">" + form)))[0]
+
+    def string(self):
+        end = self.data.index(b"\0", self.at)
+        return self.take(end + 1 - self.at)[:-1]
+
+    def option(self):
+        return self.string() if self.number("?") else None
+
+    def done(self):
+        assert self.at == len(self.data), "bytes left over"
+
+
+def contacts_in(body):
+    """The records of ping 0x28: address -> dict."""
+    r, out = Reader(body), {}
+    for _ in range(r.number("H")):
+        address = r.take(32)
+        out[address] = {"nick": r.option(), "trust": r.number("b"), "met": r.number("?"),
+                        "location": r.option(), "note": r.option(),
+                        "tags": {r.string(): r.string() for _ in range(r.number("H"))}}
+    r.done()
     return out
 
 
@@ -68,6 +127,9 @@ def parse_error(payload):
         n, = struct.unpack("<Q", blob[4:12])
         text = blob[12:12 + n].decode()
         assert len(text.encode()) == n
+    elif code == NO_SUBSCRIPTION:
+        assert blob[4:12] == struct.pack("<Q", 32) and len(blob) == 44
+        text = blob[12:].hex()
     elif code == USER:
         kind, = struct.unpack("<I", blob[4:8])
         if kind < 2:
@@ -91,17 +153,22 @@ class Frame:
         return self.payload[1:]
 
 
-class Client:
-    """One connection; shakes hands unless told not to."""
+def dial(bind, timeout=10):
+    """A connection to "ip:port", "[ip6]:port" or the path of a Unix socket."""
+    if bind.startswith("/"):
+        sock = socket.socket(socket.AF_UNIX)
+        sock.settimeout(timeout)
+        sock.connect(bind)
+        return sock
+    host, port = bind.rsplit(":", 1)
+    return socket.create_connection((host.strip("[]"), int(port)), timeout)
 
-    def __init__(self, bind, hello=HELLO, timeout=10):
-        host, port = bind.rsplit(":", 1)
-        self.sock = socket.create_connection((host.strip("[]"), int(port)), timeout)
-        self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.capabilities = None
-        if hello is not None:
-            self.send(frame(0x0010, hello))
-            self.capabilities = self.frame().ping()
+
+class Line:
+    """A connection that frames and streams are read from."""
+
+    def __init__(self, bind, timeout=10):
+        self.sock = dial(bind, timeout)
 
     def send(self, data):
         self.sock.sendall(data)
@@ -125,9 +192,12 @@ class Client:
         length, = struct.unpack(">I", header[-4:])
         return Frame(mode, token, self.exactly(length))
 
-    def ask(self, mode, payload=b"", token=None):
-        self.send(frame(mode, payload, token))
-        return self.frame()
+    def stream(self, mode):
+        """A letterhead and its stream; the frame they came in is kept in self.last."""
+        self.last = self.frame()
+        assert self.last.mode == mode, "mode %04x" % self.last.mode
+        head = Letterhead(self.last.payload)
+        return head, self.exactly(head.size)
 
     def at_eof(self):
         """True when the daemon closed without another word."""
@@ -138,6 +208,53 @@ class Client:
 
     def close(self):
         self.sock.close()
+
+    def reset(self):
+        """As when the kernel closes for a killed program that left bytes unread."""
+        self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.sock.close()
+
+
+class Subscriber(Line):
+    """The socket of a subscription."""
+
+    def next(self):
+        head, data = self.stream(0x0332)
+        return head, data
+
+    def event(self):
+        f = self.frame()
+        assert f.mode == 0x0103 and len(f.payload) == 33
+        return f.payload[0], f.payload[1:]
+
+    def is_silent(self, seconds=0.3):
+        """True when nothing comes."""
+        before = self.sock.gettimeout()
+        self.sock.settimeout(seconds)
+        try:
+            self.sock.recv(1)
+            return False
+        except socket.timeout:
+            return True
+        finally:
+            self.sock.settimeout(before)
+
+
+class Client(Line):
+    """One connection; shakes hands unless told not to."""
+
+    def __init__(self, bind, hello=HELLO, timeout=10):
+        super().__init__(bind, timeout)
+        if self.sock.family != socket.AF_UNIX:
+            self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.capabilities = None
+        if hello is not None:
+            self.send(frame(0x0010, hello))
+            self.capabilities = self.frame().ping()
+
+    def ask(self, mode, payload=b"", token=None):
+        self.send(frame(mode, payload, token))
+        return self.frame()
 
     # Exchanges -------------------------------------------------------------
 
@@ -180,6 +297,20 @@ class Client:
     def status(self):
         return struct.unpack(">4Q", self.ask(0x0034).ping(STATUS))
 
+    def limits(self):
+        """{name: (limit, used, hits)} of a daemon with our extensions."""
+        body = self.ask(0x0036).ping(LIMITS)
+        n, = struct.unpack(">H", body[:2])
+        out, at = {}, 2
+        for _ in range(n):
+            name, rest = body[at:].split(b"\0", 1)
+            unit = rest.split(b"\0", 1)[0]
+            at += len(name) + len(unit) + 2
+            out[name.decode()] = struct.unpack(">3Q", body[at:at + 24])
+            at += 24
+        assert at == len(body)
+        return out
+
     def open_send(self, sender, token, to, mode=0x0633, size=0):
         """Asks for a data socket; returns it connected."""
         if mode == 0x0633:
@@ -193,8 +324,7 @@ class Client:
     def data_socket(self, f, token):
         bind = f.ping(SEND_SOCKET)
         assert f.token == token and bind[-1] == 0
-        host, port = bind[:-1].decode().rsplit(":", 1)
-        return socket.create_connection((host.strip("[]"), int(port)), 10)
+        return dial(bind[:-1].decode())
 
     def send_many(self, sender, token, to, data):
         s = self.open_send(sender, token, to)
@@ -203,12 +333,6 @@ class Client:
         f = self.frame()
         f.ping()
         assert f.token == token
-
-    def stream(self, mode):
-        f = self.frame()
-        assert f.mode == mode, "mode %04x" % f.mode
-        head = Letterhead(f.payload)
-        return head, self.exactly(head.size)
 
     def begin_recv(self, address, token, to=None, kind=ADDRESS, many=False, limit=None):
         payload = address + recipient(to or address, kind)
@@ -223,3 +347,31 @@ class Client:
         head, data = self.stream(0x0532)
         self.frame().ping()
         return head, data
+
+    def subscription(self, mode, payload, token):
+        """Sub or Resub: the id and where to connect."""
+        f = self.ask(mode, payload, token)
+        body = f.ping(SUBSCRIPTION)
+        assert f.token == token and body[-1] == 0
+        return body[:32], body[32:-1].decode()
+
+    def sub(self, address, token, to=None, kind=ADDRESS):
+        ident, bind = self.subscription(0x0703, address + recipient(to or address, kind), token)
+        return ident, Subscriber(bind)
+
+    def resub(self, ident, address, token):
+        same, bind = self.subscription(0x0704, ident + address, token)
+        assert same == ident
+        return Subscriber(bind)
+
+    def unsub(self, ident, address, token):
+        f = self.ask(0x0705, ident + address, token)
+        f.ping()
+        assert f.token == token
+
+    def subscriptions(self, address, token):
+        f = self.ask(0x0730, address, token)
+        body = f.ping(UPDATE)
+        n, = struct.unpack(">H", body[:2])
+        assert len(body) == 2 + 32 * n and f.token == token
+        return [body[2 + 32 * i:34 + 32 * i] for i in range(n)]

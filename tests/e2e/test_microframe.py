@@ -6,90 +6,23 @@ RATMAND=path/to/ratmand tests/e2e/test_microframe.py      (TAP on standard outpu
 """
 import os
 import random
-import shutil
-import signal
 import socket
 import struct
-import subprocess
 import sys
-import tempfile
-import threading
 import time
-import traceback
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import harness  # noqa: E402
 import microframe as mf  # noqa: E402
-from microframe import Client, Closed, Error, frame  # noqa: E402
-
-BIND = None
-TESTS = []
-
-
-def test(f):
-    TESTS.append(f)
-    return f
-
-
-def refused(code, call, *args):
-    try:
-        call(*args)
-    except Error as e:
-        assert e.code == code, "error %d, wanted %d" % (e.code, code)
-        return
-    raise AssertionError("not refused")
-
-
-def wait_until(what, condition, seconds=10):
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if condition():
-            return
-        time.sleep(0.02)
-    raise AssertionError("never: " + what)
-
-
-def user():
-    """A client with an address that is up."""
-    c = Client(BIND)
-    address, token = c.create()
-    c.up(address, token)
-    return c, address, token
-
-
-class Bystander:
-    """A well-behaved client at work; notes how long its slowest request took."""
-
-    def __enter__(self):
-        self.client, self.stop, self.error, self.worst, self.n = Client(BIND), False, None, 0, 0
-        self.thread = threading.Thread(target=self.run)
-        self.thread.start()
-        return self
-
-    def run(self):
-        try:
-            while not self.stop:
-                start = time.monotonic()
-                self.client.status()
-                self.worst = max(self.worst, time.monotonic() - start)
-                self.n += 1
-                time.sleep(0.005)
-        except Exception as e:  # noqa: BLE001
-            self.error = e
-
-    def __exit__(self, *exc):
-        self.stop = True
-        self.thread.join()
-        self.client.close()
-        if exc[0] is None:
-            assert self.error is None, "bystander: %r" % self.error
-            assert self.n > 0 and self.worst < 2, "bystander waited %.2f s" % self.worst
+from harness import Bystander, connect, refused, test, user  # noqa: E402
+from microframe import Closed, Error, frame  # noqa: E402
 
 
 @test
 def handshake():
-    assert Client(BIND).capabilities == b""
-    assert Client(BIND, b"\1\0\1\1\7").capabilities == b"\1\7"
-    c = Client(BIND, None)
+    assert connect().capabilities == b""
+    assert connect(b"\1\0\1\1\7").capabilities == b"\1\7"
+    c = connect(None)
     c.send(frame(0x0000, mf.HELLO))
     c.frame().ping()
     assert c.status()
@@ -97,12 +30,12 @@ def handshake():
 
 @test
 def version_mismatch():
-    c = Client(BIND, None)
+    c = connect(None)
     c.send(frame(0x0010, b"\1\0\2"))
     assert c.frame().payload == b"\x050.1\x000.2\0"
     assert c.at_eof()
     for first in (frame(0x0130), frame(0x0010), frame(0x0010, b"\2\0\1"), frame(0x0010, b"\1")):
-        c = Client(BIND, None)
+        c = connect(None)
         c.send(first)
         assert c.frame().payload == b"\x050.1\0?\0"
         assert c.at_eof()
@@ -110,7 +43,7 @@ def version_mismatch():
 
 @test
 def intrinsic_down_and_status():
-    c = Client(BIND)
+    c = connect()
     peers, local, tokens, workers = c.status()
     assert c.ask(0x0034, b"stray payload").kind == mf.STATUS
     c.send(frame(0x0011))
@@ -119,7 +52,7 @@ def intrinsic_down_and_status():
 
 @test
 def addr_create_forms():
-    c = Client(BIND)
+    c = connect()
     seed = os.urandom(32)
     forms = [b"", b"\0", b"\0\0", b"bob", b"bob\0", b"bob\0\0", b"\0" + os.urandom(32),
              b"bob\0" + seed, "gr\u00fc\u00df".encode()]
@@ -137,7 +70,7 @@ def addr_create_forms():
 
 @test
 def addr_life():
-    c = Client(BIND)
+    c = connect()
     a, t = c.create()
     wrong = bytes([t[0] ^ 1 or 2]) + t[1:]
     base = c.status()[2]
@@ -147,7 +80,7 @@ def addr_life():
     c.up(a, t)
     c.up(a, t)
     assert c.status()[2] == base + 1
-    Client(BIND).begin_recv(a, t)      # tokens are shared by all connections
+    connect().begin_recv(a, t)      # tokens are shared by all connections
     refused(mf.INVALID_AUTH, c.down, a, wrong)
     c.down(a, t)
     assert c.status()[2] == base
@@ -174,7 +107,7 @@ def bad_lengths_keep_the_session():
 
 @test
 def peer_list():
-    c = Client(BIND)
+    c = connect()
     c.peers()
     f = c.ask(0x0430, b"", b"\x55" * 32)
     assert f.token is None, "Peer/List never carries auth"
@@ -182,15 +115,15 @@ def peer_list():
 
 @test
 def unknown_modes():
-    c = Client(BIND)
-    for mode in (0x0330, 0x0220, 0x0103, 0x0431, 0x7fff, 0x0000):
+    c = connect()
+    for mode in (0x0330, 0x0223, 0x0433, 0x0706, 0x0710, 0x0711, 0x7fff, 0x0000):
         refused(mf.NOT_SUPPORTED, lambda m=mode: c.ask(m, os.urandom(1000)).ping())
     assert c.status()
 
 
 @test
 def headers_accepted():
-    c = Client(BIND)
+    c = connect()
     def raw(header, payload=b""):
         c.send(struct.pack(">I", len(header)) + header + payload)
         return c.frame()
@@ -220,7 +153,7 @@ def pipelined_in_order():
 
 @test
 def half_closed_client_gets_its_answers():
-    c = Client(BIND)
+    c = connect()
     c.send(frame(0x0034) * 3)
     c.sock.shutdown(socket.SHUT_WR)
     for _ in range(3):
@@ -279,7 +212,7 @@ def send_reset_is_no_end():
     s.close()
     refused(mf.INTERNAL, lambda: c.frame().ping())
     # Main connection first, as when a process is killed.
-    d = Client(BIND)
+    d = connect()
     s = d.open_send(a, t, [a])
     s.sendall(b"y" * 1000)
     d.close()
@@ -291,7 +224,7 @@ def send_reset_is_no_end():
 @test
 def send_one_modes():
     rust, a, t = user()
-    ours = Client(BIND, b"\1\0\1\1\7")
+    ours = connect(b"\1\0\1\1\7")
     # capability bit 2: a data socket at once
     s = ours.open_send(a, t, [a], 0x0632, 5)
     s.sendall(b"hello")
@@ -322,7 +255,7 @@ def send_one_modes():
     rust.frame().ping()
     assert rust.recv_one(a, t)[1] == b"late data"
     # inline and gone right after
-    d = Client(BIND)
+    d = connect()
     d.send(frame(0x0632, mf.letterhead(a, a, 4), t) + b"last" + frame(0x0011))
     d.close()
     assert rust.recv_one(a, t)[1] == b"last"
@@ -335,7 +268,7 @@ def send_one_modes():
 @test
 def auxiliary_data():
     rust, a, t = user()
-    ours = Client(BIND, b"\1\0\1\1\7")
+    ours = connect(b"\1\0\1\1\7")
     head = mf.letterhead(a, a, 0, aux=[(b"k", b"v"), (b"name", b"")])
     for c in (rust, ours):
         f = ours.ask(0x0633, b"\0\1" + head, t)
@@ -361,7 +294,7 @@ def recv_many_exact_limit():
     assert c.status()
     c.begin_recv(a, t, many=True)
     assert c.stream(0x0533)[1] == b"3"
-    d = Client(BIND)
+    d = connect()
     d.send_many(a, t, [a], b"later")
     assert c.stream(0x0533)[1] == b"later"
 
@@ -380,7 +313,7 @@ def undelivered_stream_goes_back():
     data = os.urandom(8 << 20)
     c.send_many(a, t, [a], data)
     for _ in range(2):
-        d = Client(BIND)
+        d = connect()
         d.begin_recv(a, t)
         d.exactly(100000)
         d.close()
@@ -391,7 +324,7 @@ def undelivered_stream_goes_back():
 @test
 def waiting_receiver_that_left_gets_nothing():
     c, a, t = user()
-    d = Client(BIND)
+    d = connect()
     d.begin_recv(a, t)
     d.close()
     c.send_many(a, t, [a], b"mine")
@@ -401,9 +334,9 @@ def waiting_receiver_that_left_gets_nothing():
 @test
 def two_receivers_share():
     c, a, t = user()
-    d = Client(BIND)
+    d = connect()
     d.begin_recv(a, t, many=True)
-    e = Client(BIND)
+    e = connect()
     e.begin_recv(a, t, many=True)
     for i in range(2):
         c.send_many(a, t, [a], b"s%d" % i)
@@ -422,7 +355,7 @@ def two_receivers_share():
 @test
 def down_ends_the_receiver():
     c, a, t = user()
-    d = Client(BIND)
+    d = connect()
     d.begin_recv(a, t)
     c.down(a, t)
     assert d.at_eof()
@@ -435,7 +368,7 @@ def too_many_failed_auths():
         for i in range(8):
             refused(mf.INVALID_AUTH, c.down, a, b"\x77" * 32)
         assert c.at_eof()
-    assert Client(BIND).status()
+    assert connect().status()
 
 
 # Hostile clients -------------------------------------------------------------
@@ -460,7 +393,7 @@ def garbage_at_once():
                       b"G", b"\0\0\1"] + [bytes([1]) + rng.randbytes(rng.randrange(1, 5000))
                                           for _ in range(30)]:
             for hello in (None, mf.HELLO):
-                c = Client(BIND, hello)
+                c = connect(hello)
                 start = time.monotonic()
                 try:
                     c.send(first)
@@ -476,13 +409,13 @@ def four_gigabytes():
     with Bystander():
         for hello in (None, mf.HELLO):
             for tail in (b"", b"x" * 100000):
-                c = Client(BIND, hello)
+                c = connect(hello)
                 try:
                     c.send(b"\0\0\0\7\0\x10\0\xff\xff\xff\xff" + tail)
                 except (ConnectionResetError, BrokenPipeError):
                     pass
                 garbage_reply(c)
-        c = Client(BIND)
+        c = connect()
         c.send(b"\0\0\0\7\1\1\0" + struct.pack(">I", (64 << 10) + 1))
         refused(mf.USER, lambda: c.frame().ping())
         assert c.at_eof()
@@ -494,10 +427,10 @@ def silence_and_half_headers():
     whole = frame(0x0010, mf.HELLO)
     with Bystander():
         start = time.monotonic()
-        early = [Client(BIND, None) for _ in range(20)]
+        early = [connect(None) for _ in range(20)]
         for i, c in enumerate(early):
             c.send(whole[:i % len(whole)])
-        late = [Client(BIND) for _ in range(5)]
+        late = [connect() for _ in range(5)]
         for i, c in enumerate(late):
             c.sock.settimeout(15)
             c.send(frame(0x0101, b"name")[:i * 3 + 1])
@@ -515,7 +448,7 @@ def silence_and_half_headers():
 def slowloris():
     """A byte now and then does not buy more time."""
     with Bystander():
-        c = Client(BIND, None)
+        c = connect(None)
         start = time.monotonic()
         try:
             for byte in frame(0x0010, mf.HELLO):
@@ -539,7 +472,7 @@ def every_cut_of_every_exchange():
     with Bystander():
         for request in requests:
             for cut in range(len(request)):
-                d = Client(BIND)
+                d = connect()
                 d.send(request[:cut])
                 if cut % 2:
                     d.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER,
@@ -554,7 +487,7 @@ def every_cut_of_every_exchange():
 def client_that_does_not_read():
     c, a, t = user()
     with Bystander():
-        greedy = Client(BIND)
+        greedy = connect()
         greedy.sock.settimeout(1)
         sent = 0
         try:
@@ -572,7 +505,7 @@ def a_thousand_idlers():
     idle = []
     try:
         for _ in range(900):
-            idle.append(Client(BIND, None))
+            idle.append(connect(None))
         c, a, t = user()
         c.send_many(a, t, [a], b"room for me")
         assert c.recv_one(a, t)[1] == b"room for me"
@@ -581,72 +514,5 @@ def a_thousand_idlers():
             c.close()
 
 
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
-
-
-def start_daemon(path, directory):
-    global BIND
-    BIND = "127.0.0.1:%d" % free_port()
-    config = os.path.join(directory, "ratmand.conf")
-    with open(config, "w") as f:
-        f.write('state_dir = "%s/state"\nruntime_dir = "%s/run"\napi_bind = "%s"\n'
-                % (directory, directory, BIND))
-    log = open(os.path.join(directory, "log"), "wb")
-    daemon = subprocess.Popen([path, "-c", config], stdout=log, stderr=log)
-    def answers():
-        if daemon.poll() is not None:
-            raise AssertionError("the daemon ended with status %d" % daemon.returncode)
-        try:
-            Client(BIND).close()
-            return True
-        except OSError:
-            return False
-    wait_until("the daemon answers", answers, 20)
-    return daemon
-
-
-def main():
-    path = os.environ.get("RATMAND")
-    if not path:
-        print("1..0 # SKIP set RATMAND to the daemon")
-        return 0
-    only = sys.argv[1:]
-    tests = [f for f in TESTS if not only or f.__name__ in only]
-    directory = tempfile.mkdtemp(prefix="microframe.")
-    daemon = start_daemon(path, directory)
-    failed = 0
-    print("TAP version 13\n1..%d" % (len(tests) + 1))
-    for i, f in enumerate(tests, 1):
-        try:
-            f()
-            assert daemon.poll() is None, "the daemon died"
-            print("ok %d - %s" % (i, f.__name__), flush=True)
-        except Exception:  # noqa: BLE001
-            failed += 1
-            print("not ok %d - %s" % (i, f.__name__))
-            print("".join("# " + x + "\n" for x in traceback.format_exc().splitlines()),
-                  end="", flush=True)
-            if daemon.poll() is not None:
-                daemon = start_daemon(path, directory)
-    daemon.send_signal(signal.SIGTERM)
-    try:
-        status = daemon.wait(20)
-    except subprocess.TimeoutExpired:
-        daemon.kill()
-        status = "none within 20 s"
-    with open(os.path.join(directory, "log"), errors="replace") as log:
-        text = log.read()
-    good = status == 0 and "ERROR: " not in text and "runtime error" not in text
-    print("%sok %d - the daemon stops cleanly (status %s)" % ("" if good else "not ",
-                                                            len(tests) + 1, status))
-    if failed or not good:
-        print("".join("# " + x + "\n" for x in text.splitlines()[-60:]), end="")
-    shutil.rmtree(directory)
-    return 1 if failed or not good else 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(harness.main())

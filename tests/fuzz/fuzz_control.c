@@ -3,7 +3,8 @@
  * libFuzzer target: route_input() of one core, with a second, honest core beside it.
  * Input: steps of {u8 what, u8 len low, u8 len high, bytes}. What & 7: 0 a frame as it
  * is; 1 items behind a correct channel header; 2 records of items signed anew; 3 time passes;
- * 4 link lost and back; 5 cost; 6 own record; 7 the honest core's frames pass.
+ * 4 link lost and back; 5 cost; 6 own record, or own presence where it is long enough for
+ * one; 7 the honest core's frames pass.
  */
 #include <stdint.h>
 #include <stdlib.h>
@@ -66,8 +67,35 @@ static bool op_verify(void *ctx, const uint8_t record[RECORD_LEN])
 	return record[RECORD_LEN - 1] != 0xff;
 }
 
-static const struct route_ops ops = { op_send, op_install, op_uninstall, NULL, op_want, op_verify,
-				      NULL };
+static bool op_verify_member(void *ctx, const uint8_t presence[PRESENCE_LEN])
+{
+	(void)ctx;
+	return presence[PRESENCE_LEN - 1] != 0xff;
+}
+
+static void op_member(void *ctx, const struct address *space, const struct address *member, bool up)
+{
+	(void)ctx;
+	(void)space;
+	(void)member;
+	(void)up;
+}
+
+static void count_member(void *ctx, const struct route_member_info *info)
+{
+	(void)info;
+	++*(size_t *)ctx;
+}
+
+static const struct route_ops ops = {
+	.send = op_send,
+	.install = op_install,
+	.uninstall = op_uninstall,
+	.want_sequence = op_want,
+	.verify = op_verify,
+	.member = op_member,
+	.verify_member = op_verify_member,
+};
 
 static void pass(uint64_t now)
 {
@@ -101,7 +129,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	struct route_config cfg = { .seed = 1, .quota = 20, .max_addresses = 30 };
+	struct route_config cfg = { .seed = 1, .quota = 20, .max_addresses = 30,
+				    .max_members = 12, .member_quota = 8 };
 	uint64_t now = 1;
 	uint32_t seq = 0;
 	size_t addresses, bytes;
@@ -156,7 +185,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			route_neigh_cost(ends[0].core, now, what & 8 ? 1 : 9, (uint16_t)(what << 7));
 			break;
 		case 6:
-			if (len >= RECORD_LEN)
+			if (len >= PRESENCE_LEN)
+				route_member_add(ends[what >> 7].core, now, data);
+			else if (len >= RECORD_LEN)
 				route_local_add(ends[what >> 7].core, now, data);
 			break;
 		default:
@@ -170,6 +201,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	for (unsigned int i = 0; i < 2; i++) {
 		route_usage(ends[i].core, &addresses, &bytes);
 		if (addresses > 30 || bytes > 200000)
+			abort();
+		addresses = 0;
+		route_members(ends[i].core, now, NULL, count_member, &addresses);
+		if (addresses > 12)
 			abort();
 		route_free(ends[i].core);
 	}

@@ -51,6 +51,16 @@ static void feed(const uint8_t *data, size_t size, size_t piece)
 				sink ^= m.missing[31];
 			if (m.type == EXCHANGE_RECEIPT)
 				sink ^= m.receipt[63];
+			if (m.type == EXCHANGE_ITEM)
+				sink ^= m.offer.sealed[0] ^ m.offer.sealed[m.offer.len - 1];
+			if (m.type == EXCHANGE_JOIN)
+				sink ^= m.join[EXCHANGE_NONCE_LEN - 1];
+			if (m.type == EXCHANGE_PROVE)
+				sink ^= m.proof[MANIFEST_SIG_LEN - 1];
+			if (m.type == EXCHANGE_SUM)
+				sink ^= m.sum.hash[EXCHANGE_SUM_LEN - 1];
+			if (m.type == EXCHANGE_HAVE && m.have.n)
+				sink ^= m.have.ids[m.have.n - 1][31];
 		}
 	}
 	exchange_free(&x);

@@ -781,8 +781,8 @@ def rekey_many():
             net.half_session(0, 1, generation)
             for _ in range(3):
                 p.send()
-            p.collect()
-        equal(p.lost(), 0, 'pings lost')
+            # a busy host may hold packets up for longer than two renewals, which no key outlives
+            equal(p.lost(), 0, 'pings lost in renewal %d' % generation)
     equal([len(m.sessions()) for m in net.mesh], [1, 1], 'sessions')
 
 

@@ -381,6 +381,19 @@ int kern_session_set(struct kern *k, uint32_t ifindex, const struct kern_session
 	return 0;
 }
 
+int kern_session_contact(struct kern *k, uint32_t ifindex, const struct kern_session *ks)
+{
+	struct fake_node *node = k->node;
+	int err = enter(k, FAKE_SESSION_SET, ifindex);
+
+	if (err)
+		return err;
+	if (!fake_has_addr(node, &ks->local))
+		return fail(k, -ENOENT, "RATMAN_A_SESSION_LOCAL is no address of this router");
+	fake_session(node, &ks->local, &ks->peer, true)->s.contact = ks->contact;
+	return 0;
+}
+
 int kern_session_del(struct kern *k, uint32_t ifindex, const struct address *local,
 		     const struct address *peer)
 {

@@ -958,6 +958,14 @@ uint32_t fake_session_index(const struct fake_node *node, const struct address *
 	return s && s->cur.set ? s->cur.index : 0;
 }
 
+bool fake_session_contact(const struct fake_node *node, const struct address *local,
+			  const struct address *peer)
+{
+	const struct session *s = fake_session((struct fake_node *)node, local, peer, false);
+
+	return s && s->s.contact;
+}
+
 void fake_boot_id(const struct fake_node *node, uint8_t out[8])
 {
 	memcpy(out, node->boot_id, 8);

@@ -125,6 +125,9 @@ bool fake_has_route(const struct fake_node *node, const struct address *dest);
 /* Index of our session, 0 when there is none with a key. */
 uint32_t fake_session_index(const struct fake_node *node, const struct address *local,
 			    const struct address *peer);
+/* True when it lets the peer in as a contact. */
+bool fake_session_contact(const struct fake_node *node, const struct address *local,
+			  const struct address *peer);
 void fake_boot_id(const struct fake_node *node, uint8_t out[8]);
 /* State that no daemon knows of, as somebody may have left it. */
 void fake_put_addr(struct fake_node *node, const struct address *address);

@@ -36,7 +36,11 @@ struct router {
 	uint8_t router_sk[64], sk[64];
 	struct seen seen[MAX_SEEN];
 	size_t n_seen;
+	struct address contacts[8];	/* of r->address */
+	size_t n_contacts;
 	bool no_stamps;
+	unsigned int members_changed;
+	bool has_space;			/* the key of the_space */
 	unsigned int reachable, joined;
 };
 
@@ -47,6 +51,9 @@ static uint64_t stamp;
 static char device[] = "ratman0";
 
 /* The store's part. */
+
+static struct address the_space;
+static uint8_t the_space_sk[crypto_sign_SECRETKEYBYTES];
 
 static uint64_t next_stamp(void *ctx, const struct address *address)
 {
@@ -89,6 +96,17 @@ static void reachable(void *ctx, const struct address *peer)
 	r->reachable++;
 }
 
+static bool is_contact(void *ctx, const struct address *local, const struct address *peer)
+{
+	const struct router *r = ctx;
+
+	assert_non_null(mesh_local_secret(r->mesh, local));
+	for (size_t i = 0; i < r->n_contacts; i++)
+		if (address_equal(local, &r->address) && address_equal(&r->contacts[i], peer))
+			return true;
+	return false;
+}
+
 static void joined(void *ctx)
 {
 	struct router *r = ctx;
@@ -97,11 +115,32 @@ static void joined(void *ctx)
 	r->joined++;
 }
 
+static void members_changed(void *ctx, const struct address *space)
+{
+	struct router *r = ctx;
+
+	(void)space;
+	r->members_changed++;
+}
+
+static int space_secret(void *ctx, const struct address *space, uint8_t *secret)
+{
+	const struct router *r = ctx;
+
+	if (!r->has_space || !address_equal(space, &the_space))
+		return -ENOENT;
+	memcpy(secret, the_space_sk, sizeof(the_space_sk));
+	return 0;
+}
+
 static const struct mesh_ops ops = {
 	.next_stamp = next_stamp,
 	.seen = seen,
 	.last_seen = last_seen,
 	.reachable = reachable,
+	.is_contact = is_contact,
+	.members_changed = members_changed,
+	.space_secret = space_secret,
 	.joined = joined,
 };
 
@@ -914,6 +953,218 @@ static void sessions_are_renewed(void **state)
 	deliver(routers[2], routers[0]);
 }
 
+static bool lets_in(const struct router *r, const struct router *peer)
+{
+	return fake_session_contact(r->node, &r->address, &peer->address);
+}
+
+static void change_contact(struct router *r, const struct router *peer, bool add)
+{
+	r->n_contacts = 0;
+	if (add)
+		r->contacts[r->n_contacts++] = peer->address;
+	fake_enter(r->node);
+	mesh_contact_changed(r->mesh, &r->address, &peer->address);
+}
+
+/* Stored contacts count for the inbound policy, at once and on one side only. */
+static void contacts_are_let_in(void **state)
+{
+	struct router *a, *b, *c;
+	struct fake_link *links[2];
+	struct address nobody;
+	uint32_t index;
+
+	(void)state;
+	line(3, links);
+	a = routers[0];
+	b = routers[1];
+	c = routers[2];
+	wait_for(all_reach, NULL, 10000);
+	/* Before there is a session. */
+	change_contact(a, c, true);
+	deliver(c, a);
+	deliver(a, c);
+	deliver(b, a);
+	assert_true(lets_in(a, c));
+	assert_false(lets_in(c, a));
+	assert_false(lets_in(a, b));
+	/* While it runs: with the keys that it has. */
+	index = fake_session_index(a->node, &a->address, &c->address);
+	change_contact(a, c, false);
+	fake_run(1000);
+	assert_false(lets_in(a, c));
+	change_contact(a, c, true);
+	fake_run(1000);
+	assert_true(lets_in(a, c));
+	assert_int_equal(fake_session_index(a->node, &a->address, &c->address), index);
+	assert_int_equal(traffic(a, c, 1000), 0);
+	/* New keys keep it. */
+	for (int i = 0; i < 5; i++)
+		assert_int_equal(traffic(a, c, 48000), 0);
+	assert_int_not_equal(fake_session_index(a->node, &a->address, &c->address), index);
+	assert_true(lets_in(a, c));
+	/* More changes than are remembered one by one. */
+	deliver(b, a);
+	change_contact(a, c, false);
+	crypto_sign_keypair(nobody.b, (uint8_t[64]){ 0 });
+	for (int i = 0; i < 200; i++)
+		mesh_contact_changed(a->mesh, &a->address, &nobody);
+	change_contact(a, b, true);
+	fake_run(2000);
+	assert_false(lets_in(a, c));
+	assert_true(lets_in(a, b));
+	/* No session is made for it. */
+	assert_int_equal(fake_n_sessions(b->node), 1);
+	change_contact(b, c, true);
+	fake_run(2000);
+	assert_int_equal(fake_n_sessions(b->node), 1);
+}
+
+/* What changed while the daemon was away, or the kernel did not take. */
+static void contacts_catch_up(void **state)
+{
+	struct fake_link *links[1];
+	struct router *a, *b;
+
+	(void)state;
+	line(2, links);
+	a = routers[0];
+	b = routers[1];
+	wait_for(all_reach, NULL, 5000);
+	deliver(a, b);
+	deliver(b, a);
+	assert_false(lets_in(a, b));
+	stop(a);
+	a->contacts[a->n_contacts++] = b->address;
+	start(a);
+	fake_run(1000);
+	assert_true(lets_in(a, b));
+	stop(a);
+	a->n_contacts = 0;
+	start(a);
+	fake_run(1000);
+	assert_false(lets_in(a, b));
+	/* A configured one stays one. */
+	stop(a);
+	a->config.contacts = &b->address;
+	a->config.n_contacts = 1;
+	start(a);
+	fake_run(1000);
+	assert_true(lets_in(a, b));
+	change_contact(a, b, false);
+	fake_run(1000);
+	assert_true(lets_in(a, b));
+	stop(a);
+	a->config.n_contacts = 0;
+	start(a);
+	fake_run(1000);
+	assert_false(lets_in(a, b));
+	/* Refused: with the next keys at the latest. */
+	fake_refuse(a->node, FAKE_SESSION_SET, -ENOBUFS, 1);
+	change_contact(a, b, true);
+	fake_run(1000);
+	assert_false(lets_in(a, b));
+	for (int i = 0; i < 5; i++)
+		assert_int_equal(traffic(a, b, 48000), 0);
+	assert_true(lets_in(a, b));
+	/* Without a mesh nothing is asked of it. */
+	fake_module(a->node, false);
+	wait_for(is_off, a, 5000);
+	change_contact(a, b, false);
+	fake_run(1000);
+}
+
+struct link_list {
+	struct link_entry e[8];
+	size_t n;
+};
+
+static void keep_link(void *ctx, const struct link_entry *e)
+{
+	struct link_list *l = ctx;
+
+	assert_true(l->n < 8);
+	assert_string_equal(e->line.driver, "eth");
+	l->e[l->n++] = *e;
+}
+
+static struct link_list links_of(struct router *r)
+{
+	struct link_list l = { .n = 0 };
+
+	fake_enter(r->node);
+	assert_int_equal(mesh_links(r->mesh, keep_link, &l), 0);
+	return l;
+}
+
+/* Links made, stopped and taken away by hand; the configuration does not bring them back. */
+static void links_by_hand(void **state)
+{
+	struct router *a = add_router(), *b = add_router();
+	struct fake_link *link = fake_link_new(a->node, b->node);
+	char name[16], *names[1] = { name };
+	struct link_list l;
+	char why[64];
+
+	(void)state;
+	snprintf(name, sizeof(name), "%s", fake_link_name(a->node, link));
+	a->config.links = names;
+	a->config.n_links = 1;
+	start_all();
+	wait_for(all_reach, NULL, 5000);
+	l = links_of(a);
+	assert_int_equal(l.n, 1);
+	assert_string_equal(l.e[0].line.address, name);
+	assert_true(l.e[0].up);
+	assert_true(address_equal(&l.e[0].neighbour, &b->router));
+	/* Down: no frames, still a link, and not taken back by the housekeeping. */
+	fake_enter(a->node);
+	assert_int_equal(mesh_link_down(a->mesh, name, why, sizeof(why)), 0);
+	fake_run(10000);
+	assert_int_equal(mesh_neighbours(a->mesh), 0);
+	assert_false(mesh_reachable(b->mesh, &a->address));
+	l = links_of(a);
+	assert_int_equal(l.n, 1);
+	assert_false(l.e[0].up);
+	assert_true(address_is_zero(&l.e[0].neighbour));
+	assert_int_equal(mesh_link_down(a->mesh, name, why, sizeof(why)), 0);
+	assert_int_equal(mesh_link_up(a->mesh, name, why, sizeof(why)), 0);
+	assert_int_equal(mesh_link_up(a->mesh, name, why, sizeof(why)), 0);
+	wait_for(all_reach, NULL, 60000);
+	/* Destroyed: no link any more, so neither up nor down mean anything. */
+	fake_enter(a->node);
+	assert_int_equal(mesh_link_destroy(a->mesh, name, why, sizeof(why)), 0);
+	fake_run(10000);
+	assert_int_equal(links_of(a).n, 0);
+	assert_int_equal(mesh_link_up(a->mesh, name, why, sizeof(why)), -ENODEV);
+	assert_string_equal(why, "the name of a link; create it first");
+	assert_int_equal(mesh_link_down(a->mesh, name, why, sizeof(why)), -ENODEV);
+	assert_int_equal(mesh_link_create(a->mesh, name, why, sizeof(why)), 0);
+	wait_for(all_reach, NULL, 60000);
+	/* An interface that is none, and a kernel that says no. */
+	fake_enter(a->node);
+	assert_int_equal(mesh_link_create(a->mesh, "no-such", why, sizeof(why)), -ENODEV);
+	assert_int_equal(mesh_link_destroy(a->mesh, "no-such", why, sizeof(why)), -ENODEV);
+	fake_refuse(a->node, FAKE_OTHER, -EBUSY, 1);
+	assert_int_equal(mesh_link_down(a->mesh, name, why, sizeof(why)), -EBUSY);
+	assert_string_equal(why, "refused by the test");
+	fake_run(5000);
+	assert_true(all_reach(NULL));
+	/* A start of the daemon begins with the configuration again. */
+	fake_enter(a->node);
+	assert_int_equal(mesh_link_destroy(a->mesh, name, why, sizeof(why)), 0);
+	stop(a);
+	start(a);
+	wait_for(all_reach, NULL, 60000);
+	/* The mesh is off: the reason is the answer. */
+	fake_module(a->node, false);
+	wait_for(is_off, a, 5000);
+	assert_int_equal(links_of(a).n, 0);
+	assert_int_equal(mesh_link_create(a->mesh, name, why, sizeof(why)), -ENETDOWN);
+	assert_non_null(strstr(why, "module"));
+}
+
 static void neighbour_keys_are_renewed(void **state)
 {
 	struct fake_link *links[2];
@@ -1210,6 +1461,79 @@ static void mishaps(bool wild)
 		deliver_at_last(routers[i], routers[(i + 3) % 6]);
 }
 
+/* Who is a member, as router @r knows. */
+static unsigned int n_members(const struct router *r)
+{
+	unsigned int n = 0;
+
+	mesh_members(r->mesh, &the_space, count_peer, &n);
+	return n;
+}
+
+static bool know_each_other(void *ctx)
+{
+	unsigned int others = *(unsigned int *)ctx;
+
+	for (size_t i = 0; i < n_routers; i++)
+		if (routers[i]->mesh && n_members(routers[i]) != others)
+			return false;
+	return true;
+}
+
+static void become_member(struct router *r)
+{
+	r->has_space = true;
+	assert_int_equal(mesh_space_up(r->mesh, &the_space, the_space_sk, &r->address), 0);
+	assert_int_equal(mesh_space_up(r->mesh, &the_space, the_space_sk, &r->address), 0);
+}
+
+/* Memberships go round, end, outlive a restart of the daemon, and are renewed in time. */
+static void namespaces(void **state)
+{
+	struct fake_link *links[2];
+	unsigned int others = 2;
+
+	(void)state;
+	crypto_sign_keypair(the_space.b, the_space_sk);
+	for (int i = 0; i < 3; i++)
+		add_router();
+	links[0] = fake_link_new(routers[0]->node, routers[1]->node);
+	links[1] = fake_link_new(routers[1]->node, routers[2]->node);
+	(void)links;
+	start(routers[0]);
+	become_member(routers[0]);	/* before anybody can hear it */
+	start(routers[1]);
+	start(routers[2]);
+	become_member(routers[1]);
+	become_member(routers[2]);
+	wait_for(know_each_other, &others, 10000);
+	assert_true(routers[0]->members_changed >= 2);
+	/* Longer than a presence lives. */
+	fake_run(3 * 3600 * 1000ull);
+	assert_true(know_each_other(&others));
+	/* A restart: its membership comes back with it, or, without it, is taken back. */
+	stop(routers[1]);
+	start(routers[1]);
+	become_member(routers[1]);
+	wait_for(know_each_other, &others, 20000);
+	stop(routers[2]);
+	start(routers[2]);
+	others = 1;
+	assert_false(know_each_other(&others));
+	routers[2]->has_space = true;
+	wait_for(all_reach, NULL, 20000);
+	fake_run(15000);
+	assert_int_equal(n_members(routers[0]), 1);
+	assert_int_equal(n_members(routers[1]), 1);
+	assert_int_equal(n_members(routers[2]), 2);
+	/* Down: everybody knows. */
+	mesh_space_down(routers[0]->mesh, &the_space, &routers[0]->address);
+	mesh_space_down(routers[0]->mesh, &the_space, &routers[0]->address);
+	fake_run(3000);
+	assert_int_equal(n_members(routers[1]), 0);
+	assert_int_equal(n_members(routers[2]), 1);
+}
+
 static void chaos(void **state)
 {
 	for (int round = 0; round < CHAOS_ROUNDS; round++) {
@@ -1311,6 +1635,9 @@ int main(void)
 		T(orphans),
 		T(free_in_every_state),
 		T(sessions_are_renewed),
+		T(contacts_are_let_in),
+		T(contacts_catch_up),
+		T(links_by_hand),
 		T(neighbour_keys_are_renewed),
 		T(renewal_answer_lost),
 		T(frames_from_nowhere),
@@ -1318,6 +1645,7 @@ int main(void)
 		T(more_neighbours_than_the_limit),
 		T(dead_neighbours_are_forgotten),
 		T(link_costs),
+		T(namespaces),
 		T(chaos),
 		T(wild_chaos),
 	};

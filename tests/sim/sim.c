@@ -123,6 +123,8 @@ static void lie(struct sim *sim, uint8_t *bytes, size_t len)
 			if (sim_random(sim, 8) == 0)
 				value[6 + sim_random(sim, RECORD_LEN)] ^= 1;
 		}
+		if (bytes[at] == 8 && sim_random(sim, 8) == 0)
+			value[4 + sim_random(sim, PRESENCE_LEN)] ^= 1;
 		at += 3 + tlv;
 	}
 }
@@ -214,6 +216,80 @@ static bool op_verify(void *ctx, const uint8_t record[RECORD_LEN])
 	return true;
 }
 
+static void announce_member(struct sim_node *node, unsigned int space, uint64_t at_least,
+			    uint8_t flags)
+{
+	struct sim *sim = node->sim;
+	uint8_t bytes[PRESENCE_LEN];
+
+	node->sequence = node->sequence + 1 > at_least ? node->sequence + 1 : at_least;
+	presence_build(bytes, sim->space_secrets[space], &node->address, node->sequence,
+		       flags ? 600 : node->lifetime_s, flags);
+	if (!sim->real_crypto)
+		for (unsigned int i = 0; i < PRESENCE_SIG_LEN; i++)
+			bytes[PRESENCE_SIGNED_LEN + i] = bytes[i] ^ 0x5a;
+	route_member_add(node->core, sim->now, bytes);
+}
+
+static void op_want_member(void *ctx, const struct address *space, const struct address *member,
+			   uint64_t sequence)
+{
+	struct sim_node *node = ctx;
+
+	(void)member;
+	for (unsigned int i = 0; i < SIM_SPACES; i++)
+		if (address_equal(space, &node->sim->spaces[i]) && node->member_of >> i & 1)
+			announce_member(node, i, sequence, 0);
+}
+
+/* As the mesh does: a membership of our own that outlived us is taken back. */
+static void op_member(void *ctx, const struct address *space, const struct address *member,
+		      bool up)
+{
+	struct sim_node *node = ctx;
+
+	for (unsigned int i = 0; i < SIM_SPACES && up; i++)
+		if (address_equal(member, &node->address) &&
+		    address_equal(space, &node->sim->spaces[i]) && !(node->member_of >> i & 1))
+			node->stray |= (uint8_t)(1u << i);
+}
+
+static void take_back(struct sim_node *node)
+{
+	for (unsigned int i = 0; i < SIM_SPACES; i++)
+		if (node->stray >> i & 1 && !(node->member_of >> i & 1) && node->core)
+			announce_member(node, i, route_member_sequence(node->core,
+								       &node->sim->spaces[i],
+								       &node->address) + 1,
+					PRESENCE_WITHDRAWN);
+	node->stray = 0;
+}
+
+static bool op_verify_member(void *ctx, const uint8_t presence[PRESENCE_LEN])
+{
+	struct sim_node *node = ctx;
+
+	for (unsigned int i = 0; i < PRESENCE_SIG_LEN; i++)
+		if (presence[PRESENCE_SIGNED_LEN + i] != (presence[i] ^ 0x5a)) {
+			node->refused++;
+			return false;
+		}
+	return true;
+}
+
+void sim_member(struct sim *sim, unsigned int index, unsigned int space, bool up)
+{
+	struct sim_node *node = &sim->nodes[index];
+	uint8_t bit = (uint8_t)(1u << space);
+	bool was = node->member_of & bit;
+
+	node->member_of = (uint8_t)(up ? node->member_of | bit : node->member_of & ~bit);
+	if (!node->core || was == up)
+		return;		/* a router that is down tells when it is back */
+	announce_member(node, space, 0, up ? 0 : (uint8_t)PRESENCE_WITHDRAWN);
+	rearm(node);
+}
+
 static void boot(struct sim_node *node)
 {
 	struct sim *sim = node->sim;
@@ -223,6 +299,9 @@ static void boot(struct sim_node *node)
 		.uninstall = op_uninstall,
 		.want_sequence = op_want,
 		.verify = sim->real_crypto ? NULL : op_verify,
+		.member = op_member,
+		.want_member = op_want_member,
+		.verify_member = sim->real_crypto ? NULL : op_verify_member,
 	};
 	struct route_config cfg = sim->cfg;
 
@@ -254,6 +333,9 @@ static void boot(struct sim_node *node)
 			      cookie.metric, r->hops, r->n);
 	}
 	announce(node, 0);
+	for (unsigned int i = 0; i < SIM_SPACES; i++)
+		if (node->member_of >> i & 1)
+			announce_member(node, i, 0, 0);
 	rearm(node);
 }
 
@@ -272,6 +354,11 @@ struct sim *sim_new(unsigned int n, uint64_t seed, bool real_crypto)
 	sim->nodes = calloc(n, sizeof(*sim->nodes));
 	sim->dirty = calloc(n, sizeof(*sim->dirty));
 	sim->dirty_list = calloc(n, sizeof(*sim->dirty_list));
+	for (unsigned int i = 0; i < SIM_SPACES; i++) {
+		uint8_t key_seed[32] = { (uint8_t)i, 2 };
+
+		crypto_sign_ed25519_seed_keypair(sim->spaces[i].b, sim->space_secrets[i], key_seed);
+	}
 	for (unsigned int i = 0; i < n; i++) {
 		struct sim_node *node = &sim->nodes[i];
 		uint8_t key_seed[32] = { (uint8_t)i, (uint8_t)(i >> 8), (uint8_t)(i >> 16), 1 };
@@ -512,6 +599,7 @@ static void step(struct sim *sim)
 		break;
 	}
 	free(ev.bytes);
+	take_back(node);
 	rearm(node);
 	if (sim->n_dirty)
 		find_loops(sim);
@@ -582,6 +670,41 @@ bool sim_converged(const struct sim *sim, bool skip_liars)
 			if (!trapped && (at == to) != (bool)in[to])
 				return false;
 		}
+	}
+	return true;
+}
+
+struct known {
+	const struct sim *sim;
+	uint8_t *of;			/* by node: the namespaces it is known for */
+};
+
+static void mark_known(void *ctx, const struct route_member_info *info)
+{
+	struct known *k = ctx;
+	unsigned int who = index_of(k->sim, &info->member);
+
+	for (unsigned int i = 0; i < SIM_SPACES && who < k->sim->n; i++)
+		if (address_equal(&info->space, &k->sim->spaces[i]))
+			k->of[who] |= (uint8_t)(1u << i);
+}
+
+bool sim_members_known(const struct sim *sim, bool skip_liars)
+{
+	uint8_t in[sim->n], of[sim->n];
+	struct known known = { sim, of };
+
+	for (unsigned int at = 0; at < sim->n; at++) {
+		if (!sim->nodes[at].core)
+			return false;
+		if (skip_liars && sim->nodes[at].liar)
+			continue;
+		component(sim, at, in, skip_liars);
+		memset(of, 0, sim->n);
+		route_members(sim->nodes[at].core, sim->now, NULL, mark_known, &known);
+		for (unsigned int who = 0; who < sim->n; who++)
+			if (in[who] && of[who] != sim->nodes[who].member_of)
+				return false;
 	}
 	return true;
 }

@@ -15,6 +15,7 @@
 
 #include "ratmand/route/route.h"
 
+#define SIM_SPACES 4
 #define SIM_HOP_HEADER 20		/* bytes of hop header per CONTROL frame */
 
 struct sim;
@@ -44,7 +45,10 @@ struct sim_node {
 	uint64_t sequence;
 	uint32_t lifetime_s;
 	uint64_t tick_at;
-	bool liar;			/* claims metric 0, damages every 8th record */
+	bool liar;			/* claims metric 0, damages every 8th record and presence */
+	uint8_t member_of;		/* a bit for each namespace */
+	uint8_t stray;			/* … it is said to be a member of, and is not: to be taken back */
+	uint64_t refused;		/* presences whose signature was wrong */
 	uint64_t sent_bytes, sent_frames;
 	struct sim_kernel_route *routes;	/* by node index of the destination */
 };
@@ -55,6 +59,8 @@ struct sim {
 	bool real_crypto;
 	struct route_config cfg;
 	struct sim_node *nodes;
+	struct address spaces[SIM_SPACES];
+	uint8_t space_secrets[SIM_SPACES][64];
 	struct sim_link *links;
 	struct sim_event *heap;
 	unsigned int heap_n, heap_cap;
@@ -90,6 +96,13 @@ void sim_link_cost(struct sim *sim, unsigned int link, uint16_t cost_ab, uint16_
  * @forget, loses its routes too, without the neighbours noticing a loss of the link.
  */
 void sim_restart(struct sim *sim, unsigned int node, uint32_t down_ms, bool forget);
+/* The router's address joins or leaves a namespace. */
+void sim_member(struct sim *sim, unsigned int node, unsigned int space, bool up);
+/*
+ * Every router knows exactly the members that the links connect it with; what it
+ * believes of others is not looked at. @skip_liars: among honest routers.
+ */
+bool sim_members_known(const struct sim *sim, bool skip_liars);
 /* Every pair that the links connect reaches each other along primaries. */
 bool sim_converged(const struct sim *sim, bool skip_liars);
 /* Runs until converged; returns the time that took, UINT64_MAX after @limit_ms or a loop. */

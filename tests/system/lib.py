@@ -473,13 +473,14 @@ def send(a, b, path, timeout=60):
 
 
 class Receiver:
-    """ratcat recv into a file"""
+    """ratcat recv into a file; of streams to a namespace when that is given"""
 
-    def __init__(self, router, path, count=1):
+    def __init__(self, router, path, count=1, space=None):
         self.path = path
         self.router = router
         with open(path, 'wb') as f:
-            self.process = router.popen('ratcat', '-q', 'recv', '-c', str(count), stdout=f,
+            self.process = router.popen('ratcat', '-q', 'recv', '-c', str(count),
+                                        *([space] if space else []), stdout=f,
                                         stderr=subprocess.PIPE, text=True)
 
     def wait(self, timeout=120):

@@ -3,23 +3,52 @@
 
 #include <errno.h>
 #include <sodium.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define ADDRESSES 64
 #define PEERS 3
+#define LINKS 2
+#define SPACES 8
 
 struct fake_stream {
 	struct fake_stream *next;
+	struct fake_sub *sub;	/* due to this one; NULL: to whoever receives */
 	struct letterhead head;
 	uint8_t *data;
 	size_t len;
 	bool taken;
 };
 
+struct fake_contact {
+	struct fake_contact *next;
+	struct address owner;
+	struct contact c;
+};
+
+/* Interfaces of the machine: eth0 and eth1. */
+struct fake_link {
+	bool is_link, up;
+};
+
+struct fake_event {
+	struct fake_event *next;
+	struct payload_event event;
+};
+
+struct fake_sub {
+	struct fake_sub *next;
+	struct ident id;
+	struct address address;
+	struct recipient to;		/* RECIPIENT_NONE: events */
+	struct fake_event *events;
+};
+
 struct backend_listener {
 	struct backend_listener *next;
 	struct fake *f;
+	struct fake_sub *sub;
 	struct recipient to;
 	backend_ready_cb ready;
 	void *ctx;
@@ -50,7 +79,16 @@ struct fake {
 		struct ident token;
 		bool used, up;
 	} a[ADDRESSES];
+	struct fake_contact *contacts;
+	int refuse_contact;
+	struct fake_link links[LINKS];
+	struct {
+		struct address space;
+		bool used;
+		bool member[ADDRESSES];
+	} s[SPACES];
 	struct fake_stream *streams;
+	struct fake_sub *subs;
 	struct backend_listener *listeners;
 	struct backend_send *sends;
 	unsigned int slow, writes;
@@ -74,8 +112,63 @@ static void stream_free(struct fake *f, struct fake_stream *s)
 	free(s);
 }
 
+static void sub_free(struct fake *f, struct fake_sub *sub)
+{
+	struct fake_sub **p = &f->subs;
+	struct fake_stream *s, *next;
+
+	while (*p != sub)
+		p = &(*p)->next;
+	*p = sub->next;
+	for (s = f->streams; s; s = next) {
+		next = s->next;
+		if (s->sub == sub)
+			s->sub = NULL;
+	}
+	while (sub->events) {
+		struct fake_event *e = sub->events;
+
+		sub->events = e->next;
+		free(e);
+	}
+	for (struct backend_listener *l = f->listeners; l; l = l->next)
+		if (l->sub == sub)
+			l->sub = NULL;
+	free(sub);
+}
+
+/* Forgets the contacts of @owner, or (NULL) of everybody. */
+static void contacts_forget(struct fake *f, const struct address *owner)
+{
+	struct fake_contact **p = &f->contacts, *c;
+
+	while ((c = *p)) {
+		if (owner && !address_equal(&c->owner, owner)) {
+			p = &c->next;
+			continue;
+		}
+		*p = c->next;
+		free(c);
+	}
+}
+
+void fake_put_address(struct fake *f, const struct address *address, const struct ident *token)
+{
+	f->a[0].address = *address;
+	f->a[0].token = *token;
+	f->a[0].used = f->a[0].up = true;
+}
+
+void fake_refuse_contact(struct fake *f, int err)
+{
+	f->refuse_contact = err;
+}
+
 void fake_free(struct fake *f)
 {
+	while (f->subs)
+		sub_free(f, f->subs);
+	contacts_forget(f, NULL);
 	while (f->streams)
 		stream_free(f, f->streams);
 	free(f);
@@ -163,14 +256,33 @@ static int addr_check(void *be, const struct address *address, const struct iden
 	return sodium_memcmp(f->a[i].token.b, token->b, 32) ? -EACCES : 0;
 }
 
+void fake_event(struct fake *f, enum payload_event_kind kind, const struct address *address)
+{
+	for (struct fake_sub *sub = f->subs; sub; sub = sub->next) {
+		struct fake_event **tail = &sub->events;
+
+		if (sub->to.kind != RECIPIENT_NONE)
+			continue;
+		while (*tail)
+			tail = &(*tail)->next;
+		*tail = calloc(1, sizeof(**tail));
+		(*tail)->event = (struct payload_event){ (uint8_t)kind, *address };
+		for (struct backend_listener *l = f->listeners; l; l = l->next)
+			if (l->sub == sub)
+				l->ready(l->ctx);
+	}
+}
+
 static void addr_up(void *be, const struct address *address, const struct ident *token,
 		    backend_done_cb cb, void *ctx)
 {
 	struct fake *f = be;
 	int err = addr_check(be, address, token);
 
-	if (!err)
+	if (!err && !f->a[find(f, address)].up) {
 		f->a[find(f, address)].up = true;
+		fake_event(f, PAYLOAD_EVENT_UP, address);
+	}
 	cb(ctx, err);
 }
 
@@ -179,20 +291,30 @@ static void addr_down(void *be, const struct address *address, backend_done_cb c
 	struct fake *f = be;
 	int i = find(f, address);
 
-	if (i >= 0)
+	if (i >= 0 && f->a[i].up) {
 		f->a[i].up = false;
+		fake_event(f, PAYLOAD_EVENT_DOWN, address);
+	}
 	cb(ctx, i < 0 ? i : 0);
 }
 
-static void addr_destroy(void *be, const struct address *address, bool force, backend_done_cb cb,
-			 void *ctx)
+static void addr_destroy(void *be, const struct address *address, const struct ident *token,
+			 bool force, backend_done_cb cb, void *ctx)
 {
 	struct fake *f = be;
 	int i = find(f, address);
 
 	(void)force;
-	if (i >= 0)
+	(void)token;
+	if (i >= 0) {
 		f->a[i].used = false;
+		contacts_forget(f, address);
+	}
+	for (struct fake_sub *sub = f->subs, *next; sub; sub = next) {
+		next = sub->next;
+		if (address_equal(&sub->address, address))
+			sub_free(f, sub);
+	}
 	cb(ctx, i < 0 ? i : 0);
 }
 
@@ -216,16 +338,152 @@ static void addr_list(void *be, backend_addr_cb cb, void *ctx)
 		cb(ctx, &list[i]);
 }
 
+/* The place of a contact, or of the end of the list. */
+static struct fake_contact **contact_find(struct fake *f, const struct address *owner,
+					  const struct address *address)
+{
+	struct fake_contact **p = &f->contacts;
+
+	while (*p && !(address_equal(&(*p)->owner, owner) &&
+		       address_equal(&(*p)->c.address, address)))
+		p = &(*p)->next;
+	return p;
+}
+
+static int refused(struct fake *f, const struct address *owner)
+{
+	int i = find(f, owner), err = f->refuse_contact;
+
+	f->refuse_contact = 0;
+	return i < 0 || !f->a[i].up ? -EACCES : err;
+}
+
+static void contact_put(void *be, const struct address *owner, const struct contact *contact,
+			backend_done_cb cb, void *ctx)
+{
+	struct fake *f = be;
+	struct fake_contact **p = contact_find(f, owner, &contact->address);
+	int err = refused(f, owner);
+
+	if (!err && !*p)
+		*p = calloc(1, sizeof(**p));
+	if (!err) {
+		(*p)->owner = *owner;
+		(*p)->c = *contact;
+	}
+	cb(ctx, err);
+}
+
+static void contact_del(void *be, const struct address *owner, const struct address *contact,
+			backend_done_cb cb, void *ctx)
+{
+	struct fake *f = be;
+	struct fake_contact **p = contact_find(f, owner, contact), *c = *p;
+	int err = refused(f, owner);
+
+	if (!err && !c)
+		err = -ENOENT;
+	if (!err) {
+		*p = c->next;
+		free(c);
+	}
+	cb(ctx, err);
+}
+
+static void contact_modify(void *be, const struct address *owner,
+			   const struct contact_change *change, backend_touched_cb cb, void *ctx)
+{
+	struct address touched[64];
+	struct fake *f = be;
+	int err = refused(f, owner);
+	size_t n = 0;
+
+	for (struct fake_contact *c = f->contacts; c && !err; c = c->next) {
+		if (!address_equal(&c->owner, owner) ||
+		    (change->has_address && !address_equal(&c->c.address, &change->address)))
+			continue;
+		err = contact_change_apply(change, &c->c);
+		if (n < 64)
+			touched[n++] = c->c.address;
+	}
+	if (!err && change->has_address && !n)
+		err = -ENOENT;
+	cb(ctx, err, touched, err ? 0 : n);
+}
+
+static int contact_each(void *be, const struct address *owner, backend_contact_cb cb, void *ctx)
+{
+	struct fake *f = be;
+
+	for (const struct fake_contact *c = f->contacts; c; c = c->next)
+		if (address_equal(&c->owner, owner))
+			cb(ctx, &c->c);
+	return 0;
+}
+
+static int link_change(void *be, enum backend_link_change change, const char *interface, char *why,
+		       size_t size)
+{
+	struct fake *f = be;
+	struct fake_link *l = !strcmp(interface, "eth0") ? &f->links[0] :
+			      !strcmp(interface, "eth1") ? &f->links[1] : NULL;
+
+	if (!strcmp(interface, "broken")) {
+		snprintf(why, size, "the kernel says no");
+		return -EIO;
+	}
+	if (!l || (change != BACKEND_LINK_CREATE && !l->is_link)) {
+		snprintf(why, size, "the name of %s", l ? "a link" : "an interface");
+		return -ENODEV;
+	}
+	l->is_link = change != BACKEND_LINK_DESTROY;
+	l->up = change == BACKEND_LINK_CREATE || change == BACKEND_LINK_UP;
+	return 0;
+}
+
+static int link_list(void *be, backend_link_cb cb, void *ctx)
+{
+	struct fake *f = be;
+
+	for (uint8_t i = 0; i < LINKS; i++) {
+		struct link_entry e = { .line = { LINK_DRIVER_ETH, "eth0" }, .up = f->links[i].up,
+					.rx_bytes = i, .tx_bytes = 1u << 20 };
+
+		e.line.address[3] = (char)('0' + i);
+		if (f->links[i].is_link)
+			cb(ctx, &e);
+	}
+	return 0;
+}
+
+static struct backend_peer peer_number(uint8_t i)
+{
+	struct backend_peer p = { .first_seen_ns = 1729531526123456789, .last_seen_ns =
+				  1729531800000000001, .active = i & 1 };
+
+	memset(p.address.b, 0x41 + i, 32);
+	return p;
+}
+
 static void peer_list(void *be, backend_peer_cb cb, void *ctx)
 {
 	(void)be;
 	for (uint8_t i = 0; i < PEERS; i++) {
-		struct backend_peer p = { .first_seen_ns = 1729531526123456789, .last_seen_ns =
-					  1729531800000000001, .active = i & 1 };
+		struct backend_peer p = peer_number(i);
 
-		memset(p.address.b, 0x41 + i, 32);
 		cb(ctx, &p);
 	}
+}
+
+static int peer_get(void *be, const struct address *address, struct backend_peer *out)
+{
+	(void)be;
+	for (uint8_t i = 0; i < PEERS; i++) {
+		*out = peer_number(i);
+		if (address_equal(&out->address, address))
+			return 0;
+	}
+	return -ENOENT;
 }
 
 static void status(void *be, struct backend_status *out)
@@ -284,9 +542,28 @@ static void send_abort(struct backend_send *s)
 	free(s);
 }
 
-static bool same_recipient(const struct recipient *a, const struct recipient *b)
+static void notify(struct fake *f, const struct recipient *to)
 {
-	return a->kind == b->kind && address_equal(&a->address, &b->address);
+	for (struct backend_listener *l = f->listeners; l; l = l->next) {
+		if (recipient_equal(&l->to, to))
+			l->ready(l->ctx);
+	}
+}
+
+static void store_stream(struct fake *f, const struct backend_send *s, size_t i,
+			 struct fake_sub *sub)
+{
+	struct fake_stream *st = calloc(1, sizeof(*st)), **tail = &f->streams;
+
+	st->sub = sub;
+	st->head = s->heads[i];
+	st->head.stream_size = s->len;
+	st->len = s->len;
+	st->data = malloc(s->len + 1);
+	memcpy(st->data, s->data, s->len);
+	while (*tail)
+		tail = &(*tail)->next;
+	*tail = st;
 }
 
 static void send_finish(struct backend_send *s, backend_done_cb cb, void *ctx)
@@ -294,20 +571,20 @@ static void send_finish(struct backend_send *s, backend_done_cb cb, void *ctx)
 	struct fake *f = s->f;
 
 	for (size_t i = 0; i < s->n; i++) {
-		struct fake_stream *st = calloc(1, sizeof(*st)), **tail = &f->streams;
+		const struct recipient to = s->heads[i].to;
+		bool received = false, subscribed = false;
 
-		st->head = s->heads[i];
-		st->head.stream_size = s->len;
-		st->len = s->len;
-		st->data = malloc(s->len + 1);
-		memcpy(st->data, s->data, s->len);
-		while (*tail)
-			tail = &(*tail)->next;
-		*tail = st;
-		for (struct backend_listener *l = f->listeners; l; l = l->next) {
-			if (same_recipient(&l->to, &st->head.to))
-				l->ready(l->ctx);
+		for (struct fake_sub *sub = f->subs; sub; sub = sub->next) {
+			if (!recipient_equal(&sub->to, &to))
+				continue;
+			store_stream(f, s, i, sub);
+			subscribed = true;
 		}
+		for (struct backend_listener *l = f->listeners; l; l = l->next)
+			received = received || (!l->sub && recipient_equal(&l->to, &to));
+		if (received || !subscribed)
+			store_stream(f, s, i, NULL);
+		notify(f, &to);
 	}
 	send_abort(s);
 	cb(ctx, 0);
@@ -347,7 +624,7 @@ static int recv_open(struct backend_listener *l, struct letterhead *head,
 	for (struct fake_stream *s = l->f->streams; s; s = s->next) {
 		struct backend_recv *r;
 
-		if (s->taken || !same_recipient(&s->head.to, &l->to))
+		if (s->taken || s->sub != l->sub || !recipient_equal(&s->head.to, &l->to))
 			continue;
 		r = calloc(1, sizeof(*r));
 		r->f = l->f;
@@ -381,10 +658,181 @@ static void recv_close(struct backend_recv *r, bool delivered)
 		return;
 	}
 	s->taken = false;
-	for (struct backend_listener *l = f->listeners; l; l = l->next) {
-		if (same_recipient(&l->to, &s->head.to))
-			l->ready(l->ctx);
+	notify(f, &s->head.to);
+}
+
+static struct fake_sub *sub_find(const struct fake *f, const struct ident *id,
+				 const struct address *address, bool events)
+{
+	for (struct fake_sub *sub = f->subs; sub; sub = sub->next)
+		if (ident_equal(&sub->id, id) && address_equal(&sub->address, address) &&
+		    (sub->to.kind == RECIPIENT_NONE) == events)
+			return sub;
+	return NULL;
+}
+
+static void subscribe(void *be, const struct address *address, const struct recipient *to,
+		      backend_subscribed_cb cb, void *ctx)
+{
+	struct fake *f = be;
+	struct fake_sub *sub, *other = NULL;
+
+	for (sub = f->subs; sub; sub = sub->next) {
+		if (!recipient_equal(&sub->to, to))
+			continue;
+		if (address_equal(&sub->address, address)) {
+			cb(ctx, 0, &sub->id);
+			return;
+		}
+		other = sub;
 	}
+	sub = calloc(1, sizeof(*sub));
+	sub->address = *address;
+	sub->to = *to;
+	if (other && to->kind != RECIPIENT_NONE)
+		sub->id = other->id;
+	else
+		ident_draw(&sub->id);
+	sub->next = f->subs;
+	f->subs = sub;
+	cb(ctx, 0, &sub->id);
+}
+
+static int subscription_check(void *be, const struct ident *id, const struct address *address,
+			      bool events)
+{
+	struct fake *f = be;
+
+	if (sub_find(f, id, address, events))
+		return 0;
+	for (struct fake_sub *sub = f->subs; sub; sub = sub->next)
+		if (ident_equal(&sub->id, id) && (sub->to.kind == RECIPIENT_NONE) == events)
+			return -ENOENT;
+	return -ESRCH;
+}
+
+static void unsubscribe(void *be, const struct ident *id, const struct address *address,
+			bool events, backend_done_cb cb, void *ctx)
+{
+	int err = subscription_check(be, id, address, events);
+
+	if (!err)
+		sub_free(be, sub_find(be, id, address, events));
+	cb(ctx, err);
+}
+
+static void subscription_list(void *be, const struct address *address, backend_ident_cb cb,
+			      void *ctx)
+{
+	struct fake *f = be;
+
+	for (struct fake_sub *sub = f->subs; sub; sub = sub->next)
+		if (sub->to.kind != RECIPIENT_NONE && address_equal(&sub->address, address))
+			cb(ctx, &sub->id);
+}
+
+static int attach(void *be, const struct ident *id, const struct address *address, bool events,
+		  backend_ready_cb ready, void *ctx, struct backend_listener **out)
+{
+	struct fake_sub *sub = sub_find(be, id, address, events);
+	int err;
+
+	if (!sub)
+		return subscription_check(be, id, address, events);
+	err = do_listen(be, address, &sub->to, ready, ctx, out);
+	if (!err)
+		(*out)->sub = sub;
+	return err;
+}
+
+static int event_next(struct backend_listener *l, struct payload_event *out)
+{
+	struct fake_event *e = l->sub ? l->sub->events : NULL;
+
+	if (!e)
+		return -EAGAIN;
+	l->sub->events = e->next;
+	*out = e->event;
+	free(e);
+	return 0;
+}
+
+/* Namespaces: every local address that joined answers at once, after as many ms as its place. */
+
+static int find_space(const struct fake *f, const struct address *space)
+{
+	for (int i = 0; i < SPACES; i++)
+		if (f->s[i].used && address_equal(&f->s[i].space, space))
+			return i;
+	return -ENOENT;
+}
+
+static void space_create(void *be, const struct address *space, const uint8_t *key,
+			 backend_done_cb cb, void *ctx)
+{
+	struct fake *f = be;
+	struct address own;
+	uint8_t secret[64];
+	int i = find_space(f, space);
+
+	crypto_sign_seed_keypair(own.b, secret, key);
+	if (!address_equal(&own, space)) {
+		cb(ctx, -EINVAL);
+		return;
+	}
+	for (int k = 0; i < 0 && k < SPACES; k++)
+		if (!f->s[k].used)
+			i = k;
+	if (i >= 0) {
+		f->s[i].used = true;
+		f->s[i].space = *space;
+	}
+	cb(ctx, i < 0 ? -ENOSPC : 0);
+}
+
+static void space_up(void *be, const struct address *client, const struct address *space,
+		     backend_done_cb cb, void *ctx)
+{
+	struct fake *f = be;
+	int i = find_space(f, space), a = find(f, client);
+
+	if (i >= 0 && a >= 0)
+		f->s[i].member[a] = true;
+	cb(ctx, i < 0 ? i : a < 0 ? a : 0);
+}
+
+static void space_down(void *be, const struct address *client, const struct address *space,
+		       backend_done_cb cb, void *ctx)
+{
+	struct fake *f = be;
+	int i = find_space(f, space), a = find(f, client);
+	int err = i < 0 ? i : a < 0 || !f->s[i].member[a] ? -EINVAL : 0;
+
+	if (!err)
+		f->s[i].member[a] = false;
+	cb(ctx, err);
+}
+
+static int anycast(void *be, const struct address *self, const struct address *space,
+		   backend_answer_cb answer, void *ctx, struct backend_anycast **out)
+{
+	struct fake *f = be;
+	int i = find_space(f, space);
+
+	for (int a = ADDRESSES - 1; i >= 0 && a >= 0; a--) {
+		if (!f->s[i].member[a] || address_equal(&f->a[a].address, self))
+			continue;
+		/* Twice, the slower one first: the quicker one counts. */
+		answer(ctx, &f->a[a].address, (uint64_t)a + 1000);
+		answer(ctx, &f->a[a].address, (uint64_t)a);
+	}
+	*out = malloc(1);
+	return *out ? 0 : -ENOMEM;
+}
+
+static void anycast_stop(struct backend_anycast *a)
+{
+	free(a);
 }
 
 const struct backend_ops fake_ops = {
@@ -394,7 +842,14 @@ const struct backend_ops fake_ops = {
 	.addr_check = addr_check,
 	.addr_destroy = addr_destroy,
 	.addr_list = addr_list,
+	.contact_put = contact_put,
+	.contact_del = contact_del,
+	.contact_modify = contact_modify,
+	.contact_each = contact_each,
+	.link_change = link_change,
+	.link_list = link_list,
 	.peer_list = peer_list,
+	.peer_get = peer_get,
 	.status = status,
 	.send_open = send_open,
 	.send_write = send_write,
@@ -405,4 +860,15 @@ const struct backend_ops fake_ops = {
 	.recv_open = recv_open,
 	.recv_read = recv_read,
 	.recv_close = recv_close,
+	.subscribe = subscribe,
+	.subscription_check = subscription_check,
+	.unsubscribe = unsubscribe,
+	.subscription_list = subscription_list,
+	.attach = attach,
+	.event_next = event_next,
+	.space_create = space_create,
+	.space_up = space_up,
+	.space_down = space_down,
+	.anycast = anycast,
+	.anycast_stop = anycast_stop,
 };

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * A backend in memory for the client protocol server: addresses, tokens, and
- * streams that go to local addresses at once. For tests.
+ * A backend in memory for the client protocol server: addresses, tokens, contacts,
+ * two interfaces, and streams that go to local addresses at once. For tests.
  */
 #ifndef TESTS_API_FAKE_H
 #define TESTS_API_FAKE_H
@@ -20,6 +20,15 @@ void fake_set_slow(struct fake *f, unsigned int n);
 
 /* Calls the drain callbacks that wait. */
 void fake_turn(struct fake *f);
+
+/* An address that is up, with a token that is known beforehand. */
+void fake_put_address(struct fake *f, const struct address *address, const struct ident *token);
+
+/* The next change of a contact fails with @err. */
+void fake_refuse_contact(struct fake *f, int err);
+
+/* Something happened, for whoever subscribed to events. */
+void fake_event(struct fake *f, enum payload_event_kind kind, const struct address *address);
 
 /* Streams stored and not delivered. */
 size_t fake_waiting(const struct fake *f);

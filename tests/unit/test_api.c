@@ -9,6 +9,7 @@
 #include <stdint.h>
 #include <arpa/inet.h>
 #include <errno.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -293,6 +294,18 @@ static void library(void **state)
 	ratman_free(peers);
 	assert_int_equal(ratman_status(r, &status), 0);
 	assert_int_equal(status.tokens, 1);
+	{
+		struct ratman_limit *limits;
+
+		assert_int_equal(ratman_limits(r, &limits, &n), 0);
+		assert_int_equal(n, API_LIMIT_KEYS);
+		assert_string_equal(limits[0].name, "max_clients");
+		assert_string_equal(limits[0].unit, "clients");
+		assert_int_equal(limits[0].limit, 1024);
+		assert_int_equal(limits[0].used, 1);
+		assert_int_equal(limits[0].hits, 0);
+		ratman_free(limits);
+	}
 	/* The daemon hangs up on the idle; the handle connects again by itself. */
 	usleep(700000);
 	assert_int_equal(ratman_status(r, &status), 0);
@@ -313,6 +326,93 @@ static void library(void **state)
 		assert_int_equal(ratman_open(&busy, bind_text, 100), RATMAN_ETIMEOUT);
 		close(fd);
 	}
+	ratman_close(r);
+}
+
+/* Namespaces through the library; the fake answers for member n after n ms, and once more later. */
+static void library_spaces(void **state)
+{
+	struct ratman_id a[3], t[3], space, other;
+	uint8_t key[32], other_key[32];
+	struct ratman_answer *list;
+	struct ratman *r;
+	size_t n;
+
+	(void)state;
+	assert_int_equal(ratman_space_generate(&space, key), 0);
+	assert_int_equal(ratman_space_generate(&other, other_key), 0);
+	assert_memory_not_equal(space.b, other.b, 32);
+	assert_null(memchr(space.b, 0, 32));
+	assert_int_equal(ratman_open(&r, d.bind, 300), 0);
+	assert_int_equal(ratman_space_create(r, &space, other_key), RATMAN_EINPUT);
+	assert_int_equal(ratman_space_create(r, &space, key), 0);
+	assert_int_equal(ratman_space_create(r, &space, key), 0);
+	for (int i = 0; i < 3; i++) {
+		assert_int_equal(ratman_addr_create(r, NULL, &a[i], &t[i]), 0);
+		assert_int_equal(ratman_space_up(r, &a[i], &t[i], &space), RATMAN_EAUTH);
+		assert_int_equal(ratman_addr_up(r, &a[i], &t[i]), 0);
+		assert_int_equal(ratman_space_up(r, &a[i], &t[i], &other), RATMAN_ENOADDRESS);
+		assert_int_equal(ratman_space_up(r, &a[i], &t[i], &space), 0);
+	}
+	/* Longer than the handle's timeout: that counts from the end of the asking. */
+	assert_int_equal(ratman_space_anycast(r, &a[0], &t[0], &space, 350, &list, &n), 0);
+	assert_int_equal(n, 2);
+	assert_memory_equal(list[0].member.b, a[1].b, 32);
+	assert_memory_equal(list[1].member.b, a[2].b, 32);
+	assert_true(list[0].ms < list[1].ms && list[1].ms < 1000);
+	ratman_free(list);
+	assert_int_equal(ratman_space_anycast(r, &a[0], &t[1], &space, 10, &list, &n),
+			 RATMAN_EAUTH);
+	assert_int_equal(ratman_space_anycast(r, &a[0], &t[0], &other, 10, &list, &n), 0);
+	assert_int_equal(n, 0);
+	ratman_free(list);
+	assert_int_equal(ratman_space_down(r, &a[0], &t[0], &space), 0);
+	assert_int_equal(ratman_space_down(r, &a[0], &t[0], &space), RATMAN_EINPUT);
+	assert_int_equal(ratman_space_down(r, &a[0], &t[0], &other), RATMAN_ENOADDRESS);
+	/* The server goes while somebody waits for answers: see teardown. */
+	ratman_set_timeout(r, 50);
+	assert_int_equal(ratman_space_anycast(r, &a[0], &t[0], &space, 0, &list, &n), 0);
+	ratman_free(list);
+	ratman_close(r);
+}
+
+/* A request of microframe.md, and the reply to the byte. */
+static void anycast_bytes(void **state)
+{
+	struct ratman_id a, t, space;
+	uint8_t request[4 + 38 + 80] = { 0, 0, 0, 38, 8, 0x35 };
+	uint8_t reply[4 + 38 + 3] = { 0, 0, 0, 38 };
+	struct ratman *r;
+	uint8_t key[32];
+	int fd = dial();
+
+	(void)state;
+	assert_int_equal(ratman_open(&r, d.bind, 5000), 0);
+	assert_int_equal(ratman_space_generate(&space, key), 0);
+	assert_int_equal(ratman_addr_create(r, NULL, &a, &t), 0);
+	assert_int_equal(ratman_addr_up(r, &a, &t), 0);
+	memcpy(request + 6, t.b, 32);
+	request[4 + 37] = 80;
+	memcpy(request + 42, a.b, 32);
+	memcpy(request + 74, space.b, 32);
+	request[121] = 20;
+	memcpy(reply + 6, t.b, 32);
+	reply[4 + 37] = 3;
+	reply[42] = 11;
+	SAY(fd, HELLO);
+	HEAR(fd, OK, false);
+	assert_int_equal(write(fd, request, sizeof(request)), sizeof(request));
+	hear(fd, (const char *)reply, sizeof(reply), false);
+	/* A timeout of 2^64 ms; the client goes before it is over. */
+	request[113] = 1;
+	assert_int_equal(write(fd, request, sizeof(request)), sizeof(request));
+	usleep(20000);
+	close(fd);
+	/* And one that waits until the server stops, in a later test. */
+	fd = dial();
+	SAY(fd, HELLO);
+	HEAR(fd, OK, false);
+	assert_int_equal(write(fd, request, sizeof(request)), sizeof(request));
 	ratman_close(r);
 }
 
@@ -371,6 +471,203 @@ static void library_streams(void **state)
 	ratman_close(r);
 }
 
+static void send_text(struct ratman *r, const struct ratman_id *a, const struct ratman_id *t,
+		      const char *text)
+{
+	struct ratman_recipient to = { .id = *a };
+	struct ratman_send *s;
+
+	assert_int_equal(ratman_send_begin(r, a, t, &to, 1, &s), 0);
+	assert_int_equal(ratman_send_write(s, text, strlen(text)), 0);
+	assert_int_equal(ratman_send_end(s), 0);
+}
+
+static void next_text(struct ratman_sub *sub, const char *want)
+{
+	struct ratman_letterhead head;
+	char buf[64] = "";
+
+	assert_int_equal(ratman_sub_next(sub, &head, 5000), 1);
+	assert_int_equal(head.stream_size, strlen(want));
+	assert_int_equal(ratman_sub_read(sub, buf, sizeof(buf)), strlen(want));
+	assert_string_equal(buf, want);
+	assert_int_equal(ratman_sub_read(sub, buf, sizeof(buf)), 0);
+}
+
+static void library_subscription(void **state)
+{
+	struct ratman_subscription sub, again, events;
+	struct ratman_sub *s, *old;
+	struct ratman_letterhead head;
+	struct ratman_id a, t, b, u, *ids;
+	struct ratman_event event;
+	struct ratman *r;
+	struct pollfd p;
+	size_t n;
+
+	(void)state;
+	assert_int_equal(ratman_open(&r, d.bind, 5000), 0);
+	assert_int_equal(ratman_addr_create(r, NULL, &a, &t), 0);
+	assert_int_equal(ratman_sub_create(r, &a, &t, NULL, &sub), RATMAN_EAUTH);
+	assert_int_equal(ratman_addr_up(r, &a, &t), 0);
+	assert_int_equal(ratman_sub_create(r, &a, &t, NULL, &sub), 0);
+	assert_int_equal(ratman_sub_open(r, &sub, &s), 0);
+	assert_int_equal(ratman_sub_next(s, &head, 0), RATMAN_ETIMEOUT);
+	p = (struct pollfd){ .fd = ratman_sub_fd(s), .events = POLLIN };
+	assert_int_equal(poll(&p, 1, 0), 0);
+	send_text(r, &a, &t, "one");
+	assert_int_equal(poll(&p, 1, 5000), 1);
+	next_text(s, "one");
+	/* What is left of a stream is skipped. */
+	send_text(r, &a, &t, "two");
+	send_text(r, &a, &t, "three");
+	assert_int_equal(ratman_sub_next(s, &head, 5000), 1);
+	next_text(s, "three");
+	/* A second socket takes over. */
+	old = s;
+	assert_int_equal(ratman_sub_resume(r, &sub.id, &a, &t, &again), 0);
+	assert_memory_equal(again.id.b, sub.id.b, 32);
+	assert_int_equal(ratman_sub_open(r, &again, &s), 0);
+	assert_int_equal(ratman_sub_next(old, &head, 5000), RATMAN_ECLOSED);
+	assert_int_equal(ratman_sub_next(old, &head, 5000), RATMAN_ECLOSED);
+	ratman_sub_close(old);
+	assert_int_equal(ratman_sub_list(r, &a, &t, &ids, &n), 0);
+	assert_int_equal(n, 1);
+	assert_memory_equal(ids[0].b, sub.id.b, 32);
+	ratman_free(ids);
+	/* Events. */
+	assert_int_equal(ratman_addr_sub(r, &a, &t, &events), 0);
+	assert_int_equal(ratman_addr_resub(r, &sub.id, &a, &t, &again), RATMAN_ENOSUBSCRIPTION);
+	assert_int_equal(ratman_addr_resub(r, &events.id, &a, &t, &again), 0);
+	assert_int_equal(ratman_sub_open(r, &events, &old), 0);
+	assert_int_equal(ratman_sub_event(old, &event, 10), RATMAN_ETIMEOUT);
+	assert_int_equal(ratman_addr_create(r, NULL, &b, &u), 0);
+	assert_int_equal(ratman_addr_up(r, &b, &u), 0);
+	assert_int_equal(ratman_sub_event(old, &event, 5000), 1);
+	assert_int_equal(event.kind, RATMAN_ADDRESS_UP);
+	assert_memory_equal(event.address.b, b.b, 32);
+	assert_int_equal(ratman_addr_unsub(r, &events.id, &a, &t), 0);
+	assert_int_equal(ratman_sub_event(old, &event, 5000), RATMAN_ECLOSED);
+	ratman_sub_close(old);
+	/* Another's, and the end. */
+	assert_int_equal(ratman_sub_resume(r, &sub.id, &b, &u, &again), RATMAN_ENOADDRESS);
+	assert_int_equal(ratman_sub_cancel(r, &sub.id, &a, &u), RATMAN_EAUTH);
+	assert_int_equal(ratman_sub_cancel(r, &sub.id, &a, &t), 0);
+	assert_int_equal(ratman_sub_cancel(r, &sub.id, &a, &t), RATMAN_ENOSUBSCRIPTION);
+	assert_int_equal(ratman_sub_next(s, &head, 5000), RATMAN_ECLOSED);
+	ratman_sub_close(s);
+	/* It outlives its handle. */
+	assert_int_equal(ratman_sub_create(r, &a, &t, NULL, &sub), 0);
+	assert_int_equal(ratman_sub_open(r, &sub, &s), 0);
+	send_text(r, &a, &t, "late");
+	ratman_close(r);
+	next_text(s, "late");
+	ratman_sub_close(s);
+	/* Nobody listens there. */
+	assert_int_equal(ratman_open(&r, d.bind, 5000), 0);
+	strcpy(sub.socket, "127.0.0.1:1");
+	assert_int_equal(ratman_sub_open(r, &sub, &s), RATMAN_EUNREACHABLE);
+	strcpy(sub.socket, "nonsense");
+	assert_int_equal(ratman_sub_open(r, &sub, &s), RATMAN_EPROTOCOL);
+	strcpy(sub.socket, "/run/somewhere");
+	assert_int_equal(ratman_sub_open(r, &sub, &s), RATMAN_EPROTOCOL);
+	ratman_close(r);
+}
+
+/* Everything in steps that never wait. */
+static void subscription_nonblocking(void **state)
+{
+	struct ratman_subscription sub;
+	struct ratman_letterhead head;
+	struct ratman *r, *q;
+	struct ratman_sub *s;
+	struct ratman_id a, t;
+	char buf[16];
+	int err;
+
+	(void)state;
+	assert_int_equal(ratman_open(&r, d.bind, 5000), 0);
+	assert_int_equal(ratman_addr_create(r, NULL, &a, &t), 0);
+	assert_int_equal(ratman_addr_up(r, &a, &t), 0);
+	assert_int_equal(ratman_open(&q, d.bind, 5000), 0);
+	ratman_set_nonblocking(q, true);
+	while ((err = ratman_sub_create(q, &a, &t, NULL, &sub)) == RATMAN_EAGAIN) {
+		struct pollfd p = { .fd = ratman_fd(q), .events = POLLIN };
+
+		assert_int_equal(poll(&p, 1, 5000), 1);
+	}
+	assert_int_equal(err, 0);
+	assert_int_equal(ratman_sub_open(q, &sub, &s), 0);
+	send_text(r, &a, &t, "hello");
+	while ((err = ratman_sub_next(s, &head, -1)) == RATMAN_EAGAIN) {
+		struct pollfd p = { .fd = ratman_sub_fd(s), .events = POLLIN };
+
+		assert_int_equal(poll(&p, 1, 5000), 1);
+	}
+	assert_int_equal(err, 1);
+	while ((err = (int)ratman_sub_read(s, buf, sizeof(buf))) == RATMAN_EAGAIN)
+		;
+	assert_int_equal(err, 5);
+	assert_memory_equal(buf, "hello", 5);
+	assert_int_equal(ratman_sub_next(s, &head, -1), RATMAN_EAGAIN);
+	ratman_sub_close(s);
+	ratman_close(q);
+	ratman_close(r);
+}
+
+/* Nobody comes to a helper socket: the send is told so, the subscription stays. */
+static void nobody_comes(void **state)
+{
+	struct ratman_subscription sub, again;
+	struct sockaddr_in in = { .sin_family = AF_INET };
+	struct ratman_id a, t;
+	struct ratman_sub *s;
+	struct ratman *r;
+	uint8_t request[42 + 2 + 76] = { 0, 0, 0, 38, 6, 0x33 };
+	uint8_t reply[256];
+	int fd, port;
+
+	(void)state;
+	stop();
+	start();		/* fresh counters */
+	assert_int_equal(ratman_open(&r, d.bind, 5000), 0);
+	assert_int_equal(ratman_addr_create(r, NULL, &a, &t), 0);
+	assert_int_equal(ratman_addr_up(r, &a, &t), 0);
+	fd = dial();
+	SAY(fd, HELLO);
+	HEAR(fd, OK, false);
+	memcpy(request + 6, t.b, 32);
+	request[41] = 78;
+	request[43] = 1;		/* one letterhead: version, from, to, size, no pairs */
+	request[44] = 1;
+	memcpy(request + 45, a.b, 32);
+	request[77] = 1;
+	memcpy(request + 78, a.b, 32);
+	assert_int_equal(write(fd, request, sizeof(request)), sizeof(request));
+	assert_true(read(fd, reply, sizeof(reply)) > 43);
+	assert_int_equal(reply[42], 9);
+	port = atoi(strchr((char *)reply + 43, ':') + 1);
+	assert_true(read(fd, reply, sizeof(reply)) > 43);	/* after helper_accept_ms */
+	assert_int_equal(reply[42], 3);
+	assert_int_equal(reply[47], 6);
+	close(fd);
+	fd = socket(AF_INET, SOCK_STREAM, 0);
+	in.sin_port = htons((uint16_t)port);
+	in.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	assert_int_equal(connect(fd, (struct sockaddr *)&in, sizeof(in)), -1);
+	close(fd);
+	assert_int_equal(ratman_sub_create(r, &a, &t, NULL, &sub), 0);
+	usleep(500000);
+	assert_int_equal(ratman_sub_open(r, &sub, &s), RATMAN_EUNREACHABLE);
+	assert_int_equal(ratman_sub_resume(r, &sub.id, &a, &t, &again), 0);
+	assert_int_equal(ratman_sub_open(r, &again, &s), 0);
+	ratman_sub_close(s);
+	ratman_close(r);
+	stop();
+	assert_int_equal(d.last.timeout_helper, 2);
+	start();
+}
+
 static void helper_timeout(void **state)
 {
 	struct ratman_recipient to = { .is_namespace = false };
@@ -397,9 +694,11 @@ static void stop_in_the_middle(void **state)
 	struct ratman_recipient to = { .is_namespace = false };
 	int silent = dial(), half = dial();
 	struct ratman *r, *q;
+	struct ratman_subscription sub;
 	struct ratman_letterhead head;
 	struct ratman_send *s;
 	struct ratman_recv *v;
+	struct ratman_sub *sock;
 	struct ratman_id a, t;
 
 	(void)state;
@@ -411,9 +710,14 @@ static void stop_in_the_middle(void **state)
 	to.id = a;
 	assert_int_equal(ratman_send_begin(r, &a, &t, &to, 1, &s), 0);
 	assert_int_equal(ratman_send_write(s, "abc", 3), 0);
+	assert_int_equal(ratman_sub_create(q, &a, &t, NULL, &sub), 0);
+	assert_int_equal(ratman_sub_open(q, &sub, &sock), 0);
+	assert_int_equal(ratman_sub_resume(q, &sub.id, &a, &t, &sub), 0);
 	assert_int_equal(ratman_recv_begin(q, &a, &t, NULL, 1, &v), 0);
 	stop();
 	assert_int_equal(ratman_recv_next(v, &head, 1000), RATMAN_ECLOSED);
+	assert_int_equal(ratman_sub_next(sock, &head, 1000), RATMAN_ECLOSED);
+	ratman_sub_close(sock);
 	assert_true(ratman_send_end(s) < 0);
 	ratman_close(r);
 	ratman_close(q);
@@ -428,7 +732,10 @@ int main(void)
 		cmocka_unit_test(first_frame_timeout), cmocka_unit_test(frame_and_idle_timeout),
 		cmocka_unit_test(full_house), cmocka_unit_test(stalled_reader),
 		cmocka_unit_test(token_table), cmocka_unit_test(library),
-		cmocka_unit_test(library_streams), cmocka_unit_test(helper_timeout),
+		cmocka_unit_test(library_spaces), cmocka_unit_test(anycast_bytes),
+		cmocka_unit_test(library_streams), cmocka_unit_test(library_subscription),
+		cmocka_unit_test(subscription_nonblocking), cmocka_unit_test(nobody_comes),
+		cmocka_unit_test(helper_timeout),
 		cmocka_unit_test(stop_in_the_middle),
 	};
 

@@ -76,6 +76,41 @@ static void test_neigh_event(void **state)
 	nlmsg_free(msg);
 }
 
+/* Whether the peer is a contact, with the keys or alone. */
+static void test_session_contact(void **state)
+{
+	struct kern_session in = { .index = 4097, .peer_index = 8194, .contact = true };
+	struct nl_msg *msg = event(RATMAN_CMD_SESSION_SET);
+	struct nlattr *nest, *tb[RATMAN_A_SESSION_MAX + 1];
+	struct kern_session out = { 0 };
+
+	(void)state;
+	memset(in.local.b, 0x11, sizeof(in.local.b));
+	memset(in.peer.b, 0x22, sizeof(in.peer.b));
+	memset(&in.local_ipv6, 0x33, sizeof(in.local_ipv6));
+	memset(&in.peer_ipv6, 0x44, sizeof(in.peer_ipv6));
+	assert_int_equal(attrs_put_session(msg, &in), 0);
+	assert_int_equal(attrs_parse_session(attrs_nest(nlmsg_hdr(msg), RATMAN_A_SESSION, NULL), &out),
+			 0);
+	assert_memory_equal(&in, &out, sizeof(in));
+	nlmsg_free(msg);
+	for (int contact = 0; contact < 2; contact++) {
+		msg = event(RATMAN_CMD_SESSION_SET);
+		in.contact = contact;
+		assert_int_equal(attrs_put_session_contact(msg, &in), 0);
+		nest = attrs_nest(nlmsg_hdr(msg), RATMAN_A_SESSION, NULL);
+		assert_int_equal(nla_parse_nested(tb, RATMAN_A_SESSION_MAX, nest, NULL), 0);
+		assert_true(tb[RATMAN_A_SESSION_LOCAL] && tb[RATMAN_A_SESSION_PEER]);
+		assert_int_equal(tb[RATMAN_A_SESSION_CONTACT] != NULL, contact);
+		/* The kernel would take these for new keys. */
+		assert_null(tb[RATMAN_A_SESSION_INDEX]);
+		assert_null(tb[RATMAN_A_SESSION_PEER_INDEX]);
+		assert_null(tb[RATMAN_A_SESSION_RX_KEY]);
+		assert_null(tb[RATMAN_A_SESSION_TX_KEY]);
+		nlmsg_free(msg);
+	}
+}
+
 static void test_frame_event(void **state)
 {
 	static const uint8_t body[] = "a body";
@@ -143,6 +178,7 @@ int main(void)
 		cmocka_unit_test(test_route),
 		cmocka_unit_test(test_five_hops_are_too_many),
 		cmocka_unit_test(test_neigh_event),
+		cmocka_unit_test(test_session_contact),
 		cmocka_unit_test(test_frame_event),
 		cmocka_unit_test(test_wrong_lengths),
 		cmocka_unit_test(test_unknown_attributes_are_skipped),

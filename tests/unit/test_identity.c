@@ -145,13 +145,57 @@ static void refusals(void **state)
 	(void)state;
 	assert_int_equal(identity_load(path("none"), &back, why, sizeof(why)), -ENOENT);
 	assert_non_null(strstr(why, "ratctl addr create"));
-	write_file(p, "addr=" ADDR "\nauth=" AUTH "\n", 0644);
-	assert_int_equal(identity_load(p, &back, why, sizeof(why)), -EPERM);
-	assert_non_null(strstr(why, "chmod 600"));
-	assert_null(strstr(why, "a1a2"));
-	chmod(p, 0620);
-	assert_int_equal(identity_load(p, &back, why, sizeof(why)), -EPERM);
+	write_file(p, "addr=" ADDR "\nauth=" AUTH "\n", 0600);
+	assert_int_equal(identity_load(p, &back, why, sizeof(why)), 0);
+	assert_string_equal(why, "");
+	/* What a shell's redirection makes is usable, with a warning. */
+	for (mode_t mode = 01; mode < 0100; mode <<= 1) {
+		chmod(p, 0600 | mode);
+		assert_int_equal(identity_load(p, &back, why, sizeof(why)), 0);
+		assert_non_null(strstr(why, "chmod 600"));
+		assert_null(strstr(why, "a1a2"));
+	}
 	assert_int_equal(identity_load(dir, &back, why, sizeof(why)), -EINVAL);
+}
+
+/* What is wrong with a file is said by name, never with its token. */
+static void damaged(void **state)
+{
+	static const struct {
+		const char *text, *said;
+	} rows[] = {
+		{ "", "empty" },
+		{ " \n\n", "empty" },
+		{ "addr=" ADDR "\n", "token (auth) is missing" },
+		{ "auth=" AUTH "\n", "address (addr)" },
+		{ "addr=" ADDR "\nauth=a1a2a3\n", "token (auth) is damaged" },
+		{ "addr=0102\nauth=" AUTH "\n", "address (addr) is damaged" },
+		{ "{\"addr\":\"" ADDR "\"}", "token (auth) is missing" },
+		{ "{\"addr\":\"" ADDR "\", \"auth\":\"a1a2a3", "JSON" },
+		{ "pubkey=" ADDR "\nprivkey=" AUTH "\n", "namespace" },
+	};
+	struct identity back;
+	const char *p = path("damaged");
+	FILE *f;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		write_file(p, rows[i].text, 0600);
+		assert_int_equal(identity_load(p, &back, why, sizeof(why)), -EINVAL);
+		assert_non_null(strstr(why, rows[i].said));
+		assert_null(strstr(why, "a1a2"));
+	}
+	f = fopen(p, "w");
+	for (int i = 0; i < 5000; i++)
+		fputc("addr="[i % 5], f);
+	fclose(f);
+	assert_int_equal(identity_load(p, &back, why, sizeof(why)), -EINVAL);
+	assert_non_null(strstr(why, "too long"));
+	f = fopen(p, "w");
+	fwrite("addr=\0x\n", 1, 8, f);
+	fclose(f);
+	assert_int_equal(identity_load(p, &back, why, sizeof(why)), -EINVAL);
+	assert_non_null(strstr(why, "no text"));
 }
 
 static void default_path(void **state)
@@ -173,6 +217,8 @@ static void default_path(void **state)
 	assert_int_equal(identity_default_path("id", out, sizeof(out)), -ENOENT);
 }
 
+#define LONG_WORD "0123456789abcdef0123456789abcdef0123456789abcdef"
+
 static void suggestions(void **state)
 {
 	static const char *const words[] = { "status", "addr", "link", "neigh", "route", "peers" };
@@ -183,6 +229,9 @@ static void suggestions(void **state)
 	assert_string_equal(suggest_nearest("nieghb", words, 6), "neigh");
 	assert_null(suggest_nearest("completely", words, 6));
 	assert_null(suggest_nearest("x", words, 6));
+	/* The longest words that are compared. */
+	assert_non_null(suggest_nearest(LONG_WORD, (const char *[]){ LONG_WORD "x" }, 1) ?:
+			suggest_nearest(LONG_WORD, (const char *[]){ LONG_WORD }, 1));
 	assert_string_equal(suggest_complete("st", words, 6), "status");
 	assert_string_equal(suggest_complete("addr", words, 6), "addr");
 	assert_null(suggest_complete("z", words, 6));
@@ -207,6 +256,13 @@ static void resolving(void **state)
 	assert_true(address_equal(&out, &known[2]));
 	assert_int_equal(RESOLVE("5"), 0);
 	assert_int_equal(RESOLVE("01"), -ENOTUNIQ);
+	assert_string_equal(why, "'01' fits several addresses (0102-0304…1F20, 0177-0304…1F20): "
+				 "write more of it");
+	assert_int_equal(RESOLVE("5051-5352"), -ENOENT);
+	assert_non_null(strstr(why, "did you mean 5051-5253…6E6F?"));
+	assert_int_equal(RESOLVE("5051…6e6g"), -ENOENT);
+	assert_int_equal(RESOLVE("505l-5253-5455"), -EINVAL);
+	assert_non_null(strstr(why, "did you mean 5051-5253…6E6F?"));
 	assert_int_equal(RESOLVE("0177"), 0);
 	assert_int_equal(RESOLVE("0102-03"), 0);
 	assert_true(address_equal(&out, &known[0]));
@@ -214,6 +270,8 @@ static void resolving(void **state)
 	assert_int_equal(RESOLVE("5051..6e6e"), -ENOENT);
 	assert_int_equal(RESOLVE("ff"), -ENOENT);
 	assert_int_equal(RESOLVE("hello"), -EINVAL);
+	assert_null(strstr(why, "did you mean"));
+	assert_non_null(strstr(why, "ratctl peers list"));
 	assert_int_equal(RESOLVE(""), -EINVAL);
 	address_to_ipv6(&known[1], &in6);
 	inet_ntop(AF_INET6, &in6, ip, sizeof(ip));
@@ -227,7 +285,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(round_trip), cmocka_unit_test(replacing), cmocka_unit_test(forms),
-		cmocka_unit_test(refusals), cmocka_unit_test(default_path),
+		cmocka_unit_test(refusals), cmocka_unit_test(damaged), cmocka_unit_test(default_path),
 		cmocka_unit_test(suggestions), cmocka_unit_test(resolving),
 	};
 

@@ -94,6 +94,78 @@ static void json(void **state)
 	assert_string_equal(text, "{\"ok\":true}\n");
 }
 
+/* What --out gives: the forms of the existing tools. */
+static void exact(void **state)
+{
+	static const struct print_column peer[] = {
+		PRINT_COLUMN(struct row, address, "addr", "ADDRESS", PRINT_ADDRESS, 0),
+		PRINT_COLUMN(struct row, count, "ours", "OURS", PRINT_U64, PRINT_OURS),
+		PRINT_COLUMN(struct row, seen, "first_connection", "FIRST", PRINT_AGE, 0),
+		PRINT_COLUMN(struct row, up, "active", "ACTIVE", PRINT_ACTIVE, 0),
+	};
+	static const char zero[] = "0000-0000-0000-0000-0000-0000-0000-0000-0000-0000-0000-0000-0000-"
+				   "0000-0000-0000";
+	struct print_style lines = { 0 }, as_json = { 0 };
+	char expected[512];
+	FILE *f = out();
+
+	(void)state;
+	assert_true(print_style_set_form(&lines, "lines"));
+	assert_true(print_style_set_form(&as_json, "json"));
+	assert_false(print_style_set_form(&lines, "xml"));
+	assert_int_equal(print_rows(f, &lines, peer, 4, rows, 2, sizeof(rows[0])), 0);
+	fclose(f);
+	snprintf(expected, sizeof(expected),
+		 "%s\t2024-10-21 17:25:26.123456789 UTC\tACTIVE\n%s\t-\tIDLE\n", zero, zero);
+	assert_string_equal(text, expected);
+	f = out();
+	assert_int_equal(print_rows(f, &lines, peer, 4, NULL, 0, sizeof(rows[0])), 0);
+	fclose(f);
+	assert_string_equal(text, "\n");
+	f = out();
+	assert_int_equal(print_rows(f, &as_json, peer, 4, rows, 1, sizeof(rows[0])), 0);
+	fclose(f);
+	snprintf(expected, sizeof(expected), "[{\"addr\":\"%s\",\"first_connection\":"
+		 "\"2024-10-21T17:25:26.123456789Z\",\"active\":true}]\n", zero);
+	assert_string_equal(text, expected);
+	/* One value each: a list of values. */
+	f = out();
+	assert_int_equal(print_rows(f, &as_json, peer, 2, rows, 2, sizeof(rows[0])), 0);
+	fclose(f);
+	snprintf(expected, sizeof(expected), "[\"%s\",\"%s\"]\n", zero, zero);
+	assert_string_equal(text, expected);
+	f = out();
+	assert_int_equal(print_record(f, &lines, columns + 1, 4, &rows[0]), 0);
+	fclose(f);
+	assert_string_equal(text, "name=grün?\ncount=7\nbytes=1536\nup=true\n");
+}
+
+/* Text in lines is never cut, and an address that is missing is said to be. */
+static void lines_in_full(void **state)
+{
+	static const struct print_column two[] = {
+		PRINT_COLUMN(struct row, name, "name", "NAME", PRINT_TEXT, 0),
+		PRINT_COLUMN(struct row, address, "peer", "PEER", PRINT_ADDRESS, PRINT_OPTIONAL),
+	};
+	const struct print_style lines = { .lines = true };
+	const struct print_style as_json = { .json = true };
+	static char name[1000];
+	struct row row = { .name = name };
+	FILE *f = out();
+
+	(void)state;
+	memset(name, 'x', sizeof(name) - 1);
+	assert_int_equal(print_line(f, &lines, two, 2, &row), 0);
+	fclose(f);
+	assert_int_equal(text_len, sizeof(name) - 1 + strlen("\t-\n"));
+	assert_non_null(strstr(text, "x\t-\n"));
+	row.name = NULL;
+	f = out();
+	assert_int_equal(print_line(f, &as_json, two, 2, &row), 0);
+	fclose(f);
+	assert_string_equal(text, "{\"name\":null,\"peer\":null}\n");
+}
+
 static void record_and_line(void **state)
 {
 	struct print_style style = { 0 };
@@ -147,6 +219,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(table), cmocka_unit_test(json),
+		cmocka_unit_test(exact), cmocka_unit_test(lines_in_full),
 		cmocka_unit_test(record_and_line), cmocka_unit_test(formats),
 	};
 

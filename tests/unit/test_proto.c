@@ -105,7 +105,8 @@ static void header_table(void **state)
 		{ "00000028" "0110" T32 "00000009" "ffff", 1, true, 9 },
 		{ "00000009" "0110" "00" "00000009" "ffff", 1, false, 9 },
 		{ "00000006" "0110" "00" "000000", -EPROTO, false, 0 },
-		{ "00000041", -EPROTO, false, 0 },
+		{ "00000041", -EMSGSIZE, false, 0 },
+		{ "000000ff" T32, -EMSGSIZE, false, 0 },
 		{ "00000000", -EPROTO, false, 0 },
 		{ "47", -EPROTO, false, 0 },
 		{ "0001", -EPROTO, false, 0 },
@@ -120,12 +121,40 @@ static void header_table(void **state)
 		uint8_t raw[80];
 		size_t used, n = unhex(rows[i].hex, raw);
 
+		/* A byte at a time ends as all at once does. */
+		int ret = 0;
+
+		header_parser_init(&p);
+		for (size_t k = 0; k < n && !ret; k++)
+			ret = header_parser_feed(&p, raw + k, 1, &used, &h);
+		assert_int_equal(ret, rows[i].ret);
 		header_parser_init(&p);
 		assert_int_equal(header_parser_feed(&p, raw, n, &used, &h), rows[i].ret);
 		if (rows[i].ret < 0)
 			continue;
+		assert_int_equal(used, n);
 		assert_int_equal(h.has_token, rows[i].token);
 		assert_int_equal(h.payload_len, rows[i].len);
+	}
+}
+
+/* A server may allow less than the protocol. */
+static void header_limit(void **state)
+{
+	uint8_t raw[80];
+	size_t used, n = unhex("00000027" "0110" T32 "00" "00000020", raw);
+	struct header_parser p;
+	struct frame_header h;
+
+	(void)state;
+	for (size_t max = 38; max < 41; max++) {
+		header_parser_init(&p);
+		p.max = max;
+		assert_int_equal(header_parser_feed(&p, raw, n, &used, &h), max < 39 ? -EMSGSIZE : 1);
+		/* Refused when the length is known, not when the rest has come. */
+		header_parser_init(&p);
+		p.max = max;
+		assert_int_equal(header_parser_feed(&p, raw, 4, &used, &h), max < 39 ? -EMSGSIZE : 0);
 	}
 }
 
@@ -161,6 +190,10 @@ static void golden_encode(void **state)
 	struct letterhead head = { .from = A, .to = { RECIPIENT_ADDRESS, B }, .stream_size = 5,
 				   .aux_len = 2 };
 	struct payload_recv recv = { .address = A, .to = { RECIPIENT_ADDRESS, A } };
+	const struct payload_recv sub = { .address = A, .to = { RECIPIENT_NAMESPACE, B } };
+	const struct payload_subscriber subscriber = { S, A };
+	struct payload_anycast anycast = { A, B, 1500 };
+	struct payload_space_create space = { .space = B };
 
 	(void)state;
 	memcpy(ab, A.b, 32);
@@ -175,9 +208,21 @@ static void golden_encode(void **state)
 	ASSERT_ENCODES("Peer/List reply", (ping_write_peers(w, 1), ping_write_peer(w, &peer)));
 	ASSERT_ENCODES("Anycast reply <B> 12 ms",
 		       (ping_write_anycast(w, 1), ping_write_anycast_entry(w, &B, 12)));
+	for (size_t i = 0; i < sizeof(space.key); i++)
+		space.key[i] = (uint8_t)(0xd1 + i);
+	ASSERT_ENCODES("Space/Create (layout only, not a real key pair)",
+		       payload_write_space_create(w, &space));
+	ASSERT_ENCODES("Space/Up", payload_write_space(w, &A, &B));
+	ASSERT_ENCODES("Space/Down", payload_write_space(w, &A, &B));
+	ASSERT_ENCODES("Space/Anycast 1500 ms", payload_write_anycast(w, &anycast));
 	ASSERT_ENCODES("Subscription reply", ping_write_subscription(w, &S, "127.0.0.1:40001"));
 	ASSERT_ENCODES("Update reply", ping_write_ids(w, PING_UPDATE, &subs));
 	ASSERT_ENCODES("SendSocket reply", ping_write_send_socket(w, "127.0.0.1:40002"));
+	ASSERT_ENCODES("Stream/Sub namespace <B>", payload_write_recv(w, false, &sub));
+	ASSERT_ENCODES("Stream/Resub", payload_write_subscriber(w, &subscriber));
+	ASSERT_ENCODES("Stream/Unsub", payload_write_subscriber(w, &subscriber));
+	ASSERT_ENCODES("Stream/List", wire_put(w, A.b, ADDRESS_LEN));
+	ASSERT_ENCODES("letterhead on subscription socket", letterhead_write(w, &head, true));
 	ASSERT_ENCODES("letterhead of Recv/One", letterhead_write(w, &head, false));
 	ASSERT_ENCODES("letterhead of Recv/Many", letterhead_write(w, &head, true));
 	ASSERT_ENCODES("Send/One, 5 bytes to <B>", letterhead_write(w, &head, false));
@@ -269,12 +314,15 @@ static int count_heads(void *ctx, const struct letterhead *head)
 
 static void golden_decode_requests(void **state)
 {
+	struct payload_subscriber subscriber;
 	struct payload_recv recv;
 	struct payload_hello hello;
 	struct letterhead head;
 	struct wire_reader r;
+	struct payload_space_create create;
+	struct payload_anycast anycast;
 	struct payload_ids ids;
-	struct address a;
+	struct address a, b;
 	uint16_t count;
 	int heads = 0;
 	bool force;
@@ -296,11 +344,49 @@ static void golden_decode_requests(void **state)
 	assert_int_equal(payload_read_destroy(d, n, &a, &force), 0);
 	assert_true(force);
 	free(d);
+	d = payload_of("Space/Create (layout only, not a real key pair)", &n);
+	assert_int_equal(payload_read_space_create(d, n, &create), 0);
+	assert_true(address_equal(&create.space, &B) && create.key[0] == 0xd1 &&
+		    create.key[31] == 0xf0);
+	for (size_t k = 0; k < n; k++)
+		assert_int_equal(payload_read_space_create(d, k, &create), -EINVAL);
+	free(d);
+	d = payload_of("Space/Up", &n);
+	assert_int_equal(payload_read_space(d, n, &a, &b), 0);
+	assert_true(address_equal(&a, &A) && address_equal(&b, &B));
+	for (size_t k = 0; k < n; k++)
+		assert_int_equal(payload_read_space(d, k, &a, &b), -EINVAL);
+	free(d);
+	d = payload_of("Space/Anycast 1500 ms", &n);
+	assert_int_equal(payload_read_anycast(d, n, &anycast), 0);
+	assert_true(address_equal(&anycast.self, &A) && address_equal(&anycast.space, &B) &&
+		    anycast.timeout_ms == 1500);
+	for (size_t k = 0; k < n; k++)
+		assert_int_equal(payload_read_anycast(d, k, &anycast), -EINVAL);
+	d[64 + 7] = 1;		/* 2^64 ms and more */
+	assert_int_equal(payload_read_anycast(d, n, &anycast), 0);
+	assert_true(anycast.timeout_ms == UINT64_MAX);
+	free(d);
 	d = payload_of("Recv/One", &n);
 	assert_int_equal(payload_read_recv(d, n, false, &recv), 0);
 	assert_true(address_equal(&recv.to.address, &A) && recv.to.kind == RECIPIENT_ADDRESS);
 	for (size_t k = 0; k < n; k++)
 		assert_int_equal(payload_read_recv(d, k, false, &recv), -EINVAL);
+	free(d);
+	d = payload_of("Stream/Sub namespace <B>", &n);
+	assert_int_equal(payload_read_recv(d, n, false, &recv), 0);
+	assert_true(address_equal(&recv.address, &A) && address_equal(&recv.to.address, &B));
+	assert_int_equal(recv.to.kind, RECIPIENT_NAMESPACE);
+	free(d);
+	d = payload_of("Stream/Resub", &n);
+	assert_int_equal(n, PAYLOAD_SUBSCRIBER_LEN);
+	payload_read_subscriber(d, &subscriber);
+	assert_true(ident_equal(&subscriber.id, &S) && address_equal(&subscriber.address, &A));
+	free(d);
+	d = payload_of("letterhead on subscription socket", &n);
+	wire_read_init(&r, d, n);
+	letterhead_read(&r, &head);
+	assert_true(wire_done(&r) && head.stream_size == 5 && address_equal(&head.to.address, &B));
 	free(d);
 	d = payload_of("Recv/Many limit 1", &n);
 	assert_int_equal(payload_read_recv(d, n, true, &recv), 0);
@@ -362,6 +448,52 @@ static void truncations(void **state)
 			free(cut);
 		}
 	}
+}
+
+/* The extension Intrinsic/Limits, as Documentation/protocol-extensions.md describes it. */
+static void limits_reply(void **state)
+{
+	static const char hex[] = "2c0002"
+		"6d61785f6100" "627974657300" "0000000000000007" "0000000000000003" "0000000000000001"
+		"6200" "00" "0000000100000000" "0000000000000000" "ffffffffffffffff";
+	static const struct ping_limit limits[] = {
+		{ "max_a", "bytes", 7, 3, 1 }, { "b", "", 1ull << 32, 0, UINT64_MAX },
+	};
+	uint8_t want[256], buf[256];
+	size_t n = unhex(hex, want);
+	struct ping_limit l;
+	struct wire_writer w;
+	struct ping p;
+
+	(void)state;
+	wire_write_init(&w, buf, sizeof(buf));
+	ping_write_limits(&w, 2);
+	ping_write_limit(&w, &limits[0]);
+	ping_write_limit(&w, &limits[1]);
+	assert_int_equal(wire_len(&w), n);
+	assert_memory_equal(buf, want, n);
+	assert_int_equal(ping_read(want, n, &p), 0);
+	assert_int_equal(p.kind, PING_LIMITS);
+	assert_int_equal(p.limits.n, 2);
+	for (size_t i = 0; i < 2; i++) {
+		assert_int_equal(ping_next_limit(&p, &l), 0);
+		assert_string_equal(l.name, limits[i].name);
+		assert_string_equal(l.unit, limits[i].unit);
+		assert_true(l.limit == limits[i].limit && l.used == limits[i].used &&
+			    l.hits == limits[i].hits);
+	}
+	/* Cut anywhere it is refused, at once or at the entry that is cut. */
+	for (size_t k = 1; k < n; k++) {
+		int err = ping_read(want, k, &p);
+
+		for (size_t i = 0; !err && i < p.limits.n; i++)
+			err = ping_next_limit(&p, &l);
+		assert_int_equal(err, -EPROTO);
+	}
+	/* A name longer than any of ours is no name. */
+	memset(want + 3, 'x', 60);
+	assert_int_equal(ping_read(want, n, &p), 0);
+	assert_int_equal(ping_next_limit(&p, &l), -EPROTO);
 }
 
 static void error_blobs(void **state)
@@ -575,6 +707,26 @@ static void datetimes(void **state)
 	}
 }
 
+/* Events of Addr/Sub have no golden frame: kind and address. */
+static void events(void **state)
+{
+	struct payload_event e = { PAYLOAD_EVENT_PEER, A };
+	uint8_t buf[PAYLOAD_EVENT_LEN + 1] = { 0 };
+	struct wire_writer w;
+
+	(void)state;
+	wire_write_init(&w, buf, sizeof(buf));
+	payload_write_event(&w, &e);
+	assert_int_equal(wire_len(&w), 33);
+	assert_int_equal(buf[0], 3);
+	assert_memory_equal(buf + 1, A.b, 32);
+	for (size_t k = 0; k < PAYLOAD_EVENT_LEN; k++)
+		assert_int_equal(payload_read_event(buf, k, &e), -EINVAL);
+	memset(&e, 0, sizeof(e));
+	assert_int_equal(payload_read_event(buf, sizeof(buf), &e), 0);
+	assert_true(e.kind == PAYLOAD_EVENT_PEER && address_equal(&e.address, &A));
+}
+
 static void op_table(void **state)
 {
 	(void)state;
@@ -587,19 +739,22 @@ static void op_table(void **state)
 		/* Whoever checks an address needs its 32 bytes there. */
 		if (op->auth == OP_AUTH_ADDRESS || op->auth == OP_AUTH_OWNER)
 			assert_true(op->min_len >= 32);
+		if (op->auth == OP_AUTH_SUBSCRIBER)
+			assert_int_equal(op->min_len, PAYLOAD_SUBSCRIBER_LEN);
 	}
-	assert_null(op_find(0x0330));
+	assert_null(op_find(0x0331));
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(golden_headers), cmocka_unit_test(header_table),
+		cmocka_unit_test(golden_headers), cmocka_unit_test(header_table), cmocka_unit_test(header_limit),
 		cmocka_unit_test(golden_encode), cmocka_unit_test(golden_decode_pings),
 		cmocka_unit_test(golden_decode_requests), cmocka_unit_test(truncations),
-		cmocka_unit_test(error_blobs), cmocka_unit_test(create_table),
+		cmocka_unit_test(limits_reply), cmocka_unit_test(error_blobs), cmocka_unit_test(create_table),
 		cmocka_unit_test(hello_rules), cmocka_unit_test(strings),
-		cmocka_unit_test(datetimes), cmocka_unit_test(op_table),
+		cmocka_unit_test(datetimes), cmocka_unit_test(events),
+		cmocka_unit_test(op_table),
 	};
 
 	return cmocka_run_group_tests(tests, setup, NULL);

@@ -7,6 +7,18 @@
 #include <stdio.h>
 #include <string.h>
 
+void ident_draw(struct ident *id)
+{
+	do
+		randombytes_buf(id->b, sizeof(id->b));
+	while (memchr(id->b, 0, sizeof(id->b)));
+}
+
+bool ident_equal(const struct ident *a, const struct ident *b)
+{
+	return !memcmp(a->b, b->b, sizeof(a->b));
+}
+
 bool address_equal(const struct address *a, const struct address *b)
 {
 	return !memcmp(a->b, b->b, ADDRESS_LEN);

@@ -23,6 +23,10 @@ struct ident {
 	uint8_t b[32];
 };
 
+/* Draws an identifier none of whose bytes is 00: Rust reads one that begins with 00 as none. */
+void ident_draw(struct ident *id);
+bool ident_equal(const struct ident *a, const struct ident *b);
+
 bool address_equal(const struct address *a, const struct address *b);
 int address_compare(const struct address *a, const struct address *b);
 bool address_is_zero(const struct address *a);

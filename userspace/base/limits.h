@@ -8,6 +8,8 @@
 
 /* Client protocol (api/). */
 #define LIMIT_CLIENTS 1024
+#define LIMIT_CLIENTS_PER_UID 256	/* on the Unix socket, of one user */
+#define LIMIT_CLIENTS_RESERVE 4		/* beyond LIMIT_CLIENTS, for the administrator */
 #define LIMIT_HEADER 64			/* bytes after the length field */
 #define LIMIT_CONTROL_PAYLOAD (64u << 10)	/* bytes; payload of a request */
 #define LIMIT_FIRST_FRAME_MS 5000	/* from connect to a whole handshake */
@@ -17,14 +19,40 @@
 #define LIMIT_HELPER_ACCEPT_MS 30000	/* a helper socket nobody connects to */
 #define LIMIT_WRITE_STALL_MS 30000	/* a client that takes nothing off its socket */
 #define LIMIT_WRITE_QUEUE (1u << 20)	/* bytes; above it we stop reading from the client */
+#define LIMIT_WRITE_QUEUE_TOTAL (64u << 20)	/* bytes, of all clients together */
 #define LIMIT_RECIPIENTS 64		/* of one Send/Many */
+#define LIMIT_TURN_REQUESTS 128		/* of one client, before others have their turn */
+#define LIMIT_TURN_BYTES (256u << 10)	/* of one stream, likewise */
 #define LIMIT_SEND_GRACE_MS 2000	/* Send/One: wait for inline bytes */
+#define LIMIT_ANYCAST_MS 60000		/* Space/Anycast: longer timeouts are cut to it */
+#define LIMIT_ANYCAST_ANSWERS 1024	/* of one Space/Anycast; the quickest stay */
+#define LIMIT_SEND_END_MS 30		/* data socket ended: may its client be dying? */
+
+#define LIMIT_HELPERS 16		/* data sockets of one connection nobody came to yet */
+#define LIMIT_HELPERS_DETACHED 64	/* those whose clients said goodbye */
 
 /* Addresses and streams. */
 #define LIMIT_LOCAL_ADDRESSES 256
 #define LIMIT_STREAM_BYTES (1ull << 40)
 #define LIMIT_OUTBOX 65536		/* streams that wait for their recipient */
 #define LIMIT_INBOX 65536		/* streams that wait for a client */
+#define LIMIT_SUBSCRIPTIONS 1024	/* subscribers, all addresses together */
+#define LIMIT_SUBSCRIPTION_QUEUE 8192	/* streams or events that wait for one subscriber */
 #define LIMIT_OUTBOX_AGE_S (30 * 86400)	/* then expired */
+
+/* Contacts. All of one owner fit one reply: 2048 * (1024 + 2048 + some) < 8 MiB. */
+#define LIMIT_CONTACTS 2048		/* of one address */
+#define LIMIT_CONTACT_NOTE 1024		/* bytes */
+#define LIMIT_CONTACT_TAGS 32		/* of one contact */
+#define LIMIT_CONTACT_TAG_BYTES 2048	/* all keys and values of one, each with its NUL */
+
+/* Namespaces. */
+#define LIMIT_SPACES 256		/* whose keys are kept */
+#define LIMIT_SPACE_MEMBERSHIPS 256	/* pairs of local address and namespace that are up */
+#define LIMIT_SPACE_ITEMS 4096		/* streams kept for other members, per namespace */
+#define LIMIT_SPACE_BYTES (4ull << 30)	/* … and their bytes */
+#define LIMIT_SPACES_ITEMS 16384	/* … in all */
+#define LIMIT_SPACES_BYTES (16ull << 30)
+#define LIMIT_SPACE_AHEAD_S 86400	/* a sender's clock may be ahead of ours */
 
 #endif

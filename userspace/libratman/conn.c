@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -17,6 +18,33 @@
 uint64_t conn_deadline(int timeout_ms)
 {
 	return timeout_ms < 0 ? CONN_FOREVER : clock_ms() + (uint64_t)timeout_ms;
+}
+
+/* The path in "/path" or "unix:/path", or NULL. */
+static const char *unix_path(const char *bind)
+{
+	if (!strncmp(bind, "unix:", 5))
+		bind += 5;
+	return bind[0] == '/' ? bind : NULL;
+}
+
+bool conn_is_unix(const char *bind)
+{
+	return unix_path(bind) != NULL;
+}
+
+static int parse_path(const char *path, struct sockaddr_storage *out, socklen_t *len)
+{
+	struct sockaddr_un *un = (struct sockaddr_un *)out;
+	size_t n = strlen(path);
+
+	if (n >= sizeof(un->sun_path))
+		return -EINVAL;
+	memset(out, 0, sizeof(*out));
+	un->sun_family = AF_UNIX;
+	memcpy(un->sun_path, path, n + 1);
+	*len = sizeof(*un);
+	return 0;
 }
 
 static int parse_bind(const char *text, struct sockaddr_storage *out, socklen_t *len)
@@ -29,6 +57,8 @@ static int parse_bind(const char *text, struct sockaddr_storage *out, socklen_t 
 	char *end;
 	long port;
 
+	if (conn_is_unix(text))
+		return parse_path(unix_path(text), out, len);
 	if (!n || n >= sizeof(host) || colon[1] < '0' || colon[1] > '9')
 		return -EINVAL;
 	port = strtol(colon + 1, &end, 10);
@@ -51,8 +81,7 @@ static int parse_bind(const char *text, struct sockaddr_storage *out, socklen_t 
 			 &in->sin_addr) == 1 ? 0 : -EINVAL;
 }
 
-/* 0 when @events came up, else an error. */
-static int wait_for(int fd, short events, uint64_t deadline)
+int conn_wait(int fd, short events, uint64_t deadline)
 {
 	struct pollfd p = { .fd = fd, .events = events };
 
@@ -78,15 +107,35 @@ static int connect_error(int err)
 	case ENETUNREACH:
 	case EHOSTUNREACH:
 	case ETIMEDOUT:
+	case ENOENT:	/* a Unix socket that is not there */
 		return RATMAN_EUNREACHABLE;
 	}
 	return -err;
 }
 
-int conn_open(const char *bind, uint64_t deadline)
+/* A Unix socket does not connect later: its queue is full now, so we ask now and then. */
+static int connect_patiently(int fd, const struct sockaddr *addr, socklen_t len,
+			     uint64_t deadline)
+{
+	const int pause_ms = 5;
+
+	while (connect(fd, addr, len)) {
+		if (errno == EINPROGRESS)
+			return 0;
+		if (errno != EAGAIN)
+			return connect_error(errno);
+		if (clock_ms() >= deadline)
+			return RATMAN_ETIMEOUT;
+		if (poll(NULL, 0, pause_ms) < 0)
+			return -errno;
+	}
+	return 0;
+}
+
+int conn_start(const char *bind, uint64_t deadline)
 {
 	struct sockaddr_storage addr;
-	socklen_t addr_len, err_len = sizeof(int);
+	socklen_t addr_len;
 	int one = 1, err, fd;
 
 	err = parse_bind(bind, &addr, &addr_len);
@@ -95,65 +144,54 @@ int conn_open(const char *bind, uint64_t deadline)
 	fd = socket(addr.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return -errno;
-	if (connect(fd, (struct sockaddr *)&addr, addr_len)) {
-		err = errno == EINPROGRESS ? 0 : connect_error(errno);
-		if (!err)
-			err = wait_for(fd, POLLOUT, deadline);
-		if (!err) {
-			int so_error = 0;
-
-			getsockopt(fd, SOL_SOCKET, SO_ERROR, &so_error, &err_len);
-			err = so_error ? connect_error(so_error) : 0;
-		}
-		if (err) {
-			close(fd);
-			return err;
-		}
+	err = connect_patiently(fd, (struct sockaddr *)&addr, addr_len, deadline);
+	if (err) {
+		close(fd);
+		return err;
 	}
-	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+	if (addr.ss_family != AF_UNIX)
+		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
 	return fd;
 }
 
-int conn_send(int fd, const void *data, size_t len, uint64_t deadline)
+int conn_connected(int fd)
 {
-	const uint8_t *p = data;
+	struct pollfd p = { .fd = fd, .events = POLLOUT };
+	int so_error = 0;
+	socklen_t len = sizeof(so_error);
 
-	while (len) {
-		ssize_t n = send(fd, p, len, MSG_NOSIGNAL);
-		int err;
-
-		if (n > 0) {
-			p += n;
-			len -= (size_t)n;
-			continue;
-		}
-		if (errno == EPIPE || errno == ECONNRESET)
-			return RATMAN_ECLOSED;
-		if (errno != EAGAIN)
-			return -errno;
-		err = wait_for(fd, POLLOUT, deadline);
-		if (err)
-			return err;
-	}
-	return 0;
+	if (poll(&p, 1, 0) <= 0)
+		return RATMAN_EAGAIN;
+	if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &so_error, &len))
+		return -errno;
+	return so_error ? connect_error(so_error) : 0;
 }
 
-ssize_t conn_recv(int fd, void *buf, size_t len, uint64_t deadline)
+/* What a failed send or recv means; @err is errno. */
+static int io_error(int err)
 {
-	for (;;) {
-		ssize_t n = recv(fd, buf, len, 0);
-		int err;
-
-		if (n >= 0)
-			return n;
-		if (errno == ECONNRESET)
-			return RATMAN_ECLOSED;
-		if (errno != EAGAIN)
-			return -errno;
-		err = wait_for(fd, POLLIN, deadline);
-		if (err)
-			return err;
+	switch (err) {
+	case EAGAIN:
+		return RATMAN_EAGAIN;
+	case EPIPE:
+	case ECONNRESET:
+		return RATMAN_ECLOSED;
 	}
+	return connect_error(err);
+}
+
+ssize_t conn_try_send(int fd, const void *data, size_t len)
+{
+	ssize_t n = send(fd, data, len, MSG_NOSIGNAL);
+
+	return n < 0 ? io_error(errno) : n;
+}
+
+ssize_t conn_try_recv(int fd, void *buf, size_t len)
+{
+	ssize_t n = recv(fd, buf, len, 0);
+
+	return n < 0 ? io_error(errno) : n;
 }
 
 bool conn_is_readable(int fd)

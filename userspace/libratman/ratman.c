@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/address.h"
 #include "libratman/handle.h"
@@ -26,7 +27,8 @@ static const struct {
 	{ RATMAN_EINPUT, "the daemon found the request wrong" },
 	{ RATMAN_EINTERNAL, "the daemon failed" },
 	{ RATMAN_ENOSUBSCRIPTION, "no such subscription" },
-	{ RATMAN_EBUSY, "a send or receive is open on this connection" },
+	{ RATMAN_EBUSY, "another call or stream is under way on this handle" },
+	{ RATMAN_EAGAIN, "not yet; make the call again when ratman_fd() is readable" },
 };
 
 PUBLIC const char *ratman_strerror(int err)
@@ -43,18 +45,38 @@ PUBLIC const char *ratman_error_text(const struct ratman *r)
 	return r->text;
 }
 
-PUBLIC int ratman_open(struct ratman **out, const char *bind, int timeout_ms)
+PUBLIC int ratman_new(struct ratman **out, const char *bind)
 {
 	struct ratman *r = calloc(1, sizeof(*r));
-	int err = -ENOMEM;
 
 	if (!r)
-		return err;
-	r->fd = -1;
-	r->timeout_ms = timeout_ms;
+		return -ENOMEM;
+	r->fd = r->poll_fd = r->wait_fd = -1;
+	r->timeout_ms = -1;
+	header_parser_init(&r->parser);
 	r->bind = strdup(bind ? bind : RATMAN_DEFAULT_BIND);
-	if (r->bind)
-		err = handle_ready(r);
+	if (!r->bind) {
+		free(r);
+		return -ENOMEM;
+	}
+	*out = r;
+	return 0;
+}
+
+PUBLIC int ratman_connect(struct ratman *r)
+{
+	return handle_ready(r);
+}
+
+PUBLIC int ratman_open(struct ratman **out, const char *bind, int timeout_ms)
+{
+	struct ratman *r;
+	int err = ratman_new(&r, bind);
+
+	if (err)
+		return err;
+	r->timeout_ms = timeout_ms;
+	err = ratman_connect(r);
 	if (err) {
 		ratman_close(r);
 		return err;
@@ -63,15 +85,24 @@ PUBLIC int ratman_open(struct ratman **out, const char *bind, int timeout_ms)
 	return 0;
 }
 
+PUBLIC void ratman_cancel(struct ratman *r)
+{
+	if (!r->busy)
+		handle_drop(r);
+	r->asked_again = r->old_create = false;
+}
+
 PUBLIC void ratman_close(struct ratman *r)
 {
 	if (!r)
 		return;
 	ratman_send_abort(r->send);
 	ratman_recv_end(r->recv);
-	if (r->fd >= 0)
+	if (r->link == LINK_UP && r->ask == ASK_NONE)
 		handle_request(r, OP_INTRINSIC_DOWN, NULL, NULL, 0, conn_deadline(0));
 	handle_drop(r);
+	if (r->poll_fd >= 0)
+		close(r->poll_fd);
 	free(r->bind);
 	explicit_bzero(r, sizeof(*r));
 	free(r);
@@ -80,6 +111,11 @@ PUBLIC void ratman_close(struct ratman *r)
 PUBLIC void ratman_set_timeout(struct ratman *r, int timeout_ms)
 {
 	r->timeout_ms = timeout_ms;
+}
+
+PUBLIC void ratman_set_nonblocking(struct ratman *r, bool on)
+{
+	r->nonblocking = on;
 }
 
 PUBLIC bool ratman_is_extended(const struct ratman *r)
@@ -114,25 +150,19 @@ PUBLIC void ratman_id_format(const struct ratman_id *id, char *text)
 static int create_once(struct ratman *r, const uint8_t *payload, size_t len,
 		       struct ratman_id *address, struct ratman_id *token)
 {
-	uint64_t deadline = conn_deadline(r->timeout_ms);
 	struct reply reply;
 	struct ping ping;
-	int err = handle_ready(r);
+	int err = handle_ask(r, OP_ADDR_CREATE, NULL, payload, len, &reply);
 
 	if (err)
 		return err;
-	err = handle_request(r, OP_ADDR_CREATE, NULL, payload, len, deadline);
-	if (!err)
-		err = handle_reply(r, &reply, deadline);
-	if (err)
-		return handle_fail(r, err);
 	if (reply.header.has_token && reply.header.payload_len >= RATMAN_ID_LEN) {
 		memcpy(address->b, reply.payload, RATMAN_ID_LEN);
 		memcpy(token->b, reply.header.token.b, RATMAN_ID_LEN);
 	} else {
 		/* Without a token only an Error can be meant. */
 		err = handle_ping(r, &reply, PING_OK, &ping);
-		err = err ? err : RATMAN_EPROTOCOL;
+		err = err ? err : handle_fail(r, RATMAN_EPROTOCOL);
 	}
 	explicit_bzero(&reply.header, sizeof(reply.header));
 	reply_free(&reply);
@@ -150,36 +180,28 @@ PUBLIC int ratman_addr_create(struct ratman *r, const char *name, struct ratman_
 		return -EINVAL;
 	wire_write_init(&w, payload, sizeof(payload));
 	payload_write_create(&w, name);
-	err = create_once(r, payload, wire_len(&w), address, token);
+	err = r->old_create ? RATMAN_ECLOSED : create_once(r, payload, wire_len(&w), address, token);
 	if (err == RATMAN_ECLOSED && !r->extended) {
 		/* Release 0.6.0 wants one more byte: no namespace key. */
 		wire_put_u8(&w, 0);
+		r->old_create = true;
 		err = create_once(r, payload, wire_len(&w), address, token);
 	}
-	return err;
-}
-
-static int simple(struct ratman *r, enum op_id op, const struct ratman_id *token,
-		  const void *payload, size_t len)
-{
-	struct reply reply;
-	struct ping ping;
-	int err = handle_exchange(r, op, token, payload, len, PING_OK, &reply, &ping);
-
-	reply_free(&reply);
+	if (err != RATMAN_EAGAIN)
+		r->old_create = false;
 	return err;
 }
 
 PUBLIC int ratman_addr_up(struct ratman *r, const struct ratman_id *address,
 			  const struct ratman_id *token)
 {
-	return simple(r, OP_ADDR_UP, token, address->b, RATMAN_ID_LEN);
+	return handle_command(r, OP_ADDR_UP, token, address->b, RATMAN_ID_LEN);
 }
 
 PUBLIC int ratman_addr_down(struct ratman *r, const struct ratman_id *address,
 			    const struct ratman_id *token)
 {
-	return simple(r, OP_ADDR_DOWN, token, address->b, RATMAN_ID_LEN);
+	return handle_command(r, OP_ADDR_DOWN, token, address->b, RATMAN_ID_LEN);
 }
 
 PUBLIC int ratman_addr_destroy(struct ratman *r, const struct ratman_id *address,
@@ -189,25 +211,19 @@ PUBLIC int ratman_addr_destroy(struct ratman *r, const struct ratman_id *address
 
 	memcpy(payload, address->b, RATMAN_ID_LEN);
 	payload[RATMAN_ID_LEN] = force;
-	return simple(r, OP_ADDR_DESTROY, token, payload, sizeof(payload));
+	return handle_command(r, OP_ADDR_DESTROY, token, payload, sizeof(payload));
 }
 
 PUBLIC int ratman_addr_list(struct ratman *r, struct ratman_id **out, size_t *n)
 {
-	uint64_t deadline = conn_deadline(r->timeout_ms);
 	struct payload_ids ids;
 	struct wire_reader rd;
 	struct ratman_id *list;
 	struct reply reply;
-	int err = handle_ready(r);
+	int err = handle_ask(r, OP_ADDR_LIST, NULL, NULL, 0, &reply);
 
 	if (err)
 		return err;
-	err = handle_request(r, OP_ADDR_LIST, NULL, NULL, 0, deadline);
-	if (!err)
-		err = handle_reply(r, &reply, deadline);
-	if (err)
-		return handle_fail(r, err);
 	wire_read_init(&rd, reply.payload, reply.header.payload_len);
 	if (payload_read_ids(&rd, &ids)) {
 		reply_free(&reply);
@@ -222,43 +238,6 @@ PUBLIC int ratman_addr_list(struct ratman *r, struct ratman_id **out, size_t *n)
 	}
 	reply_free(&reply);
 	return list ? 0 : -ENOMEM;
-}
-
-static int peers_copy(struct ping *ping, struct ratman_peer *list)
-{
-	for (size_t i = 0; i < ping->peers.n; i++) {
-		struct ping_peer peer;
-		int err = ping_next_peer(ping, &peer);
-
-		if (err)
-			return RATMAN_EPROTOCOL;
-		memcpy(list[i].address.b, peer.address.b, RATMAN_ID_LEN);
-		list[i].first_seen_ns = peer.first_seen_ns;
-		list[i].last_seen_ns = peer.last_seen_ns;
-		list[i].active = peer.active;
-	}
-	return 0;
-}
-
-PUBLIC int ratman_peer_list(struct ratman *r, struct ratman_peer **out, size_t *n)
-{
-	struct ratman_peer *list = NULL;
-	struct reply reply;
-	struct ping ping;
-	int err = handle_exchange(r, OP_PEER_LIST, NULL, NULL, 0, PING_PEER_LIST, &reply, &ping);
-
-	if (!err) {
-		list = calloc(ping.peers.n + 1, sizeof(*list));
-		err = list ? peers_copy(&ping, list) : -ENOMEM;
-	}
-	reply_free(&reply);
-	if (err) {
-		free(list);
-		return err;
-	}
-	*out = list;
-	*n = ping.peers.n;
-	return 0;
 }
 
 PUBLIC int ratman_status(struct ratman *r, struct ratman_status *out)

@@ -3,50 +3,54 @@
  * Sending and receiving streams.
  */
 #include <errno.h>
+#include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/limits.h"
-#include "libratman/handle.h"
+#include "libratman/incoming.h"
 
 struct ratman_send {
 	struct ratman *r;	/* borrowed; the handle outlives its streams */
 	int fd;			/* data socket; -1 after its end */
+	bool connected;
+	int err;		/* bytes were lost: the stream cannot be ended well */
 };
 
 struct ratman_recv {
 	struct ratman *r;
 	uint64_t left;		/* unread bytes of the stream */
 	uint32_t limit;		/* streams still wanted */
-	bool rust_extra;	/* asked a Rust daemon for one more than wanted */
 };
 
-static struct recipient to_recipient(const struct ratman_recipient *to)
-{
-	struct recipient out = {
-		.kind = to->is_namespace ? RECIPIENT_NAMESPACE : RECIPIENT_ADDRESS,
-	};
-
-	memcpy(out.address.b, to->id.b, sizeof(out.address.b));
-	return out;
-}
-
-/* Opens the data socket the daemon named; 0 or an error, the stream then is void. */
+/*
+ * Begins to open the data socket the daemon named. A daemon we met at an IP
+ * address has no business with the Unix sockets of this machine.
+ */
 static int open_data(struct ratman *r, const char *bind, struct ratman_send **out)
 {
-	struct ratman_send *s = calloc(1, sizeof(*s));
+	uint64_t deadline = conn_deadline(r->timeout_ms);
+	struct ratman_send *s;
+	int err = 0, fd;
 
-	if (!s)
-		return handle_fail(r, -ENOMEM);
-	s->r = r;
-	s->fd = conn_open(bind, conn_deadline(r->timeout_ms));
-	if (s->fd < 0) {
-		int err = s->fd == -EINVAL ? RATMAN_EPROTOCOL : s->fd;
-
-		free(s);
-		return handle_fail(r, err);
+	if (conn_is_unix(bind) && !conn_is_unix(r->bind))
+		return handle_fail(r, RATMAN_EPROTOCOL);
+	fd = conn_start(bind, r->nonblocking ? 0 : deadline);
+	if (fd < 0)
+		return handle_fail(r, fd == -EINVAL ? RATMAN_EPROTOCOL : fd);
+	if (!r->nonblocking)
+		err = handle_wait_connected(r, fd, deadline);
+	s = err ? NULL : calloc(1, sizeof(*s));
+	if (!s) {
+		handle_rest(r);
+		close(fd);
+		return handle_fail(r, err ? err : -ENOMEM);
 	}
+	s->r = r;
+	s->fd = fd;
+	s->connected = !r->nonblocking;
 	r->busy = true;
 	r->send = s;
 	*out = s;
@@ -69,8 +73,10 @@ PUBLIC int ratman_send_begin(struct ratman *r, const struct ratman_id *from,
 	err = handle_ready(r);
 	if (err)
 		return err;
-	if (n > 1 && !r->extended)
+	if (n > 1 && !r->extended) {
+		snprintf(r->text, sizeof(r->text), "a Rust daemon takes one recipient for each stream");
 		return -EINVAL;
+	}
 	payload = malloc(2 + n * 76);
 	if (!payload)
 		return -ENOMEM;
@@ -78,7 +84,7 @@ PUBLIC int ratman_send_begin(struct ratman *r, const struct ratman_id *from,
 	wire_put_be16(&w, (uint16_t)n);
 	memcpy(head.from.b, from->b, sizeof(head.from.b));
 	for (size_t i = 0; i < n; i++) {
-		head.to = to_recipient(&to[i]);
+		head.to = incoming_recipient(&to[i]);
 		letterhead_write(&w, &head, true);
 	}
 	err = handle_exchange(r, OP_SEND_MANY, token, payload, wire_len(&w), PING_SEND_SOCKET,
@@ -90,25 +96,76 @@ PUBLIC int ratman_send_begin(struct ratman *r, const struct ratman_id *from,
 	return err;
 }
 
+static int send_connected(struct ratman_send *s, uint64_t deadline)
+{
+	int err = s->connected ? 0 : handle_wait_connected(s->r, s->fd, deadline);
+
+	s->connected = !err;
+	return err;
+}
+
+static ssize_t send_some(struct ratman_send *s, const void *data, size_t len, uint64_t deadline)
+{
+	ssize_t n;
+	int err;
+
+	if (!len)
+		return 0;
+	err = send_connected(s, deadline);
+	while (!err) {
+		n = conn_try_send(s->fd, data, len);
+		if (n != RATMAN_EAGAIN) {
+			handle_rest(s->r);
+			return n;
+		}
+		err = handle_wait(s->r, s->fd, POLLOUT, deadline);
+	}
+	return err;
+}
+
+PUBLIC ssize_t ratman_send_some(struct ratman_send *s, const void *data, size_t len)
+{
+	return send_some(s, data, len, conn_deadline(s->r->timeout_ms));
+}
+
 PUBLIC int ratman_send_write(struct ratman_send *s, const void *data, size_t len)
 {
-	return conn_send(s->fd, data, len, conn_deadline(s->r->timeout_ms));
+	uint64_t deadline = conn_deadline(s->r->timeout_ms);
+	const uint8_t *p = data;
+
+	if (s->r->nonblocking)
+		return -EINVAL;
+	while (len) {
+		ssize_t n = send_some(s, p, len, deadline);
+
+		if (n < 0) {
+			/* How much went is not said: only the daemon's verdict may follow. */
+			s->err = n == RATMAN_ECLOSED ? s->err : (int)n;
+			return (int)n;
+		}
+		p += n;
+		len -= (size_t)n;
+	}
+	return 0;
 }
 
 static void send_forget(struct ratman_send *s)
 {
+	handle_rest(s->r);
 	s->r->busy = false;
 	s->r->send = NULL;
 	free(s);
 }
 
-/* The daemon's verdict on the stream. */
+/* The daemon's verdict on the stream, when it has come. */
 static int send_verdict(struct ratman *r)
 {
 	struct reply reply;
 	struct ping ping;
 	int err = handle_reply(r, &reply, conn_deadline(r->timeout_ms));
 
+	if (err == RATMAN_EAGAIN)
+		return err;
 	if (err)
 		return handle_fail(r, err);
 	err = handle_ping(r, &reply, PING_OK, &ping);
@@ -116,13 +173,36 @@ static int send_verdict(struct ratman *r)
 	return err;
 }
 
+/* Says that the stream is complete. A socket nobody has taken yet cannot say that. */
+static int send_finish(struct ratman_send *s)
+{
+	int err = s->err;
+
+	if (s->fd < 0)
+		return 0;
+	if (!err)
+		err = send_connected(s, conn_deadline(s->r->timeout_ms));
+	if (err)
+		return err;
+	handle_rest(s->r);
+	close(s->fd);
+	s->fd = -1;
+	return 0;
+}
+
 PUBLIC int ratman_send_end(struct ratman_send *s)
 {
-	struct ratman *r = s->r;
+	int err = send_finish(s);
 
-	close(s->fd);
-	send_forget(s);
-	return send_verdict(r);
+	if (err && err != RATMAN_EAGAIN) {
+		ratman_send_abort(s);
+		return err;
+	}
+	if (!err)
+		err = send_verdict(s->r);
+	if (err != RATMAN_EAGAIN)
+		send_forget(s);
+	return err;
 }
 
 PUBLIC void ratman_send_abort(struct ratman_send *s)
@@ -138,7 +218,8 @@ PUBLIC void ratman_send_abort(struct ratman_send *s)
 	 * tells those who only look at the data socket.
 	 */
 	handle_drop(r);
-	conn_reset(s->fd);
+	if (s->fd >= 0)
+		conn_reset(s->fd);
 	send_forget(s);
 }
 
@@ -150,8 +231,6 @@ PUBLIC int ratman_recv_begin(struct ratman *r, const struct ratman_id *address,
 	uint8_t buf[80];
 	struct ratman_recv *v;
 	struct wire_writer w;
-	struct reply reply;
-	struct ping ping;
 	int err = handle_ready(r);
 
 	if (err)
@@ -164,15 +243,15 @@ PUBLIC int ratman_recv_begin(struct ratman *r, const struct ratman_id *address,
 	memcpy(p.address.b, address->b, sizeof(p.address.b));
 	p.to.address = p.address;
 	if (to)
-		p.to = to_recipient(to);
+		p.to = incoming_recipient(to);
 	p.has_limit = limit != RATMAN_NO_LIMIT;
 	/* A Rust daemon delivers one less than asked for. */
-	v->rust_extra = p.has_limit && limit && !r->extended;
-	p.limit = v->rust_extra ? limit + 1 : limit;
+	p.limit = limit && !r->extended ? limit + 1 : limit;
 	wire_write_init(&w, buf, sizeof(buf));
 	payload_write_recv(&w, true, &p);
-	err = handle_exchange(r, OP_RECV_MANY, token, buf, wire_len(&w), PING_OK, &reply, &ping);
-	reply_free(&reply);
+	/* ... and never comes back from being asked for none. */
+	if (limit || r->extended)
+		err = handle_command(r, OP_RECV_MANY, token, buf, wire_len(&w));
 	if (err) {
 		free(v);
 		return err;
@@ -183,73 +262,22 @@ PUBLIC int ratman_recv_begin(struct ratman *r, const struct ratman_id *address,
 	return 0;
 }
 
-/* Reads what the caller left of a stream. */
-static int recv_skip(struct ratman_recv *v, uint64_t deadline)
-{
-	uint8_t buf[4096];
-
-	while (v->left) {
-		size_t want = v->left < sizeof(buf) ? (size_t)v->left : sizeof(buf);
-		ssize_t n = handle_read(v->r, buf, want, deadline);
-
-		if (n <= 0)
-			return n ? (int)n : RATMAN_ECLOSED;
-		v->left -= (uint64_t)n;
-	}
-	return 0;
-}
-
-static void to_public(const struct letterhead *head, struct ratman_letterhead *out)
-{
-	memcpy(out->from.b, head->from.b, sizeof(out->from.b));
-	memcpy(out->to.id.b, head->to.address.b, sizeof(out->to.id.b));
-	out->to.is_namespace = head->to.kind == RECIPIENT_NAMESPACE;
-	out->stream_size = head->stream_size;
-}
-
 PUBLIC int ratman_recv_next(struct ratman_recv *v, struct ratman_letterhead *head,
 			    int timeout_ms)
 {
-	uint64_t deadline = conn_deadline(timeout_ms);
-	struct letterhead raw;
-	struct wire_reader rd;
-	struct reply reply;
-	int err;
+	int got;
 
 	if (!v->limit)
 		return 0;
-	err = recv_skip(v, deadline);
-	if (!err)
-		err = handle_reply(v->r, &reply, deadline);
-	if (err)
-		return err;
-	wire_read_init(&rd, reply.payload, reply.header.payload_len);
-	letterhead_read(&rd, &raw);
-	if (rd.failed || reply.header.mode != MODE_LETTERHEAD_MANY) {
-		reply_free(&reply);
-		return handle_fail(v->r, RATMAN_EPROTOCOL);
-	}
-	reply_free(&reply);
-	v->left = raw.stream_size;
-	if (v->limit != RATMAN_NO_LIMIT)
+	got = incoming_next(v->r, MODE_LETTERHEAD_MANY, &v->left, head, conn_deadline(timeout_ms));
+	if (got == 1 && v->limit != RATMAN_NO_LIMIT)
 		v->limit--;
-	to_public(&raw, head);
-	return 1;
+	return got;
 }
 
 PUBLIC ssize_t ratman_recv_read(struct ratman_recv *v, void *buf, size_t size)
 {
-	ssize_t n;
-
-	if (size > v->left)
-		size = (size_t)v->left;
-	if (!size)
-		return 0;
-	n = handle_read(v->r, buf, size, conn_deadline(v->r->timeout_ms));
-	if (n <= 0)
-		return n ? n : RATMAN_ECLOSED;
-	v->left -= (uint64_t)n;
-	return n;
+	return incoming_read(v->r, &v->left, buf, size, conn_deadline(v->r->timeout_ms));
 }
 
 PUBLIC void ratman_recv_end(struct ratman_recv *v)
@@ -262,6 +290,7 @@ PUBLIC void ratman_recv_end(struct ratman_recv *v)
 	/* There is no way to say "enough": only what was wanted in full leaves the line usable. */
 	if (v->limit || v->left)
 		handle_drop(r);
+	handle_rest(r);
 	r->busy = false;
 	r->recv = NULL;
 	free(v);

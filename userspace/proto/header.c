@@ -39,6 +39,7 @@ size_t header_write(uint8_t out[static HEADER_WRITE_MAX], const struct frame_hea
 void header_parser_init(struct header_parser *p)
 {
 	p->have = 0;
+	p->max = LIMIT_HEADER;
 }
 
 bool header_parser_empty(const struct header_parser *p)
@@ -96,10 +97,37 @@ static int header_decode(const uint8_t *h, size_t len, struct frame_header *out)
 	return 1;
 }
 
+/* Whether a header of @want bytes may come at all. */
+static int header_length(const struct header_parser *p, uint32_t want)
+{
+	if (want < HEADER_PLAIN)
+		return -EPROTO;
+	return want > p->max ? -EMSGSIZE : 0;
+}
+
+/* A header that lies whole in the input, as nearly all do: no copy. */
+static int header_in_place(const struct header_parser *p, const uint8_t *data, size_t len,
+			   size_t *used, struct frame_header *out)
+{
+	uint32_t want = data[LENGTH_FIELD - 1];
+	int err = data[0] | data[1] | data[2] ? -EPROTO : header_length(p, want);
+
+	if (err || len < LENGTH_FIELD + want)
+		return err;
+	*used = LENGTH_FIELD + want;
+	return header_decode(data + LENGTH_FIELD, want, out);
+}
+
 int header_parser_feed(struct header_parser *p, const uint8_t *data, size_t len, size_t *used,
 		       struct frame_header *out)
 {
 	*used = 0;
+	if (!p->have && len >= LENGTH_FIELD) {
+		int ret = header_in_place(p, data, len, used, out);
+
+		if (ret)
+			return ret;
+	}
 	while (p->have < LENGTH_FIELD && *used < len) {
 		/* LIMIT_HEADER is under 256: the first three bytes are zero. */
 		if (p->have < 3 && data[*used] != 0)
@@ -108,10 +136,11 @@ int header_parser_feed(struct header_parser *p, const uint8_t *data, size_t len,
 	}
 	if (p->have >= LENGTH_FIELD) {
 		uint32_t want = be32_at(p->buf);
+		int err = header_length(p, want);
 		size_t missing, take;
 
-		if (want < HEADER_PLAIN || want > LIMIT_HEADER)
-			return -EPROTO;
+		if (err)
+			return err;
 		missing = LENGTH_FIELD + want - p->have;
 		take = len - *used < missing ? len - *used : missing;
 		if (take)

@@ -32,8 +32,10 @@ size_t header_write(uint8_t out[static HEADER_WRITE_MAX], const struct frame_hea
 struct header_parser {
 	uint8_t buf[4 + LIMIT_HEADER];
 	size_t have;
+	size_t max;		/* header bytes allowed, at most LIMIT_HEADER */
 };
 
+/* Ready for the first frame, with p->max at LIMIT_HEADER: the caller may lower it. */
 void header_parser_init(struct header_parser *p);
 
 /* True while no byte of the next frame has come. */
@@ -42,8 +44,9 @@ bool header_parser_empty(const struct header_parser *p);
 /*
  * Takes what it needs of the @len bytes at @data and stores the count in @used.
  * Returns 1 when *@out is complete (and starts over), 0 when more is needed,
- * -EPROTO for a header no rule of section 1.3 accepts. A length over the limit
- * is refused at its first impossible byte, so "GET " does not get to a second.
+ * -EPROTO for a header no rule of section 1.3 accepts, -EMSGSIZE for one longer
+ * than p->max. A length over 255 is refused at its first impossible byte, so
+ * "GET " does not get to a second.
  */
 int header_parser_feed(struct header_parser *p, const uint8_t *data, size_t len, size_t *used,
 		       struct frame_header *out);

@@ -7,6 +7,11 @@
 
 #define LETTERHEAD_VERSION 1
 
+bool recipient_equal(const struct recipient *a, const struct recipient *b)
+{
+	return a->kind == b->kind && address_equal(&a->address, &b->address);
+}
+
 void recipient_read(struct wire_reader *r, struct recipient *out)
 {
 	uint8_t kind = wire_get_u8(r);

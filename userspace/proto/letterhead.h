@@ -43,6 +43,7 @@ void letterhead_read(struct wire_reader *r, struct letterhead *out);
 /* Writes it; with @strip_aux the auxiliary list is written empty. */
 void letterhead_write(struct wire_writer *w, const struct letterhead *head, bool strip_aux);
 
+bool recipient_equal(const struct recipient *a, const struct recipient *b);
 void recipient_read(struct wire_reader *r, struct recipient *out);
 void recipient_write(struct wire_writer *w, const struct recipient *to);
 

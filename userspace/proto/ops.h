@@ -13,29 +13,49 @@
 /* What must hold before a handler sees the request. */
 enum op_auth {
 	OP_AUTH_NONE,		/* anybody */
+	OP_AUTH_OPTIONAL,	/* anybody; but a token that is sent must be in the table */
 	OP_AUTH_PRESENT,	/* a token is in the header; the handler proves it */
 	OP_AUTH_TOKEN,		/* the token is in the table, for whatever address */
 	OP_AUTH_ADDRESS,	/* "check": the token is in the table for the payload's first 32 bytes */
+	OP_AUTH_SUBSCRIBER,	/* as ADDRESS, for the 32 bytes behind the subscription id */
 	OP_AUTH_OWNER,		/* as ADDRESS, or the token opens the stored key of that address */
 	OP_AUTH_FROM,		/* as ADDRESS, for the `from` of the (first) letterhead */
+	OP_AUTH_ADMIN,		/* who may steer the router, whatever the token (struct client) */
 };
 
 enum op_reply {
 	OP_REPLY_NONE,
 	OP_REPLY_PING,
 	OP_REPLY_RAW,		/* a bare value: Addr/Create, Addr/List */
+	OP_REPLY_EXTENDED,	/* a ping kind from 0x20: NotSupported without CAPABILITY_EXTENDED */
 };
 
 enum op_id {
 	OP_INTRINSIC_UP,
 	OP_INTRINSIC_DOWN,
 	OP_INTRINSIC_STATUS,
+	OP_INTRINSIC_LIMITS,
 	OP_ADDR_CREATE,
 	OP_ADDR_DESTROY,
+	OP_ADDR_SUB,
+	OP_ADDR_RESUB,
+	OP_ADDR_UNSUB,
 	OP_ADDR_UP,
 	OP_ADDR_DOWN,
 	OP_ADDR_LIST,
+	OP_CONTACT_ADD,
+	OP_CONTACT_DELETE,
+	OP_CONTACT_MODIFY,
+	OP_CONTACT_LIST,
+	OP_CONTACT_QUERY,
+	OP_LINK_CREATE,
+	OP_LINK_DESTROY,
+	OP_LINK_UP,
+	OP_LINK_DOWN,
+	OP_LINK_LIST,
 	OP_PEER_LIST,
+	OP_PEER_QUERY,
+	OP_PEER_STATUS,
 	OP_RECV_ONE,
 	OP_RECV_MANY,
 	OP_SEND_ONE,

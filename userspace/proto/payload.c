@@ -159,6 +159,35 @@ void payload_write_recv(struct wire_writer *w, bool many, const struct payload_r
 		field_put_option_u32(w, recv->has_limit, recv->limit);
 }
 
+void payload_read_subscriber(const uint8_t data[static PAYLOAD_SUBSCRIBER_LEN],
+			     struct payload_subscriber *out)
+{
+	memcpy(out->id.b, data, sizeof(out->id.b));
+	memcpy(out->address.b, data + sizeof(out->id.b), ADDRESS_LEN);
+}
+
+void payload_write_subscriber(struct wire_writer *w, const struct payload_subscriber *sub)
+{
+	wire_put(w, sub->id.b, sizeof(sub->id.b));
+	wire_put(w, sub->address.b, ADDRESS_LEN);
+}
+
+int payload_read_event(const uint8_t *data, size_t len, struct payload_event *out)
+{
+	/* More may follow in later versions. */
+	if (len < PAYLOAD_EVENT_LEN)
+		return -EINVAL;
+	out->kind = data[0];
+	memcpy(out->address.b, data + 1, ADDRESS_LEN);
+	return 0;
+}
+
+void payload_write_event(struct wire_writer *w, const struct payload_event *event)
+{
+	wire_put_u8(w, event->kind);
+	wire_put(w, event->address.b, ADDRESS_LEN);
+}
+
 int payload_read_heads(const uint8_t *data, size_t len, uint16_t *count,
 		       int (*each)(void *ctx, const struct letterhead *head), void *ctx)
 {
@@ -189,4 +218,62 @@ int payload_read_ids(struct wire_reader *r, struct payload_ids *out)
 	out->ids = ids;
 	out->n = n;
 	return 0;
+}
+
+int payload_read_space_create(const uint8_t *data, size_t len, struct payload_space_create *out)
+{
+	if (len != ADDRESS_LEN + sizeof(out->key))
+		return -EINVAL;
+	memcpy(out->space.b, data, ADDRESS_LEN);
+	memcpy(out->key, data + ADDRESS_LEN, sizeof(out->key));
+	return 0;
+}
+
+void payload_write_space_create(struct wire_writer *w, const struct payload_space_create *create)
+{
+	wire_put(w, create->space.b, ADDRESS_LEN);
+	wire_put(w, create->key, sizeof(create->key));
+}
+
+int payload_read_space(const uint8_t *data, size_t len, struct address *client,
+		       struct address *space)
+{
+	if (len != 2 * ADDRESS_LEN)
+		return -EINVAL;
+	memcpy(client->b, data, ADDRESS_LEN);
+	memcpy(space->b, data + ADDRESS_LEN, ADDRESS_LEN);
+	return 0;
+}
+
+void payload_write_space(struct wire_writer *w, const struct address *client,
+			 const struct address *space)
+{
+	wire_put(w, client->b, ADDRESS_LEN);
+	wire_put(w, space->b, ADDRESS_LEN);
+}
+
+int payload_read_anycast(const uint8_t *data, size_t len, struct payload_anycast *out)
+{
+	struct payload_anycast p;
+	struct wire_reader r;
+	uint64_t high, low;
+
+	wire_read_init(&r, data, len);
+	wire_get(&r, p.self.b, ADDRESS_LEN);
+	wire_get(&r, p.space.b, ADDRESS_LEN);
+	high = wire_get_be64(&r);
+	low = wire_get_be64(&r);
+	if (!wire_done(&r))
+		return -EINVAL;
+	p.timeout_ms = high ? UINT64_MAX : low;
+	*out = p;
+	return 0;
+}
+
+void payload_write_anycast(struct wire_writer *w, const struct payload_anycast *anycast)
+{
+	wire_put(w, anycast->self.b, ADDRESS_LEN);
+	wire_put(w, anycast->space.b, ADDRESS_LEN);
+	wire_put_be64(w, 0);
+	wire_put_be64(w, anycast->timeout_ms);
 }

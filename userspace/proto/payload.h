@@ -71,6 +71,38 @@ struct payload_recv {
 int payload_read_recv(const uint8_t *data, size_t len, bool many, struct payload_recv *out);
 void payload_write_recv(struct wire_writer *w, bool many, const struct payload_recv *recv);
 
+/* Resub and Unsub of Stream and Addr: subscription and subscriber. */
+struct payload_subscriber {
+	struct ident id;
+	struct address address;
+};
+
+#define PAYLOAD_SUBSCRIBER_LEN (32 + ADDRESS_LEN)
+
+void payload_read_subscriber(const uint8_t data[static PAYLOAD_SUBSCRIBER_LEN],
+			     struct payload_subscriber *out);
+void payload_write_subscriber(struct wire_writer *w, const struct payload_subscriber *sub);
+
+/* Addr/Sub: the address, and no recipient. */
+#define PAYLOAD_ADDR_SUB_LEN (ADDRESS_LEN + 1)
+
+/* What a frame of mode 0103 on the socket of Addr/Sub says. */
+enum payload_event_kind {
+	PAYLOAD_EVENT_UP = 1,	/* a local address came up */
+	PAYLOAD_EVENT_DOWN = 2,	/* a local address went down */
+	PAYLOAD_EVENT_PEER = 3,	/* a remote address was heard of for the first time */
+};
+
+struct payload_event {
+	uint8_t kind;		/* an enum payload_event_kind, or one of later versions */
+	struct address address;
+};
+
+#define PAYLOAD_EVENT_LEN (1 + ADDRESS_LEN)
+
+int payload_read_event(const uint8_t *data, size_t len, struct payload_event *out);
+void payload_write_event(struct wire_writer *w, const struct payload_event *event);
+
 /*
  * Send/Many: count and letterheads. Calls @each with every letterhead in turn
  * (borrowed for the call); a non-zero return stops and is returned. -EINVAL
@@ -86,5 +118,30 @@ struct payload_ids {
 };
 
 int payload_read_ids(struct wire_reader *r, struct payload_ids *out);
+
+/* Space/Create, section 3.5. */
+struct payload_space_create {
+	struct address space;
+	uint8_t key[32];	/* secret: ed25519 seed */
+};
+
+int payload_read_space_create(const uint8_t *data, size_t len, struct payload_space_create *out);
+void payload_write_space_create(struct wire_writer *w, const struct payload_space_create *create);
+
+/* Space/Up and Space/Down: a client's address and the namespace. */
+int payload_read_space(const uint8_t *data, size_t len, struct address *client,
+		       struct address *space);
+void payload_write_space(struct wire_writer *w, const struct address *client,
+			 const struct address *space);
+
+/* Space/Anycast. A timeout past 64 bits reads as UINT64_MAX. */
+struct payload_anycast {
+	struct address self;
+	struct address space;
+	uint64_t timeout_ms;
+};
+
+int payload_read_anycast(const uint8_t *data, size_t len, struct payload_anycast *out);
+void payload_write_anycast(struct wire_writer *w, const struct payload_anycast *anycast);
 
 #endif

@@ -167,6 +167,33 @@ void ping_write_anycast_entry(struct wire_writer *w, const struct address *a, ui
 	wire_put_be64(w, ms);
 }
 
+void ping_write_contacts(struct wire_writer *w, uint16_t n)
+{
+	wire_put_u8(w, PING_CONTACTS);
+	wire_put_be16(w, n);
+}
+
+void ping_write_links(struct wire_writer *w, uint16_t n)
+{
+	wire_put_u8(w, PING_LINKS);
+	wire_put_be16(w, n);
+}
+
+void ping_write_limits(struct wire_writer *w, uint16_t n)
+{
+	wire_put_u8(w, PING_LIMITS);
+	wire_put_be16(w, n);
+}
+
+void ping_write_limit(struct wire_writer *w, const struct ping_limit *l)
+{
+	field_put_text(w, l->name);
+	field_put_text(w, l->unit);
+	wire_put_be64(w, l->limit);
+	wire_put_be64(w, l->used);
+	wire_put_be64(w, l->hits);
+}
+
 static void read_user_error(struct wire_reader *b, struct ping_error *out)
 {
 	uint64_t user = get_le(b, 4);
@@ -298,6 +325,21 @@ int ping_read(const uint8_t *data, size_t len, struct ping *out)
 		check_list(&r, out->anycast.n, 32 + 8);
 		out->anycast.at = r;
 		break;
+	case PING_CONTACTS:
+		out->contacts.n = wire_get_be16(&r);
+		check_list(&r, out->contacts.n, CONTACT_RECORD_MIN);
+		out->contacts.at = r;
+		break;
+	case PING_LINKS:
+		out->links.n = wire_get_be16(&r);
+		check_list(&r, out->links.n, LINK_ENTRY_MIN);
+		out->links.at = r;
+		break;
+	case PING_LIMITS:
+		out->limits.n = wire_get_be16(&r);
+		check_list(&r, out->limits.n, 2 + 3 * 8);
+		out->limits.at = r;
+		break;
 	default:
 		return -ENOTSUP;
 	}
@@ -325,6 +367,28 @@ int ping_next_anycast(struct ping *p, struct address *address, uint64_t *ms)
 
 	wire_get(r, address->b, ADDRESS_LEN);
 	*ms = wire_get_be64(r);
+	return r->failed ? -EPROTO : 0;
+}
+
+int ping_next_contact(struct ping *p, struct contact *out)
+{
+	return contact_record_read(&p->contacts.at, out) ? -EPROTO : 0;
+}
+
+int ping_next_link(struct ping *p, struct link_entry *out)
+{
+	return link_entry_read(&p->links.at, out) ? -EPROTO : 0;
+}
+
+int ping_next_limit(struct ping *p, struct ping_limit *out)
+{
+	struct wire_reader *r = &p->limits.at;
+
+	read_short_text(r, out->name, sizeof(out->name));
+	read_short_text(r, out->unit, sizeof(out->unit));
+	out->limit = wire_get_be64(r);
+	out->used = wire_get_be64(r);
+	out->hits = wire_get_be64(r);
 	return r->failed ? -EPROTO : 0;
 }
 

@@ -12,7 +12,9 @@
 
 #include "base/address.h"
 #include "base/wire.h"
+#include "proto/contact.h"
 #include "proto/field.h"
+#include "proto/link.h"
 #include "proto/payload.h"
 
 enum ping_kind {
@@ -27,6 +29,10 @@ enum ping_kind {
 	PING_SEND_SOCKET = 9,
 	PING_STATUS = 10,
 	PING_ANYCAST = 11,
+	/* From 0x20 on only for clients with CAPABILITY_EXTENDED. */
+	PING_CONTACTS = 0x28,
+	PING_LINKS = 0x29,
+	PING_LIMITS = 0x2c,
 };
 
 /* Variants of the error blob; a Rust client dies of any other. */
@@ -102,6 +108,18 @@ struct ping {
 			size_t n;
 			struct wire_reader at;	/* for ping_next_anycast() */
 		} anycast;
+		struct {
+			size_t n;
+			struct wire_reader at;	/* for ping_next_contact() */
+		} contacts;
+		struct {
+			size_t n;
+			struct wire_reader at;	/* for ping_next_link() */
+		} links;
+		struct {
+			size_t n;
+			struct wire_reader at;	/* for ping_next_limit() */
+		} limits;
 	};
 };
 
@@ -111,6 +129,18 @@ void ping_write_error(struct wire_writer *w, const struct ping_error *e);
 void ping_write_timeout(struct wire_writer *w);
 void ping_write_version(struct wire_writer *w, const char *router, const char *client);
 void ping_write_subscription(struct wire_writer *w, const struct ident *id, const char *bind);
+#define PING_LIMIT_NAME_MAX 32	/* with NUL */
+#define PING_LIMIT_UNIT_MAX 16
+
+/* One limit of the daemon, as in its configuration. */
+struct ping_limit {
+	char name[PING_LIMIT_NAME_MAX];
+	char unit[PING_LIMIT_UNIT_MAX];
+	uint64_t limit;
+	uint64_t used;		/* now */
+	uint64_t hits;		/* since the daemon started */
+};
+
 /* Head of a peer list; exactly @n calls of ping_write_peer() follow. */
 void ping_write_peers(struct wire_writer *w, uint16_t n);
 void ping_write_peer(struct wire_writer *w, const struct ping_peer *peer);
@@ -119,17 +149,26 @@ void ping_write_status(struct wire_writer *w, const struct ping_status *s);
 /* Head of an anycast list; @n calls of ping_write_anycast_entry() follow. */
 void ping_write_anycast(struct wire_writer *w, uint16_t n);
 void ping_write_anycast_entry(struct wire_writer *w, const struct address *a, uint64_t ms);
+/* Heads of lists; @n calls of contact_record_write() or link_entry_write() follow. */
+void ping_write_contacts(struct wire_writer *w, uint16_t n);
+void ping_write_links(struct wire_writer *w, uint16_t n);
+/* Head of a list of limits; @n calls of ping_write_limit() follow. */
+void ping_write_limits(struct wire_writer *w, uint16_t n);
+void ping_write_limit(struct wire_writer *w, const struct ping_limit *l);
 
 /*
  * Decodes a reply payload (borrowed by *@out). Leftover bytes are ignored.
  * Returns 0, -EPROTO for a body that does not parse, -ENOTSUP for an unknown
- * kind. Peer and anycast lists are checked for their size only, entries when read.
+ * kind. Lists of entries are checked for their size only, entries when read.
  */
 int ping_read(const uint8_t *data, size_t len, struct ping *out);
 
 /* The next of out->peers.n entries; -EPROTO when it does not parse. */
 int ping_next_peer(struct ping *p, struct ping_peer *out);
 int ping_next_anycast(struct ping *p, struct address *address, uint64_t *ms);
+int ping_next_contact(struct ping *p, struct contact *out);
+int ping_next_link(struct ping *p, struct link_entry *out);
+int ping_next_limit(struct ping *p, struct ping_limit *out);
 
 /* One line for people; returns @out. */
 const char *ping_error_describe(const struct ping_error *e, char *out, size_t size);

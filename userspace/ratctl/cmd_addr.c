@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "ratctl/ratctl.h"
@@ -20,13 +21,6 @@ static struct address to_address(const struct ratman_id *id)
 
 	memcpy(a.b, id->b, sizeof(a.b));
 	return a;
-}
-
-static void from_identity(const struct identity *id, struct ratman_id *address,
-			  struct ratman_id *token)
-{
-	memcpy(address->b, id->address.b, sizeof(address->b));
-	memcpy(token->b, id->token.b, sizeof(token->b));
 }
 
 /* Where the new identity goes: a file, or NULL for stdout. */
@@ -43,9 +37,39 @@ static int create_target(struct ctl *ctl, char *path, size_t size, const char **
 	return CTL_OK;
 }
 
+/* The new address, when its token went into a file. */
+static void print_saved(const struct ctl *ctl, const struct address *address, const char *path)
+{
+	const struct {
+		struct address address;
+		const char *path;
+	} row = { *address, path };
+	const struct print_column columns[] = {
+		PRINT_COLUMN(__typeof__(row), address, "addr", "", PRINT_ADDRESS, 0),
+		PRINT_COLUMN(__typeof__(row), path, "file", "", PRINT_TEXT, PRINT_OURS),
+	};
+	char text[ADDRESS_TEXT_LEN];
+
+	if (ctl->style.json || ctl->style.lines)
+		print_record(stdout, &ctl->style, columns, 2, &row);
+	else
+		puts(address_format(address, text));
+}
+
+/* A file that the shell made for our output must not show the token to everybody. */
+static void protect_stdout(void)
+{
+	struct stat st;
+
+	if (!fstat(STDOUT_FILENO, &st) && S_ISREG(st.st_mode) && st.st_uid == geteuid() &&
+	    (st.st_mode & 077) && fchmod(STDOUT_FILENO, 0600))
+		fprintf(stderr, "ratctl: warning: other users can read the token: %s\n",
+			strerror(errno));
+}
+
 int cmd_addr_create(struct ctl *ctl, int argc, char **argv)
 {
-	char path[4096], why[512], text[IDENTITY_TEXT_LEN], address_text[ADDRESS_TEXT_LEN];
+	char path[4096], why[512], text[IDENTITY_TEXT_LEN];
 	struct ratman_id address, token;
 	struct identity id;
 	const char *target;
@@ -69,6 +93,7 @@ int cmd_addr_create(struct ctl *ctl, int argc, char **argv)
 	id.address = to_address(&address);
 	memcpy(id.token.b, token.b, sizeof(id.token.b));
 	if (!target) {
+		protect_stdout();
 		fputs(identity_format(&id, ctl->style.json, text), stdout);
 	} else if (identity_save(target, &id, ctl->style.json, ctl->force, why, sizeof(why))) {
 		/* The token exists only here: rather show it than lose the address. */
@@ -76,7 +101,7 @@ int cmd_addr_create(struct ctl *ctl, int argc, char **argv)
 		fputs(identity_format(&id, ctl->style.json, text), stdout);
 		status = CTL_USER;
 	} else {
-		puts(address_format(&id.address, address_text));
+		print_saved(ctl, &id.address, target);
 		if (!ctl->quiet)
 			fprintf(stderr, "kept in %s; announce it with: ratctl addr up\n", target);
 	}
@@ -93,23 +118,16 @@ typedef int (*identity_call)(struct ratman *r, const struct ratman_id *address,
 static int with_identity(struct ctl *ctl, const char *what, identity_call call)
 {
 	struct ratman_id address, token;
-	struct identity id;
-	int err, status = ctl_need_identity(ctl, &id);
+	int err, status = ctl_need_owner(ctl, &address, &token);
 
 	if (status)
 		return status;
-	from_identity(&id, &address, &token);
-	identity_wipe(&id);
-	status = ctl_need_api(ctl);
-	if (!status) {
-		err = call(ctl->api, &address, &token);
-		if (err)
-			status = ctl_api_failed(ctl, what, err);
-		else
-			print_ok(stdout, &ctl->style);
-	}
+	err = call(ctl->api, &address, &token);
 	sodium_memzero(&token, sizeof(token));
-	return status;
+	if (err)
+		return ctl_api_failed(ctl, what, err);
+	print_ok(stdout, &ctl->style);
+	return CTL_OK;
 }
 
 int cmd_addr_up(struct ctl *ctl, int argc, char **argv)
@@ -169,7 +187,7 @@ int cmd_addr_list(struct ctl *ctl, int argc, char **argv)
 {
 	static const struct print_column columns[] = {
 		PRINT_COLUMN(struct addr_row, address, "addr", "ADDRESS", PRINT_ADDRESS, 0),
-		PRINT_COLUMN(struct addr_row, ipv6, "ipv6", "IPV6", PRINT_IPV6, 0),
+		PRINT_COLUMN(struct addr_row, ipv6, "ipv6", "IPV6", PRINT_IPV6, PRINT_OURS),
 	};
 	struct ratman_id *ids;
 	struct addr_row *rows;
@@ -192,7 +210,7 @@ int cmd_addr_list(struct ctl *ctl, int argc, char **argv)
 	if (!rows)
 		return ctl_fail(ctl, CTL_REFUSED, "out of memory");
 	print_rows(stdout, &ctl->style, columns, 2, rows, n, sizeof(*rows));
-	if (!n && !ctl->style.json && !ctl->quiet)
+	if (!n && !ctl->style.json && !ctl->style.lines && !ctl->quiet)
 		fputs("no address yet; make one with: ratctl addr create\n", stderr);
 	free(rows);
 	return CTL_OK;
@@ -205,18 +223,35 @@ struct peer_row {
 	bool active;
 };
 
-int cmd_peers_list(struct ctl *ctl, int argc, char **argv)
+int ctl_print_peers(struct ctl *ctl, const struct ratman_peer *peers, size_t n)
 {
 	static const struct print_column columns[] = {
 		PRINT_COLUMN(struct peer_row, address, "addr", "ADDRESS", PRINT_ADDRESS, 0),
-		PRINT_COLUMN(struct peer_row, ipv6, "ipv6", "IPV6", PRINT_IPV6, 0),
-		PRINT_COLUMN(struct peer_row, active, "active", "ACTIVE", PRINT_BOOL, 0),
+		PRINT_COLUMN(struct peer_row, ipv6, "ipv6", "IPV6", PRINT_IPV6, PRINT_OURS),
 		PRINT_COLUMN(struct peer_row, first_ns, "first_connection", "FIRST SEEN", PRINT_AGE,
 			     0),
 		PRINT_COLUMN(struct peer_row, last_ns, "last_connection", "LAST SEEN", PRINT_AGE, 0),
+		PRINT_COLUMN(struct peer_row, active, "active", "ACTIVE", PRINT_ACTIVE, 0),
 	};
+	struct peer_row *rows = calloc(n ? n : 1, sizeof(*rows));
+
+	if (!rows)
+		return ctl_fail(ctl, CTL_REFUSED, "out of memory");
+	for (size_t i = 0; i < n; i++) {
+		rows[i].address = to_address(&peers[i].address);
+		address_to_ipv6(&rows[i].address, &rows[i].ipv6);
+		rows[i].first_ns = peers[i].first_seen_ns;
+		rows[i].last_ns = peers[i].last_seen_ns;
+		rows[i].active = peers[i].active;
+	}
+	print_rows(stdout, &ctl->style, columns, 5, rows, n, sizeof(*rows));
+	free(rows);
+	return CTL_OK;
+}
+
+int cmd_peers_list(struct ctl *ctl, int argc, char **argv)
+{
 	struct ratman_peer *peers;
-	struct peer_row *rows;
 	size_t n;
 	int err, status = ctl_need_api(ctl);
 
@@ -227,24 +262,16 @@ int cmd_peers_list(struct ctl *ctl, int argc, char **argv)
 	err = ratman_peer_list(ctl->api, &peers, &n);
 	if (err)
 		return ctl_api_failed(ctl, "listing peers", err);
-	rows = calloc(n ? n : 1, sizeof(*rows));
-	for (size_t i = 0; rows && i < n; i++) {
-		rows[i].address = to_address(&peers[i].address);
-		address_to_ipv6(&rows[i].address, &rows[i].ipv6);
-		rows[i].first_ns = peers[i].first_seen_ns;
-		rows[i].last_ns = peers[i].last_seen_ns;
-		rows[i].active = peers[i].active;
-	}
+	status = ctl_print_peers(ctl, peers, n);
 	ratman_free(peers);
-	if (!rows)
-		return ctl_fail(ctl, CTL_REFUSED, "out of memory");
-	print_rows(stdout, &ctl->style, columns, 5, rows, n, sizeof(*rows));
-	free(rows);
-	return CTL_OK;
+	return status;
 }
 
 int cmd_idpath(struct ctl *ctl, int argc, char **argv)
 {
+	static const struct print_column columns[] = {
+		{ .key = "path", .type = PRINT_TEXT },
+	};
 	char path[4096];
 
 	(void)argc;
@@ -253,6 +280,9 @@ int cmd_idpath(struct ctl *ctl, int argc, char **argv)
 		snprintf(path, sizeof(path), "%s", ctl->identity_path);
 	else if (identity_default_path(ctl->profile, path, sizeof(path)))
 		return ctl_fail(ctl, CTL_USER, "no identity file: set HOME or XDG_CONFIG_HOME");
-	puts(path);
+	if (ctl->style.json)
+		print_record(stdout, &ctl->style, columns, 1, &(const char *){ path });
+	else
+		puts(path);
 	return CTL_OK;
 }

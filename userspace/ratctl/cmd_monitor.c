@@ -34,8 +34,9 @@ static void print_event(struct monitor *m, struct event_row *row)
 		PRINT_COLUMN(struct event_row, what, "what", "WHAT", PRINT_TEXT, 0),
 		PRINT_COLUMN(struct event_row, state, "state", "STATE", PRINT_TEXT, 0),
 		PRINT_COLUMN(struct event_row, link, "link", "LINK", PRINT_TEXT, 0),
-		PRINT_COLUMN(struct event_row, address, "addr", "ADDRESS", PRINT_ADDRESS, 0),
-		PRINT_COLUMN(struct event_row, peer, "peer", "PEER", PRINT_ADDRESS, PRINT_JSON),
+		PRINT_COLUMN(struct event_row, address, "addr", "ADDRESS", PRINT_ADDRESS,
+			     PRINT_OPTIONAL),
+		PRINT_COLUMN(struct event_row, peer, "peer", "PEER", PRINT_ADDRESS, PRINT_OPTIONAL),
 	};
 	size_t skip = m->ctl->stamps || m->ctl->style.json ? 0 : 1;
 

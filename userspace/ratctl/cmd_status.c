@@ -2,6 +2,7 @@
 /*
  * ratctl status: one record from daemon and kernel, and what to do next.
  */
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -76,17 +77,26 @@ static void hint(const struct status_row *row)
 		fputs("no address is up; announce one with: ratctl addr up\n", stderr);
 }
 
+/* The one line of the existing tools. */
+static void print_exact(const struct ratman_status *st)
+{
+	printf("known peers: %" PRIu64 ", local addrs: %" PRIu64 ", active auths: %" PRIu64
+	       ", collector workers: %" PRIu64 "\n", st->peers, st->locals, st->tokens, st->workers);
+}
+
 int cmd_status(struct ctl *ctl, int argc, char **argv)
 {
 	static const struct print_column columns[] = {
-		PRINT_COLUMN(struct status_row, mesh, "mesh", "mesh", PRINT_TEXT, 0),
-		PRINT_COLUMN(struct status_row, device, "device", "device", PRINT_TEXT, 0),
-		PRINT_COLUMN(struct status_row, router, "router", "router", PRINT_TEXT, 0),
-		PRINT_COLUMN(struct status_row, links, "num_links", "links up", PRINT_U32, 0),
+		PRINT_COLUMN(struct status_row, mesh, "mesh", "mesh", PRINT_TEXT, PRINT_OURS),
+		PRINT_COLUMN(struct status_row, device, "device", "device", PRINT_TEXT,
+			     PRINT_OURS | PRINT_OPTIONAL),
+		PRINT_COLUMN(struct status_row, router, "router", "router", PRINT_TEXT,
+			     PRINT_OURS | PRINT_OPTIONAL),
+		PRINT_COLUMN(struct status_row, links, "num_links", "links up", PRINT_U32, PRINT_OURS),
 		PRINT_COLUMN(struct status_row, neighs, "num_neighbours", "neighbours alive",
-			     PRINT_U32, 0),
-		PRINT_COLUMN(struct status_row, routes, "num_routes", "routes", PRINT_U32, 0),
-		PRINT_COLUMN(struct status_row, sessions, "num_sessions", "sessions", PRINT_U32, 0),
+			     PRINT_U32, PRINT_OURS),
+		PRINT_COLUMN(struct status_row, routes, "num_routes", "routes", PRINT_U32, PRINT_OURS),
+		PRINT_COLUMN(struct status_row, sessions, "num_sessions", "sessions", PRINT_U32, PRINT_OURS),
 		PRINT_COLUMN(struct status_row, num_peers, "num_peers", "known peers", PRINT_U64, 0),
 		PRINT_COLUMN(struct status_row, num_local, "num_local", "local addresses", PRINT_U64,
 			     0),
@@ -103,6 +113,8 @@ int cmd_status(struct ctl *ctl, int argc, char **argv)
 	(void)argv;
 	if (status)
 		return status;
+	if (ctl->limits)
+		return cmd_limits(ctl);
 	err = ratman_status(ctl->api, &st);
 	if (err)
 		return ctl_api_failed(ctl, "asking for the status", err);
@@ -110,6 +122,10 @@ int cmd_status(struct ctl *ctl, int argc, char **argv)
 	row.num_local = st.locals;
 	row.num_auth = st.tokens;
 	row.num_workers = st.workers;
+	if (ctl->style.lines) {
+		print_exact(&st);
+		return CTL_OK;
+	}
 	read_kernel(ctl, &row, &text);
 	if (print_record(stdout, &ctl->style, columns, sizeof(columns) / sizeof(columns[0]), &row))
 		return CTL_USER;

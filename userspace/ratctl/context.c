@@ -12,6 +12,7 @@
 
 #include "ratctl/ratctl.h"
 #include "ratctl/rows.h"
+#include "tools/known.h"
 #include "tools/report.h"
 #include "tools/resolve.h"
 
@@ -80,9 +81,27 @@ int ctl_need_identity(struct ctl *ctl, struct identity *id)
 			       ctl->identity_path);
 	else if (err)
 		err = ctl_fail(ctl, CTL_USER, "%s", why);
+	else if (why[0] && !ctl->quiet)
+		fprintf(stderr, "ratctl: warning: %s\n", why);
 	if (ctl->identity_path == path)
 		ctl->identity_path = NULL;
 	return err;
+}
+
+int ctl_need_owner(struct ctl *ctl, struct ratman_id *address, struct ratman_id *token)
+{
+	struct identity id;
+	int status = ctl_need_identity(ctl, &id);
+
+	if (status)
+		return status;
+	memcpy(address->b, id.address.b, sizeof(address->b));
+	memcpy(token->b, id.token.b, sizeof(token->b));
+	identity_wipe(&id);
+	status = ctl_need_api(ctl);
+	if (status)
+		sodium_memzero(token, sizeof(*token));
+	return status;
 }
 
 int ctl_number(struct ctl *ctl, const char *what, const char *text, uint32_t max, uint32_t *out)
@@ -145,21 +164,54 @@ static void keep_neigh(void *ctx, const struct kern_neigh *n)
 	keep(ctx, &n->router);
 }
 
+/* What the kernel knows. It need not be there: false. */
+static bool keep_of_kernel(struct ctl *ctl, struct rows *known)
+{
+	char why[256];
+
+	if (!ctl->kern && kern_open(&ctl->kern, why, sizeof(why)))
+		return false;
+	if (!ctl->dev.ifindex && kern_dev_find(ctl->kern, ctl->device, &ctl->dev))
+		return false;
+	kern_addrs(ctl->kern, ctl->dev.ifindex, keep_addr, known);
+	kern_neighs(ctl->kern, ctl->dev.ifindex, keep_neigh, known);
+	kern_routes(ctl->kern, ctl->dev.ifindex, keep_route, known);
+	return true;
+}
+
+/* What the daemon knows. It need not be there either: a library error. */
+static int keep_of_daemon(struct ctl *ctl, struct rows *known)
+{
+	struct address *list = NULL;
+	size_t n = 0;
+	int err = 0;
+
+	if (!ctl->api)
+		err = ratman_open(&ctl->api, ctl->bind, API_TIMEOUT_MS);
+	if (!err)
+		err = known_addresses(ctl->api, &list, &n);
+	for (size_t i = 0; !err && i < n; i++)
+		keep(known, &list[i]);
+	free(list);
+	return err;
+}
+
 int ctl_address(struct ctl *ctl, const char *text, struct address *out)
 {
 	struct rows known;
-	char why[256];
-	int err, status;
+	char why[512];
+	bool asked;
+	int api_err, err;
 
 	if (!resolve_full(text, out))
 		return CTL_OK;
-	status = ctl_need_dev(ctl);
-	if (status)
-		return status;
 	rows_init(&known, sizeof(struct address));
-	kern_addrs(ctl->kern, ctl->dev.ifindex, keep_addr, &known);
-	kern_neighs(ctl->kern, ctl->dev.ifindex, keep_neigh, &known);
-	kern_routes(ctl->kern, ctl->dev.ifindex, keep_route, &known);
+	asked = keep_of_kernel(ctl, &known);
+	api_err = keep_of_daemon(ctl, &known);
+	if (!asked && api_err) {
+		rows_free(&known);
+		return ctl_api_failed(ctl, "asking for known addresses", api_err);
+	}
 	/* A router that is heard on two links is still one address. */
 	rows_sort(&known, compare_addresses);
 	err = resolve_address(text, known.items, known.n, out, why, sizeof(why));

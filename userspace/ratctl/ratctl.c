@@ -4,45 +4,15 @@
  */
 #include "ratctl/ratctl.h"
 
-#include <errno.h>
-#include <getopt.h>
 #include <sodium.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "tools/completion.h"
+#include "tools/options.h"
 #include "tools/suggest.h"
-#include "tools/term.h"
-
-/* Options that only some commands take, as letters in their row. */
-static const struct option long_options[] = {
-	{ "bind", required_argument, NULL, 'b' },
-	{ "cid", required_argument, NULL, 'i' },
-	{ "prof", required_argument, NULL, 'p' },
-	{ "out", required_argument, NULL, 'o' },
-	{ "json", no_argument, NULL, 'j' },
-	{ "quiet", no_argument, NULL, 'q' },
-	{ "help", no_argument, NULL, 'h' },
-	{ "version", no_argument, NULL, 'V' },
-	{ "wide", no_argument, NULL, 'w' },
-	{ "no-header", no_argument, NULL, 'H' },
-	{ "color", required_argument, NULL, 'C' },
-	{ "device", required_argument, NULL, 'D' },
-	{ "name", required_argument, NULL, 'n' },
-	{ "force", no_argument, NULL, 'f' },
-	{ "show-secrets", no_argument, NULL, 'S' },
-	{ "keys", required_argument, NULL, 'k' },
-	{ "mac", required_argument, NULL, 'm' },
-	{ "index", required_argument, NULL, 'x' },
-	{ "peer-index", required_argument, NULL, 'y' },
-	{ "initiator", no_argument, NULL, 'I' },
-	{ "timestamps", no_argument, NULL, 't' },
-	{ 0 },
-};
-
-/* Taken by every command. */
-static const char common_options[] = "bipojqhVwHCD";
 
 struct command {
 	const char *noun;
@@ -55,13 +25,37 @@ struct command {
 };
 
 static const struct command commands[] = {
-	{ "status", NULL, "", 0, 1, "", cmd_status, "how this router is doing" },
+	{ "status", NULL, "", 0, 1, "L", cmd_status, "how this router is doing" },
 	{ "addr", "create", "", 0, 0, "nSf", cmd_addr_create, "make an address and its token" },
 	{ "addr", "up", "", 0, 0, "", cmd_addr_up, "announce the address of the identity file" },
 	{ "addr", "down", "", 0, 0, "", cmd_addr_down, "stop announcing it" },
 	{ "addr", "destroy", "", 0, 0, "f", cmd_addr_destroy, "remove it and its key for ever" },
 	{ "addr", "list", "", 0, 0, "", cmd_addr_list, "addresses of this router" },
+	{ "contact", "add", "ADDRESS", 1, 1, "KOMNTgf", cmd_contact_add,
+	  "note something about an address, and let it in" },
+	{ "contact", "del", "ADDRESS", 1, 1, "", cmd_contact_del, "forget a contact" },
+	{ "contact", "mod", "[ADDRESS]", 0, 1, "AKOMNTgu", cmd_contact_mod,
+	  "change what is noted, of one contact or --all" },
+	{ "contact", "list", "", 0, 0, "", cmd_contact_list, "contacts of our address" },
+	{ "contact", "query", "[ADDRESS...]", 0, 64, "KOMNTUg", cmd_contact_query,
+	  "contacts that fit all of it" },
 	{ "peers", "list", "", 0, 0, "", cmd_peers_list, "addresses elsewhere in the mesh" },
+	{ "peers", "query", "", 0, 0, "NTUg", cmd_peers_query,
+	  "contacts that can be reached, by what is noted" },
+	{ "peers", "status", "ADDRESS", 1, 1, "", cmd_peers_status, "one address elsewhere" },
+	{ "stream", "sub", "", 0, 0, "as", cmd_stream_sub,
+	  "keep streams to this address or a namespace for me" },
+	{ "stream", "unsub", "ID", 1, 1, "", cmd_stream_unsub, "end a subscription" },
+	{ "stream", "resub", "ID", 1, 1, "", cmd_stream_resub,
+	  "another socket, with all that was missed" },
+	{ "stream", "list", "", 0, 0, "", cmd_stream_list, "subscriptions of the identity" },
+	{ "space", "register", "", 0, 0, "F", cmd_space_register,
+	  "give the daemon a namespace's key, new or from FILE" },
+	{ "space", "up", "[NAMESPACE]", 0, 1, "F", cmd_space_up,
+	  "make the address of the identity file a member" },
+	{ "space", "down", "[NAMESPACE]", 0, 1, "F", cmd_space_down, "a member no more" },
+	{ "space", "anycast", "[NAMESPACE]", 0, 1, "FW", cmd_space_anycast,
+	  "which members answer, the quickest first" },
 	{ "link", "list", "", 0, 0, "", cmd_link_list, "interfaces that carry our frames" },
 	{ "link", "add", "INTERFACE", 1, 1, "", cmd_link_add, "make an interface a link" },
 	{ "link", "del", "INTERFACE", 1, 1, "", cmd_link_del, "make it an ordinary one again" },
@@ -69,47 +63,74 @@ static const struct command commands[] = {
 	{ "neigh", "set", "LINK ROUTER", 2, 2, "kmxyI", cmd_neigh_set, "key a neighbour by hand" },
 	{ "neigh", "del", "LINK ROUTER", 2, 2, "", cmd_neigh_del, "forget a neighbour" },
 	{ "route", "list", "", 0, 0, "", cmd_route_list, "how addresses are reached" },
-	{ "route", "set", "ADDRESS INDEX[:METRIC]…", 2, 5, "", cmd_route_set,
+	{ "route", "set", "ADDRESS INDEX[:METRIC]...", 2, 5, "", cmd_route_set,
 	  "set a route over neighbours, by their index" },
 	{ "route", "del", "ADDRESS", 1, 1, "", cmd_route_del, "remove a route" },
 	{ "session", "list", "", 0, 0, "", cmd_session_list, "end-to-end sessions" },
 	{ "session", "set", "LOCAL PEER", 2, 2, "kxyI", cmd_session_set, "key a session by hand" },
 	{ "session", "del", "LOCAL PEER", 2, 2, "", cmd_session_del, "end a session" },
 	{ "counters", "list", "", 0, 0, "", cmd_counters_list, "what the kernel counted, by name" },
+	{ "db", "verify", "[DIRECTORY]", 0, 1, "", cmd_db_verify, "look for damage in the store" },
+	{ "db", "stat", "[DIRECTORY]", 0, 1, "", cmd_db_stat, "how much is in which table" },
+	{ "db", "backup", "TARGET [DIRECTORY]", 1, 2, "", cmd_db_backup,
+	  "copy the store into the new directory TARGET" },
+	{ "db", "compact", "[DIRECTORY]", 0, 1, "", cmd_db_compact, "write it anew without free pages" },
+	{ "top", NULL, "", 0, 0, "vc", cmd_top, "links, neighbours, traffic and drops, live" },
 	{ "monitor", NULL, "", 0, 0, "t", cmd_monitor, "what happens, as it happens" },
 	{ "idpath", NULL, "", 0, 0, "", cmd_idpath, "path of the selected identity file" },
 };
 
 #define N_COMMANDS (sizeof(commands) / sizeof(commands[0]))
 
-static void print_usage(FILE *f)
-{
-	fputs("Usage: ratctl [OPTIONS] NOUN VERB [ARGUMENTS]\n\n"
-	      "Look at the mesh and steer it. Without arguments: status.\n\n", f);
-	for (size_t i = 0; i < N_COMMANDS; i++) {
-		char form[64];
+/* More words for the same; a NULL noun is any. */
+static const struct {
+	const char *noun;
+	const char *word, *means;
+} aliases[] = {
+	{ NULL, "ls", "list" },
+	{ "stream", "del", "unsub" },
+};
 
-		snprintf(form, sizeof(form), "%s%s%s%s%s", commands[i].noun,
-			 commands[i].verb ? " " : "", commands[i].verb ? commands[i].verb : "",
-			 commands[i].args[0] ? " " : "", commands[i].args);
-		fprintf(f, "  %-38s %s\n", form, commands[i].help);
+/* "addr create [ARGS]", as people type it. */
+static const char *command_form(const struct command *cmd, char *out, size_t size)
+{
+	snprintf(out, size, "%s%s%s%s%s", cmd->noun, cmd->verb ? " " : "",
+		 cmd->verb ? cmd->verb : "", cmd->args[0] ? " " : "", cmd->args);
+	return out;
+}
+
+/* Help for everything, for one noun, or (with @only) for one command. */
+static void print_usage(FILE *f, const char *noun, const struct command *only)
+{
+	char form[96];
+
+	fprintf(f, "Usage: ratctl [OPTIONS] %s\n\n",
+		only ? command_form(only, form, sizeof(form)) : "NOUN VERB [ARGUMENTS]");
+	if (only)
+		fprintf(f, "  %s\n", only->help);
+	else if (!noun)
+		fputs("Look at the mesh and steer it. Without arguments: status.\n\n", f);
+	for (size_t i = 0; i < N_COMMANDS && !only; i++) {
+		if (noun && strcmp(noun, commands[i].noun))
+			continue;
+		fprintf(f, "  %-38s %s\n", command_form(&commands[i], form, sizeof(form)),
+			commands[i].help);
+		if (noun)
+			options_help(f, &ctl_options, commands[i].options, false);
 	}
-	fputs("\nOptions:\n"
-	      "  -b, --bind ADDR     the daemon, default " RATMAN_DEFAULT_BIND "\n"
-	      "  -i, --cid FILE      identity file; default by profile, see ratctl idpath\n"
-	      "  -p, --prof NAME     profile, default " IDENTITY_PROFILE_DEFAULT "\n"
-	      "      --json          machine output (also -o json)\n"
-	      "      --wide, --no-header, --color auto|always|never\n"
-	      "      --device NAME   mesh device, where there are several\n"
-	      "      --name TEXT     addr create: a private label\n"
-	      "  -f, --force         addr destroy: no question, stored streams too;\n"
-	      "                      addr create: replace the identity file\n"
-	      "      --show-secrets  addr create: print the token even on a terminal\n"
-	      "      --keys FILE     neigh set, session set: two lines, receive key and send key, hex\n"
-	      "      --mac, --index, --peer-index, --initiator  neigh set, session set\n"
-	      "  -t, --timestamps    monitor\n"
-	      "  -q, --quiet, -h, --help, -V, --version\n\n"
-	      "An address can be typed in full, as a unique beginning, or as its IPv6 address.\n\n"
+	if (only && only->options[0]) {
+		fputc('\n', f);
+		options_help(f, &ctl_options, only->options, false);
+	}
+	if (noun) {
+		fputs("\nOptions of every command: ratctl --help\n", f);
+		return;
+	}
+	fputs("\nOptions:\n", f);
+	options_help(f, &ctl_options, NULL, true);
+	fputs("\nOptions of some commands (which: ratctl NOUN --help):\n", f);
+	options_help(f, &ctl_options, NULL, false);
+	fputs("\nAn address can be typed in full, as a unique beginning, or as its IPv6 address.\n\n"
 	      "Examples:\n"
 	      "  ratctl addr create --name laptop && ratctl addr up\n"
 	      "  ratctl route list --json\n", f);
@@ -125,78 +146,6 @@ int ctl_fail(const struct ctl *ctl, int status, const char *fmt, ...)
 	va_end(ap);
 	print_failure(&ctl->style, "ratctl", status, "%s", text);
 	return status;
-}
-
-/* Applies one option; returns CTL_OK or reports and returns another status. */
-static int apply_option(struct ctl *ctl, int c, const char *value)
-{
-	enum term_when when;
-
-	switch (c) {
-	case 'b':
-		ctl->bind = value;
-		break;
-	case 'i':
-		ctl->identity_path = value;
-		break;
-	case 'p':
-		ctl->profile = value;
-		break;
-	case 'o':
-		if (strcmp(value, "json") && strcmp(value, "lines"))
-			return ctl_fail(ctl, CTL_USER, "--out %s: must be lines or json", value);
-		ctl->style.json = !strcmp(value, "json");
-		break;
-	case 'j':
-		ctl->style.json = true;
-		break;
-	case 'q':
-		ctl->quiet = true;
-		break;
-	case 'w':
-		ctl->style.wide = true;
-		break;
-	case 'H':
-		ctl->style.no_header = true;
-		break;
-	case 'C':
-		if (!term_when_parse(value, &when))
-			return ctl_fail(ctl, CTL_USER, "--color %s: must be auto, always or never",
-					value);
-		term_set_color(when);
-		break;
-	case 'D':
-		ctl->device = value;
-		break;
-	case 'n':
-		ctl->name = value;
-		break;
-	case 'f':
-		ctl->force = true;
-		break;
-	case 'S':
-		ctl->show_secrets = true;
-		break;
-	case 'k':
-		ctl->keys = value;
-		break;
-	case 'm':
-		ctl->mac = value;
-		break;
-	case 'x':
-		ctl->index = value;
-		break;
-	case 'y':
-		ctl->peer_index = value;
-		break;
-	case 'I':
-		ctl->initiator = true;
-		break;
-	case 't':
-		ctl->stamps = true;
-		break;
-	}
-	return CTL_OK;
 }
 
 /* The words of the table in one position, each once; the first word filters the second. */
@@ -234,87 +183,130 @@ static const char *find_word(const struct ctl *ctl, const char *noun, const char
 	return NULL;
 }
 
-static const struct command *find_command(const struct ctl *ctl, int *argc, char ***argv)
+/* Verb @typed of @noun: its row, or NULL after having said why not. */
+static const struct command *find_verb(const struct ctl *ctl, const char *noun, const char *typed)
 {
-	const char *noun, *verb = NULL;
+	const char *verb;
 
-	if (!*argc)
-		return &commands[0];
-	noun = find_word(ctl, NULL, (*argv)[0]);
-	if (!noun)
-		return NULL;
-	(*argc)--;
-	(*argv)++;
-	for (size_t i = 0; i < N_COMMANDS; i++) {
-		if (strcmp(commands[i].noun, noun))
-			continue;
-		if (!commands[i].verb)
-			return &commands[i];
-		if (!verb) {
-			if (!*argc) {
-				ctl_fail(ctl, CTL_USER, "%s what? For example: ratctl %s %s", noun,
-					 noun, commands[i].verb);
-				return NULL;
-			}
-			verb = find_word(ctl, noun, (*argv)[0]);
-			if (!verb)
-				return NULL;
-			(*argc)--;
-			(*argv)++;
-		}
-		if (!strcmp(commands[i].verb, verb))
-			return &commands[i];
+	for (size_t i = 0; i < sizeof(aliases) / sizeof(aliases[0]); i++) {
+		if (!strcmp(aliases[i].word, typed) &&
+		    (!aliases[i].noun || !strcmp(aliases[i].noun, noun)))
+			typed = aliases[i].means;
 	}
+	verb = find_word(ctl, noun, typed);
+	for (size_t i = 0; verb && i < N_COMMANDS; i++)
+		if (!strcmp(commands[i].noun, noun) && !strcmp(commands[i].verb, verb))
+			return &commands[i];
 	return NULL;
 }
 
-static int check_use(const struct ctl *ctl, const struct command *cmd, int argc, const bool *given)
+static const struct command *first_of(const char *noun)
 {
-	if (argc < cmd->min_args || argc > cmd->max_args)
-		return ctl_fail(ctl, CTL_USER, "usage: ratctl %s%s%s %s", cmd->noun,
-				cmd->verb ? " " : "", cmd->verb ? cmd->verb : "", cmd->args);
-	for (const struct option *o = long_options; o->name; o++)
-		if (given[o->val] && !strchr(common_options, o->val) && !strchr(cmd->options, o->val))
-			return ctl_fail(ctl, CTL_USER, "--%s does nothing for ratctl %s%s%s",
-					o->name, cmd->noun, cmd->verb ? " " : "",
-					cmd->verb ? cmd->verb : "");
+	size_t i = 0;
+
+	while (strcmp(commands[i].noun, noun))
+		i++;
+	return &commands[i];
+}
+
+static int print_completion(const struct ctl *ctl)
+{
+	struct completion_command list[N_COMMANDS];
+
+	if (strcmp(ctl->completion, "bash"))
+		return ctl_fail(ctl, CTL_USER, "--completion %s: there is one for bash only",
+				ctl->completion);
+	for (size_t i = 0; i < N_COMMANDS; i++)
+		list[i] = (struct completion_command){
+			.noun = commands[i].noun, .verb = commands[i].verb,
+			.args = commands[i].args, .options = commands[i].options,
+		};
+	completion_bash(stdout, &ctl_options, list, N_COMMANDS);
 	return CTL_OK;
+}
+
+static int check_use(const struct ctl *ctl, const struct command *cmd, int argc, char **argv)
+{
+	char form[96];
+
+	/* "status system" is what users of the existing tool type. */
+	if (cmd->run == cmd_status && argc == 1 && strcmp(argv[0], "system"))
+		return ctl_fail(ctl, CTL_USER, "status takes no argument '%s'", argv[0]);
+	if (argc < cmd->min_args || argc > cmd->max_args)
+		return ctl_fail(ctl, CTL_USER, "usage: ratctl %s",
+				command_form(cmd, form, sizeof(form)));
+	return CTL_OK;
+}
+
+/* Help, version, completion: true when one was asked for, *status then says how it went. */
+static bool answer_asked(const struct ctl *ctl, const char *noun, const struct command *cmd,
+			 int *status)
+{
+	*status = CTL_OK;
+	if (ctl->help)
+		print_usage(stdout, noun, cmd);
+	else if (ctl->version)
+		puts("ratctl " RATMAN_PACKAGE_VERSION);
+	else if (ctl->completion)
+		*status = print_completion(ctl);
+	return ctl->help || ctl->version || ctl->completion;
+}
+
+/* Finds the command, taking the options around its words; *out stays NULL where nothing is left to do. */
+static int read_command(struct ctl *ctl, struct options_reader *reader, const struct command **out)
+{
+	const struct command *cmd;
+	const char *noun;
+	char form[96];
+	int status = options_before(&ctl_options, reader);
+
+	if (status)
+		return status;
+	if (reader->argc < 2) {
+		if (!answer_asked(ctl, NULL, NULL, &status))
+			*out = &commands[0];
+		return status;
+	}
+	noun = find_word(ctl, NULL, reader->argv[1]);
+	if (!noun)
+		return CTL_USER;
+	cmd = first_of(noun);
+	options_shift(reader);
+	if (cmd->verb) {
+		status = options_before(&ctl_options, reader);
+		if (status)
+			return status;
+		if (reader->argc < 2) {
+			if (answer_asked(ctl, noun, NULL, &status))
+				return status;
+			return ctl_fail(ctl, CTL_USER, "%s what? For example: ratctl %s %s", noun,
+					noun, cmd->verb);
+		}
+		cmd = find_verb(ctl, noun, reader->argv[1]);
+		if (!cmd)
+			return CTL_USER;
+		options_shift(reader);
+	}
+	snprintf(form, sizeof(form), "%s%s%s", cmd->noun, cmd->verb ? " " : "",
+		 cmd->verb ? cmd->verb : "");
+	status = options_behind(&ctl_options, cmd->options, form, reader);
+	if (!status && !answer_asked(ctl, noun, cmd, &status))
+		*out = cmd;
+	return status;
 }
 
 static int run(struct ctl *ctl, int argc, char **argv)
 {
-	const struct command *cmd;
-	bool given[128] = { false };
-	int c, status;
+	struct options_reader reader = {
+		.argc = argc, .argv = argv, .target = ctl, .style = &ctl->style,
+	};
+	const struct command *cmd = NULL;
+	int status = read_command(ctl, &reader, &cmd);
 
-	while ((c = getopt_long(argc, argv, "b:i:p:o:qhVft", long_options, NULL)) != -1) {
-		if (c == 'h') {
-			print_usage(stdout);
-			return CTL_OK;
-		}
-		if (c == 'V') {
-			puts("ratctl " RATMAN_PACKAGE_VERSION);
-			return CTL_OK;
-		}
-		if (c == '?') {
-			fputs("Try: ratctl --help\n", stderr);
-			return CTL_USER;
-		}
-		given[c] = true;
-		status = apply_option(ctl, c, optarg);
-		if (status)
-			return status;
-	}
-	argc -= optind;
-	argv += optind;
-	cmd = find_command(ctl, &argc, &argv);
-	if (!cmd)
-		return CTL_USER;
-	/* "status system" is what users of the existing tool type. */
-	if (cmd->run == cmd_status && argc == 1 && strcmp(argv[0], "system"))
-		return ctl_fail(ctl, CTL_USER, "status takes no argument '%s'", argv[0]);
-	status = check_use(ctl, cmd, argc, given);
-	return status ? status : cmd->run(ctl, argc, argv);
+	if (status || !cmd)
+		return status;
+	status = check_use(ctl, cmd, reader.argc - 1, reader.argv + 1);
+	return status ? status : cmd->run(ctl, reader.argc - 1, reader.argv + 1);
 }
 
 int main(int argc, char **argv)
@@ -326,10 +318,12 @@ int main(int argc, char **argv)
 		fputs("ratctl: libsodium does not work on this machine\n", stderr);
 		return CTL_REFUSED;
 	}
+	/* Whoever wants JSON wants it also when an option before that word is wrong. */
+	ctl.style.json = options_has(argc, argv, "--json");
 	status = run(&ctl, argc, argv);
 	ratman_close(ctl.api);
 	kern_close(ctl.kern);
 	if (print_finish() && !status)
-		status = CTL_USER;
+		status = ctl_fail(&ctl, CTL_USER, "cannot write to standard output");
 	return status;
 }

@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "base/address.h"
+#include "base/limits.h"
 #include "ratmand/kern/kern.h"
 #include "tools/identity.h"
 #include "tools/print.h"
@@ -22,6 +23,19 @@ enum {
 	CTL_USER = EXIT_USER,			/* usage, bad input */
 	CTL_REFUSED = EXIT_REFUSED,		/* daemon or kernel said no */
 	CTL_UNREACHABLE = EXIT_UNREACHABLE,	/* daemon not running, module not loaded */
+};
+
+struct options_table;
+
+/* options.c */
+extern const struct options_table ctl_options;
+
+/* What an option that can be repeated was given. */
+#define CTL_WORDS_MAX LIMIT_CONTACT_TAGS
+
+struct ctl_words {
+	const char *list[CTL_WORDS_MAX];
+	size_t n;
 };
 
 struct ctl {
@@ -38,7 +52,17 @@ struct ctl {
 	bool force;
 	bool show_secrets;
 	bool stamps;
+	const char *file;	/* namespace key file */
+	const char *ask_ms;
+	const char *interval, *count;
+	const char *note, *nick, *location, *trust, *trust_below;
+	struct ctl_words tags, untags;
+	bool met, all;
+	const char *addr, *space;
 	bool quiet;
+	bool limits;
+	bool help, version;
+	const char *completion;		/* shell to write one for */
 	struct print_style style;
 
 	/* Opened when first needed. */
@@ -56,6 +80,8 @@ int ctl_need_api(struct ctl *ctl);
 int ctl_need_kern(struct ctl *ctl);
 int ctl_need_dev(struct ctl *ctl);
 int ctl_need_identity(struct ctl *ctl, struct identity *id);
+/* The identity's address and token (wipe it), and the daemon. */
+int ctl_need_owner(struct ctl *ctl, struct ratman_id *address, struct ratman_id *token);
 
 /* Reports a failed library or kernel call; returns the status for it. */
 int ctl_api_failed(struct ctl *ctl, const char *what, int err);
@@ -68,14 +94,33 @@ int ctl_hex(struct ctl *ctl, const char *what, const char *text, uint8_t *out, s
 /* Full form, unique prefix, or IPv6 address of one the daemon or the kernel knows. */
 int ctl_address(struct ctl *ctl, const char *text, struct address *out);
 
-/* cmd_addr.c, cmd_status.c, cmd_kern.c, cmd_set.c, cmd_monitor.c */
+/* Prints what a call of the library returned (borrowed). */
+int ctl_print_peers(struct ctl *ctl, const struct ratman_peer *peers, size_t n);
+
+/* cmd_addr.c, cmd_contact.c, cmd_space.c, cmd_status.c, cmd_kern.c, cmd_set.c, cmd_db.c, cmd_monitor.c */
 int cmd_status(struct ctl *ctl, int argc, char **argv);
+int cmd_limits(struct ctl *ctl);	/* status --limits */
 int cmd_addr_create(struct ctl *ctl, int argc, char **argv);
 int cmd_addr_up(struct ctl *ctl, int argc, char **argv);
 int cmd_addr_down(struct ctl *ctl, int argc, char **argv);
 int cmd_addr_destroy(struct ctl *ctl, int argc, char **argv);
 int cmd_addr_list(struct ctl *ctl, int argc, char **argv);
+int cmd_space_register(struct ctl *ctl, int argc, char **argv);
+int cmd_space_up(struct ctl *ctl, int argc, char **argv);
+int cmd_space_down(struct ctl *ctl, int argc, char **argv);
+int cmd_space_anycast(struct ctl *ctl, int argc, char **argv);
 int cmd_peers_list(struct ctl *ctl, int argc, char **argv);
+int cmd_peers_query(struct ctl *ctl, int argc, char **argv);
+int cmd_peers_status(struct ctl *ctl, int argc, char **argv);
+int cmd_contact_add(struct ctl *ctl, int argc, char **argv);
+int cmd_contact_del(struct ctl *ctl, int argc, char **argv);
+int cmd_contact_mod(struct ctl *ctl, int argc, char **argv);
+int cmd_contact_list(struct ctl *ctl, int argc, char **argv);
+int cmd_contact_query(struct ctl *ctl, int argc, char **argv);
+int cmd_stream_sub(struct ctl *ctl, int argc, char **argv);
+int cmd_stream_unsub(struct ctl *ctl, int argc, char **argv);
+int cmd_stream_resub(struct ctl *ctl, int argc, char **argv);
+int cmd_stream_list(struct ctl *ctl, int argc, char **argv);
 int cmd_link_list(struct ctl *ctl, int argc, char **argv);
 int cmd_link_add(struct ctl *ctl, int argc, char **argv);
 int cmd_link_del(struct ctl *ctl, int argc, char **argv);
@@ -89,6 +134,11 @@ int cmd_session_list(struct ctl *ctl, int argc, char **argv);
 int cmd_session_set(struct ctl *ctl, int argc, char **argv);
 int cmd_session_del(struct ctl *ctl, int argc, char **argv);
 int cmd_counters_list(struct ctl *ctl, int argc, char **argv);
+int cmd_db_verify(struct ctl *ctl, int argc, char **argv);
+int cmd_db_stat(struct ctl *ctl, int argc, char **argv);
+int cmd_db_backup(struct ctl *ctl, int argc, char **argv);
+int cmd_db_compact(struct ctl *ctl, int argc, char **argv);
+int cmd_top(struct ctl *ctl, int argc, char **argv);
 int cmd_monitor(struct ctl *ctl, int argc, char **argv);
 int cmd_idpath(struct ctl *ctl, int argc, char **argv);
 

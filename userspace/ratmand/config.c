@@ -1,8 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * The configuration is described by two tables: keys[] here for words, texts
+ * and lists, and api_limit_keys[] for the limits, which are all numbers.
+ */
 #include "config.h"
 
 #include <confuse.h>
 #include <errno.h>
+#include <grp.h>
 #include <net/if.h>
 #include <sodium.h>
 #include <stdarg.h>
@@ -10,8 +15,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-#include "base/limits.h"
 
 #define MEMBERS_MAX 65536
 #define CONTACTS_MAX 65536
@@ -22,6 +25,23 @@ static char *why_buf;
 static size_t why_size;
 
 static char no_entries[] = "{}";	/* libconfuse wants it writable */
+
+enum key_type {
+	KEY_TEXT,
+	KEY_WORD,	/* a text that is one of `words` */
+	KEY_LIST,	/* of texts; its default is empty */
+	KEY_SWITCH,
+};
+
+struct key {
+	const char *name;
+	enum key_type type;
+	const char *fallback;
+	cfg_validate_callback_t check;	/* of each text; may be NULL */
+	const char *const *words;
+};
+
+static const struct key *find_key(const char *name);
 
 static void keep_error(cfg_t *cfg, const char *fmt, va_list ap)
 {
@@ -37,9 +57,10 @@ static void keep_error(cfg_t *cfg, const char *fmt, va_list ap)
 		snprintf(why_buf, why_size, "%s", text);
 }
 
-static int one_of(cfg_t *cfg, cfg_opt_t *opt, const char *const *words)
+static int check_word(cfg_t *cfg, cfg_opt_t *opt)
 {
 	const char *value = cfg_opt_getnstr(opt, cfg_opt_size(opt) - 1);
+	const char *const *words = find_key(cfg_opt_name(opt))->words;
 	char list[128] = "";
 
 	for (size_t i = 0; words[i]; i++) {
@@ -50,27 +71,6 @@ static int one_of(cfg_t *cfg, cfg_opt_t *opt, const char *const *words)
 	}
 	cfg_error(cfg, "%s = \"%s\": must be one of %s", cfg_opt_name(opt), value, list);
 	return -1;
-}
-
-static int check_verbosity(cfg_t *cfg, cfg_opt_t *opt)
-{
-	static const char *const words[] = { "trace", "debug", "info", "warn", "error", NULL };
-
-	return one_of(cfg, opt, words);
-}
-
-static int check_membership(cfg_t *cfg, cfg_opt_t *opt)
-{
-	static const char *const words[] = { "open", "closed", NULL };
-
-	return one_of(cfg, opt, words);
-}
-
-static int check_inbound(cfg_t *cfg, cfg_opt_t *opt)
-{
-	static const char *const words[] = { "open", "contacts", "none", NULL };
-
-	return one_of(cfg, opt, words);
 }
 
 static int check_address(cfg_t *cfg, cfg_opt_t *opt)
@@ -106,24 +106,42 @@ static int check_directory(cfg_t *cfg, cfg_opt_t *opt)
 	return -1;
 }
 
-static int check_range(cfg_t *cfg, cfg_opt_t *opt, long min, long max)
+static int check_key_file(cfg_t *cfg, cfg_opt_t *opt)
 {
-	long value = cfg_opt_getnint(opt, cfg_opt_size(opt) - 1);
+	return cfg_opt_getnstr(opt, cfg_opt_size(opt) - 1)[0] ? check_directory(cfg, opt) : 0;
+}
 
-	if (value >= min && value <= max)
+static int check_socket(cfg_t *cfg, cfg_opt_t *opt)
+{
+	const char *value = cfg_opt_getnstr(opt, cfg_opt_size(opt) - 1);
+
+	if (value[0] == '/' || !strchr(value, '/'))
 		return 0;
-	cfg_error(cfg, "%s = %ld: must be from %ld to %ld", cfg_opt_name(opt), value, min, max);
+	cfg_error(cfg, "%s = \"%s\": must be an absolute path, or a name in runtime_dir",
+		  cfg_opt_name(opt), value);
 	return -1;
 }
 
-static int check_max_clients(cfg_t *cfg, cfg_opt_t *opt)
+static int check_mode(cfg_t *cfg, cfg_opt_t *opt)
 {
-	return check_range(cfg, opt, 1, 65536);
+	const char *value = cfg_opt_getnstr(opt, cfg_opt_size(opt) - 1);
+	size_t len = strlen(value);
+
+	if (len && len < 8 && strspn(value, "01234567") == len && strtoul(value, NULL, 8) <= 0777)
+		return 0;
+	cfg_error(cfg, "%s = \"%s\": must be octal, from \"0000\" to \"0777\"", cfg_opt_name(opt),
+		  value);
+	return -1;
 }
 
-static int check_idle(cfg_t *cfg, cfg_opt_t *opt)
+static int check_group(cfg_t *cfg, cfg_opt_t *opt)
 {
-	return check_range(cfg, opt, 1, 86400);
+	const char *value = cfg_opt_getnstr(opt, cfg_opt_size(opt) - 1);
+
+	if (!value[0] || getgrnam(value))
+		return 0;
+	cfg_error(cfg, "%s = \"%s\": there is no such group", cfg_opt_name(opt), value);
+	return -1;
 }
 
 static int check_group_secret(cfg_t *cfg, cfg_opt_t *opt)
@@ -135,6 +153,93 @@ static int check_group_secret(cfg_t *cfg, cfg_opt_t *opt)
 	cfg_error(cfg, "%s: must be 64 hex digits; make one with: openssl rand -hex 32",
 		  cfg_opt_name(opt));
 	return -1;
+}
+
+static const char *const verbosity_words[] = { "trace", "debug", "info", "warn", "error", NULL };
+static const char *const membership_words[] = { "open", "closed", NULL };
+static const char *const inbound_words[] = { "open", "contacts", "none", NULL };
+
+static const char *const node_key_words[] = { "auto", "credential", "file", "passphrase", NULL };
+
+static const struct key keys[] = {
+	{ "state_dir", KEY_TEXT, "/var/lib/ratmand", check_directory, NULL },
+	{ "runtime_dir", KEY_TEXT, "/run/ratman", check_directory, NULL },
+	{ "device", KEY_TEXT, "ratman0", check_interface, NULL },
+	{ "api_bind", KEY_TEXT, "127.0.0.1:5852", NULL, NULL },
+	{ "api_socket", KEY_TEXT, "api.sock", check_socket, NULL },
+	{ "api_socket_mode", KEY_TEXT, "0666", check_mode, NULL },
+	{ "api_socket_group", KEY_TEXT, "", check_group, NULL },
+	{ "verbosity", KEY_WORD, "info", check_word, verbosity_words },
+	{ "links", KEY_LIST, NULL, check_interface, NULL },
+	{ "membership", KEY_WORD, "open", check_word, membership_words },
+	{ "members", KEY_LIST, NULL, check_address, NULL },
+	{ "group_secret", KEY_TEXT, "", check_group_secret, NULL },
+	{ "inbound", KEY_WORD, "contacts", check_word, inbound_words },
+	{ "contacts", KEY_LIST, NULL, check_address, NULL },
+	{ "ephemeral", KEY_SWITCH, "false", NULL, NULL },
+	{ "node_key", KEY_WORD, "auto", check_word, node_key_words },
+	{ "key_file", KEY_TEXT, "", check_key_file, NULL },
+};
+
+#define N_KEYS (sizeof(keys) / sizeof(keys[0]))
+
+static const struct key *find_key(const char *name)
+{
+	for (size_t i = 0; i < N_KEYS; i++) {
+		if (!strcmp(keys[i].name, name))
+			return &keys[i];
+	}
+	return NULL;
+}
+
+static int check_limit(cfg_t *cfg, cfg_opt_t *opt)
+{
+	const char *name = cfg_opt_name(opt);
+	long value = cfg_opt_getnint(opt, cfg_opt_size(opt) - 1);
+
+	for (size_t i = 0; i < API_LIMIT_KEYS; i++) {
+		const struct api_limit_key *key = &api_limit_keys[i];
+
+		if (strcmp(key->name, name) || (value >= key->min && value <= key->max))
+			continue;
+		cfg_error(cfg, "%s = %ld: must be from %u to %u %s", name, value, key->min, key->max,
+			  key->unit);
+		return -1;
+	}
+	return 0;
+}
+
+/* libconfuse's description of both tables; cfg_init() copies it. */
+static void make_options(cfg_opt_t options[static N_KEYS + API_LIMIT_KEYS + 1])
+{
+	static const cfg_opt_t end = CFG_END();
+	size_t n = 0;
+
+	for (size_t i = 0; i < N_KEYS; i++) {
+		const struct key *key = &keys[i];
+		cfg_opt_t text = CFG_STR(key->name, key->fallback, CFGF_NONE);
+		cfg_opt_t list = CFG_STR_LIST(key->name, no_entries, CFGF_NONE);
+		cfg_opt_t bool_ = CFG_BOOL(key->name, cfg_false, CFGF_NONE);
+
+		options[n++] = key->type == KEY_LIST ? list : key->type == KEY_SWITCH ? bool_ : text;
+	}
+	for (size_t i = 0; i < API_LIMIT_KEYS; i++) {
+		cfg_opt_t number = CFG_INT(api_limit_keys[i].name, api_limit_keys[i].fallback,
+					   CFGF_NONE);
+
+		options[n++] = number;
+	}
+	options[n] = end;
+}
+
+static void set_checks(cfg_t *cfg)
+{
+	for (size_t i = 0; i < N_KEYS; i++) {
+		if (keys[i].check)
+			cfg_set_validate_func(cfg, keys[i].name, keys[i].check);
+	}
+	for (size_t i = 0; i < API_LIMIT_KEYS; i++)
+		cfg_set_validate_func(cfg, api_limit_keys[i].name, check_limit);
 }
 
 static int read_addresses(cfg_t *cfg, const char *key, size_t max, struct address **out, size_t *n)
@@ -172,33 +277,74 @@ static int read_links(cfg_t *cfg, struct config *out)
 	return 0;
 }
 
+static void read_limits(cfg_t *cfg, struct api_limits *out)
+{
+	api_limits_defaults(out);
+	for (size_t i = 0; i < API_LIMIT_KEYS; i++) {
+		const struct api_limit_key *key = &api_limit_keys[i];
+
+		*api_limit_value(out, key) = (uint32_t)cfg_getint(cfg, key->name) * key->scale;
+	}
+}
+
+/* Where the Unix socket is; *@out is NULL when there shall be none. */
+static int read_socket(cfg_t *cfg, struct config *out)
+{
+	const char *name = cfg_getstr(cfg, "api_socket");
+	const char *group = cfg_getstr(cfg, "api_socket_group");
+	const struct group *entry = group[0] ? getgrnam(group) : NULL;
+
+	out->api_socket_mode = (mode_t)strtoul(cfg_getstr(cfg, "api_socket_mode"), NULL, 8);
+	out->api_socket_gid = entry ? entry->gr_gid : (gid_t)-1;
+	if (!name[0])
+		return 0;
+	if (name[0] == '/')
+		out->api_socket = strdup(name);
+	else if (asprintf(&out->api_socket, "%s/%s", out->runtime_dir, name) < 0)
+		out->api_socket = NULL;
+	return out->api_socket ? 0 : -ENOMEM;
+}
+
+static int read_texts(cfg_t *cfg, struct config *out)
+{
+	out->state_dir = strdup(cfg_getstr(cfg, "state_dir"));
+	out->runtime_dir = strdup(cfg_getstr(cfg, "runtime_dir"));
+	out->device = strdup(cfg_getstr(cfg, "device"));
+	out->api_bind = strdup(cfg_getstr(cfg, "api_bind"));
+	out->key_file = strdup(cfg_getstr(cfg, "key_file"));
+	if (!out->state_dir || !out->runtime_dir || !out->device || !out->api_bind ||
+	    !out->key_file)
+		return -ENOMEM;
+	return read_socket(cfg, out);
+}
+
 /* Takes the checked values out of libconfuse's tree. */
 static int read_values(cfg_t *cfg, struct config *out)
 {
 	const char *inbound = cfg_getstr(cfg, "inbound");
 	const char *secret = cfg_getstr(cfg, "group_secret");
+	const char *node_key = cfg_getstr(cfg, "node_key");
 	int err;
 
-	out->state_dir = strdup(cfg_getstr(cfg, "state_dir"));
-	out->runtime_dir = strdup(cfg_getstr(cfg, "runtime_dir"));
-	out->device = strdup(cfg_getstr(cfg, "device"));
-	out->api_bind = strdup(cfg_getstr(cfg, "api_bind"));
-	if (!out->state_dir || !out->runtime_dir || !out->device || !out->api_bind)
-		return -ENOMEM;
 	log_level_parse(cfg_getstr(cfg, "verbosity"), &out->verbosity);
 	out->closed = !strcmp(cfg_getstr(cfg, "membership"), "closed");
 	out->inbound = !strcmp(inbound, "open")       ? RATMAN_POLICY_OPEN :
 		       !strcmp(inbound, "contacts")   ? RATMAN_POLICY_CONTACTS :
 							RATMAN_POLICY_NONE;
-	out->max_clients = (uint32_t)cfg_getint(cfg, "max_clients");
-	out->idle_timeout_s = (uint32_t)cfg_getint(cfg, "idle_timeout");
+	out->node_key = !strcmp(node_key, "credential") ? NODEKEY_CREDENTIAL_ONLY :
+			!strcmp(node_key, "file")       ? NODEKEY_FILE :
+			!strcmp(node_key, "passphrase") ? NODEKEY_PASSPHRASE :
+							  NODEKEY_AUTO;
 	out->ephemeral = cfg_getbool(cfg, "ephemeral");
 	if (secret[0]) {
 		out->has_group_secret = true;
 		sodium_hex2bin(out->group_secret, sizeof(out->group_secret), secret, 64, NULL, NULL,
 			       NULL);
 	}
-	err = read_links(cfg, out);
+	read_limits(cfg, &out->limits);
+	err = read_texts(cfg, out);
+	if (!err)
+		err = read_links(cfg, out);
 	if (!err)
 		err = read_addresses(cfg, "members", MEMBERS_MAX, &out->members, &out->n_members);
 	if (!err)
@@ -212,36 +358,29 @@ static int read_values(cfg_t *cfg, struct config *out)
 	return err;
 }
 
+void config_each_key(void (*each)(void *ctx, const char *key, const char *value), void *ctx)
+{
+	char value[128];
+
+	for (size_t i = 0; i < N_KEYS; i++) {
+		const struct key *key = &keys[i];
+
+		if (key->type == KEY_LIST)
+			strcpy(value, "{}");
+		else
+			snprintf(value, sizeof(value), key->type == KEY_SWITCH ? "%s" : "\"%s\"",
+				 key->fallback);
+		each(ctx, key->name, value);
+	}
+	for (size_t i = 0; i < API_LIMIT_KEYS; i++) {
+		snprintf(value, sizeof(value), "%u", api_limit_keys[i].fallback);
+		each(ctx, api_limit_keys[i].name, value);
+	}
+}
+
 int config_load(struct config *out, const char *path, char *why, size_t size)
 {
-	cfg_opt_t options[] = {
-		CFG_STR("state_dir", "/var/lib/ratmand", CFGF_NONE),
-		CFG_STR("runtime_dir", "/run/ratman", CFGF_NONE),
-		CFG_STR("device", "ratman0", CFGF_NONE),
-		CFG_STR("api_bind", "127.0.0.1:5852", CFGF_NONE),
-		CFG_STR("verbosity", "info", CFGF_NONE),
-		CFG_STR_LIST("links", no_entries, CFGF_NONE),
-		CFG_STR("membership", "open", CFGF_NONE),
-		CFG_STR_LIST("members", no_entries, CFGF_NONE),
-		CFG_STR("group_secret", "", CFGF_NONE),
-		CFG_STR("inbound", "contacts", CFGF_NONE),
-		CFG_STR_LIST("contacts", no_entries, CFGF_NONE),
-		CFG_INT("max_clients", LIMIT_CLIENTS, CFGF_NONE),
-		CFG_INT("idle_timeout", LIMIT_IDLE_MS / 1000, CFGF_NONE),
-		CFG_BOOL("ephemeral", cfg_false, CFGF_NONE),
-		CFG_END(),
-	};
-	static const struct {
-		const char *key;
-		cfg_validate_callback_t check;
-	} checks[] = {
-		{ "state_dir", check_directory },    { "runtime_dir", check_directory },
-		{ "device", check_interface },	     { "verbosity", check_verbosity },
-		{ "links", check_interface },	     { "membership", check_membership },
-		{ "members", check_address },	     { "group_secret", check_group_secret },
-		{ "inbound", check_inbound },	     { "contacts", check_address },
-		{ "max_clients", check_max_clients }, { "idle_timeout", check_idle },
-	};
+	cfg_opt_t options[N_KEYS + API_LIMIT_KEYS + 1];
 	cfg_t *cfg;
 	int err = 0;
 
@@ -250,12 +389,12 @@ int config_load(struct config *out, const char *path, char *why, size_t size)
 	why_size = size;
 	why[0] = 0;
 
+	make_options(options);
 	cfg = cfg_init(options, CFGF_NONE);
 	if (!cfg)
 		return -ENOMEM;
 	cfg_set_error_function(cfg, keep_error);
-	for (size_t i = 0; i < sizeof(checks) / sizeof(checks[0]); i++)
-		cfg_set_validate_func(cfg, checks[i].key, checks[i].check);
+	set_checks(cfg);
 
 	if (path || !access(CONFIG_DEFAULT_PATH, F_OK)) {
 		const char *file = path ? path : CONFIG_DEFAULT_PATH;
@@ -289,6 +428,8 @@ void config_free(struct config *c)
 	free(c->runtime_dir);
 	free(c->device);
 	free(c->api_bind);
+	free(c->key_file);
+	free(c->api_socket);
 	for (size_t i = 0; i < c->n_links; i++)
 		free(c->links[i]);
 	free(c->links);

@@ -9,9 +9,12 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "base/address.h"
 #include "base/log.h"
+#include "ratmand/api/limits.h"
+#include "ratmand/store/nodekey.h"
 
 struct config {
 	char *state_dir;
@@ -29,9 +32,13 @@ struct config {
 	enum ratman_policy inbound;
 	struct address *contacts;
 	size_t n_contacts;
-	uint32_t max_clients;
-	uint32_t idle_timeout_s;
+	char *api_socket;		/* absolute path, or NULL for none */
+	mode_t api_socket_mode;
+	gid_t api_socket_gid;		/* (gid_t)-1: the daemon's own */
+	struct api_limits limits;
 	bool ephemeral;
+	enum nodekey_source node_key;
+	char *key_file;			/* empty: node.key in the state directory */
 };
 
 #define CONFIG_DEFAULT_PATH "/etc/ratmand/ratmand.conf"
@@ -42,6 +49,12 @@ struct config {
  * (borrowed, size bytes) says file, line and what to write instead.
  */
 int config_load(struct config *out, const char *path, char *why, size_t size);
+
+/*
+ * Calls @each with every key and its default as it would be written in the
+ * file, both borrowed for the call.
+ */
+void config_each_key(void (*each)(void *ctx, const char *key, const char *value), void *ctx);
 
 /* Frees what config_load() allocated and wipes the group secret. */
 void config_free(struct config *config);

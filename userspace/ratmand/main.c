@@ -12,12 +12,14 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 #include <uv.h>
 
 #include "base/log.h"
 #include "ratmand/config.h"
+#include "ratmand/db.h"
 #include "ratmand/node.h"
 
 /* Exit statuses users of the existing daemon know (existing-tools.md 8.1), and 2 for usage. */
@@ -35,6 +37,8 @@ static const char usage[] =
 	"  -d, --dir DIR          state directory, instead of the configured one\n"
 	"  -v, --verbosity LEVEL  trace, debug, info, warn or error, instead of the configured one\n"
 	"  -t, --test             check the configuration and exit\n"
+	"      --db WORD [DIR]    verify, stat, backup (into the new DIR) or compact the store and\n"
+	"                         exit; what ratctl db calls\n"
 	"  -h, --help             this text\n"
 	"  -V, --version          print the version\n"
 	"\n"
@@ -48,6 +52,8 @@ struct options {
 	const char *config;
 	const char *dir;
 	const char *verbosity;
+	const char *db;
+	const char *db_target;	/* may be NULL */
 	bool test;
 };
 
@@ -59,6 +65,7 @@ static int parse_options(int argc, char **argv, struct options *o)
 		{ "dir", required_argument, NULL, 'd' },
 		{ "verbosity", required_argument, NULL, 'v' },
 		{ "test", no_argument, NULL, 't' },
+		{ "db", required_argument, NULL, 'D' },
 		{ "help", no_argument, NULL, 'h' },
 		{ "version", no_argument, NULL, 'V' },
 		{ 0 },
@@ -79,6 +86,9 @@ static int parse_options(int argc, char **argv, struct options *o)
 		case 't':
 			o->test = true;
 			break;
+		case 'D':
+			o->db = optarg;
+			break;
 		case 'h':
 			fputs(usage, stdout);
 			return 0;
@@ -90,6 +100,8 @@ static int parse_options(int argc, char **argv, struct options *o)
 			return EXIT_USAGE;
 		}
 	}
+	if (o->db && optind < argc)
+		o->db_target = argv[optind++];
 	if (optind < argc) {
 		fprintf(stderr, "ratmand: unexpected argument '%s'\nTry: ratmand --help\n",
 			argv[optind]);
@@ -143,7 +155,7 @@ static void notify(const char *state)
 	close(fd);
 }
 
-/* Keeps keys out of core files and of other processes' reach. */
+/* Keeps keys out of core files and of other processes' reach, and files to ourselves. */
 static void harden(void)
 {
 	static const struct rlimit none = { 0, 0 };
@@ -151,6 +163,23 @@ static void harden(void)
 	if (prctl(PR_SET_DUMPABLE, 0) || setrlimit(RLIMIT_CORE, &none))
 		log_warn("cannot switch off core dumps: %s", strerror(errno));
 	signal(SIGPIPE, SIG_IGN);
+	umask(077);
+}
+
+/* Every client may have a data socket and its listener; files and the mesh need some, too. */
+static void allow_files(uint32_t clients)
+{
+	struct rlimit files;
+	rlim_t want = 3 * (rlim_t)clients + 256;
+
+	if (getrlimit(RLIMIT_NOFILE, &files) || files.rlim_cur >= want)
+		return;
+	files.rlim_cur = files.rlim_max < want ? files.rlim_max : want;
+	if (setrlimit(RLIMIT_NOFILE, &files))
+		log_warn("cannot raise the limit of open files: %s", strerror(errno));
+	else if (files.rlim_cur < want)
+		log_info("%llu open files allowed: fewer than max_clients may be connected at once",
+			 (unsigned long long)files.rlim_cur);
 }
 
 struct daemon {
@@ -186,21 +215,26 @@ static int run(const struct config *config)
 	char why[512] = "";
 	uint64_t period;
 
-	if (node_start(&d.node, loop, config, why, sizeof(why))) {
-		log_error("%s", why);
-		return EXIT_FATAL;
-	}
+	/* First, so that a signal that comes while starting stops the daemon in order, too. */
 	for (size_t i = 0; i < 2; i++) {
 		uv_signal_init(loop, &d.signals[i]);
 		d.signals[i].data = &d;
 		uv_signal_start(&d.signals[i], on_stop_signal, numbers[i]);
+		uv_unref((uv_handle_t *)&d.signals[i]);
 	}
+	if (node_start(&d.node, loop, config, why, sizeof(why))) {
+		log_error("%s", why);
+		return EXIT_FATAL;
+	}
+	for (size_t i = 0; i < 2; i++)
+		uv_ref((uv_handle_t *)&d.signals[i]);
 	uv_timer_init(loop, &d.watchdog);
 	period = watchdog_us ? strtoull(watchdog_us, NULL, 10) / 2000 : 0;
 	if (period)
 		uv_timer_start(&d.watchdog, on_watchdog, period, period);
 	notify("READY=1");
-	log_info("ready, clients on %s", config->api_bind);
+	log_info("ready, clients on %s%s%s", config->api_bind, config->api_socket ? " and " : "",
+		 config->api_socket ? config->api_socket : "");
 	uv_run(loop, UV_RUN_DEFAULT);
 	uv_loop_close(loop);
 	uv_library_shutdown();
@@ -232,7 +266,9 @@ int main(int argc, char **argv)
 		status = 0;
 	if (status < 0) {
 		harden();
-		status = run(&config);
+		if (!o.db)
+			allow_files(config.limits.clients);
+		status = o.db ? db_run(&config, o.db, o.db_target) : run(&config);
 	}
 	config_free(&config);
 	return status;

@@ -56,6 +56,81 @@ int mesh_announce(struct mesh *mesh, const struct mesh_local *local, uint64_t at
 	return err;
 }
 
+struct mesh_member *mesh_member_find(const struct mesh *mesh, const struct address *space,
+				     const struct address *member)
+{
+	for (size_t i = 0; i < mesh->n_members; i++)
+		if (address_equal(&mesh->members[i].space, space) &&
+		    address_equal(&mesh->members[i].member, member))
+			return &mesh->members[i];
+	return NULL;
+}
+
+/* The same for a membership; its sequence comes from the stamps of the member. */
+int mesh_announce_member(struct mesh *mesh, struct mesh_member *member, uint64_t at_least,
+			 uint8_t flags)
+{
+	uint64_t sequence = mesh->ops->next_stamp(mesh->ctx, &member->member);
+	uint64_t known = route_member_sequence(mesh->routes, &member->space, &member->member);
+	uint8_t presence[PRESENCE_LEN];
+	int err;
+
+	if (!sequence)
+		return -EIO;
+	if (sequence <= known)
+		sequence = known + 1;
+	if (sequence < at_least)
+		sequence = at_least;
+	err = presence_build(presence, member->secret, &member->member, sequence,
+			     flags & PRESENCE_WITHDRAWN ? TOMBSTONE_S : RECORD_LIFETIME_S, flags);
+	if (!err)
+		err = route_member_add(mesh->routes, clock_ms(), presence);
+	member->announced = !err;
+	return err;
+}
+
+static void announce_members(struct mesh *mesh)
+{
+	for (size_t i = 0; i < mesh->n_members; i++)
+		if (!mesh->members[i].announced)
+			mesh_announce_member(mesh, &mesh->members[i], 0, 0);
+}
+
+/* Memberships of local addresses that others still believe in. */
+struct strays {
+	struct mesh *mesh;
+	struct mesh_member found[8];
+	size_t n;
+};
+
+static void find_stray(void *ctx, const struct route_member_info *info)
+{
+	struct strays *s = ctx;
+
+	if (!info->local && s->n < sizeof(s->found) / sizeof(s->found[0]) &&
+	    mesh_local_find(s->mesh, &info->member))
+		s->found[s->n++] = (struct mesh_member){ .space = info->space,
+							 .member = info->member };
+}
+
+/*
+ * A daemon that died before its word went round, or lost its resume file, is held
+ * for a member that it is not any more. It takes that back, if it has the key yet.
+ */
+static void take_back_strays(struct mesh *mesh)
+{
+	uint8_t secret[crypto_sign_SECRETKEYBYTES];
+	struct strays s = { .mesh = mesh };
+
+	route_members(mesh->routes, clock_ms(), NULL, find_stray, &s);
+	for (size_t i = 0; i < s.n; i++) {
+		s.found[i].secret = secret;
+		if (!mesh->ops->space_secret(mesh->ctx, &s.found[i].space, secret))
+			mesh_announce_member(mesh, &s.found[i], 0, PRESENCE_WITHDRAWN);
+	}
+	sodium_memzero(secret, sizeof(secret));
+}
+
 static void on_deadline(uv_timer_t *timer);
 
 static void tell_reached(void *ctx, const struct address *peer)
@@ -71,9 +146,15 @@ static void tell_reached(void *ctx, const struct address *peer)
  */
 static void flush_reached(struct mesh *mesh)
 {
-	bool many = mesh->reached_many;
-	size_t n = mesh->n_reached;
+	bool many = mesh->reached_many, changed_many = mesh->spaces_changed_many;
+	size_t n = mesh->n_reached, n_changed = mesh->n_spaces_changed;
 
+	mesh->spaces_changed_many = false;
+	mesh->n_spaces_changed = 0;
+	if (changed_many)
+		mesh->ops->members_changed(mesh->ctx, NULL);
+	for (size_t i = 0; !changed_many && i < n_changed; i++)
+		mesh->ops->members_changed(mesh->ctx, &mesh->spaces_changed[i]);
 	mesh->reached_many = false;
 	mesh->n_reached = 0;
 	if (mesh->regained) {
@@ -105,6 +186,8 @@ void mesh_arm(struct mesh *mesh)
 	due = other < due ? other : due;
 	other = session_deadline(mesh->sessions);
 	due = other < due ? other : due;
+	other = mesh_contacts_due(mesh);
+	due = other < due ? other : due;
 	if (due == UINT64_MAX) {
 		uv_timer_stop(&mesh->deadline);
 		return;
@@ -124,6 +207,7 @@ static void on_deadline(uv_timer_t *timer)
 	linkauth_tick(mesh->linkauth, now);
 	session_tick(mesh->sessions, now);
 	route_tick(mesh->routes, now);
+	mesh_contacts_sync(mesh, now);
 	mesh_arm(mesh);
 }
 
@@ -137,6 +221,10 @@ static void on_closed(uv_handle_t *handle)
 	for (size_t i = 0; i < mesh->n_locals; i++)
 		sodium_free(mesh->locals[i].secret);
 	free(mesh->locals);
+	free(mesh->held);
+	for (size_t i = 0; i < mesh->n_members; i++)
+		sodium_free(mesh->members[i].secret);
+	free(mesh->members);
 	sodium_free(mesh->router_secret);
 	free(mesh);
 }
@@ -167,10 +255,16 @@ static void leave_kernel(struct mesh *mesh)
 	memset(mesh->neighs, 0, sizeof(mesh->neighs));
 	for (size_t i = 0; i < mesh->n_locals; i++)
 		mesh->locals[i].installed = mesh->locals[i].announced = false;
+	for (size_t i = 0; i < mesh->n_members; i++)
+		mesh->members[i].announced = false;
+	mesh->n_spaces_changed = 0;
+	mesh->spaces_changed_many = false;
 	mesh->n_left_out = 0;
 	mesh->n_reached = 0;
 	mesh->reached_many = false;
 	mesh->regained = false;
+	mesh->n_changed = 0;
+	mesh->changed_many = false;
 	mesh->n_lost = 0;
 	memset(mesh->lost, 0, sizeof(mesh->lost));
 }
@@ -210,25 +304,6 @@ static void on_readable(uv_poll_t *poll, int status, int events)
 		return;
 	}
 	mesh_arm(mesh);
-}
-
-/* Makes the configured interfaces links of the device, creating the device if need be. */
-static void take_links(struct mesh *mesh)
-{
-	const struct config *c = mesh->config;
-
-	for (size_t i = 0; i < c->n_links; i++) {
-		uint32_t link = if_nametoindex(c->links[i]);
-		static struct log_gate gate;
-		int err;
-
-		if (!link)
-			continue;
-		err = kern_link_master(mesh->kern, link, mesh->dev.ifindex);
-		if (err && log_gate_open(&gate, clock_ms(), 4, 60000))
-			log_warn("mesh: cannot make %s a link: %s", c->links[i],
-				 kern_why(mesh->kern));
-	}
 }
 
 static bool make_cores(struct mesh *mesh, uint64_t boot_id)
@@ -317,12 +392,14 @@ static void attach(struct mesh *mesh)
 	mesh_restore(mesh);
 	for (size_t i = 0; i < mesh->n_locals; i++)
 		mesh_local_install(mesh, &mesh->locals[i]);
+	announce_members(mesh);
 	uv_poll_start(&mesh->poll, UV_READABLE, on_readable);
-	take_links(mesh);
+	mesh_take_links(mesh);
 	mesh->refreshed_ms = mesh->measured_ms = clock_ms();
 	mesh->off[0] = 0;
 	/* What was restored is not installed again. */
 	mesh->reached_many = true;
+	mesh->changed_many = true;
 	log_info("mesh: on, device %s", mesh->dev.name);
 	mesh->ops->joined(mesh->ctx);
 	mesh_arm(mesh);
@@ -375,13 +452,15 @@ static void on_housekeeping(uv_timer_t *timer)
 			attach(mesh);
 		return;
 	}
-	take_links(mesh);
+	mesh_take_links(mesh);
 	check_ips(mesh);
 	for (size_t i = 0; i < mesh->n_locals; i++)
 		mesh_local_install(mesh, &mesh->locals[i]);
+	announce_members(mesh);
 	if (now - mesh->measured_ms >= MEASURE_MS) {
 		mesh->measured_ms = now;
 		mesh_measure(mesh, now);
+		take_back_strays(mesh);
 	}
 	if (now - mesh->refreshed_ms >= REFRESH_MS) {
 		mesh->refreshed_ms = now;
@@ -398,9 +477,13 @@ struct mesh *mesh_new(uv_loop_t *loop, const struct config *config, const uint8_
 	if (!mesh)
 		return NULL;
 	mesh->locals = calloc(LIMIT_LOCAL_ADDRESSES, sizeof(*mesh->locals));
+	mesh->members = calloc(LIMIT_SPACE_MEMBERSHIPS, sizeof(*mesh->members));
+	mesh->held = calloc(MESH_HELD_MAX, sizeof(*mesh->held));
 	mesh->router_secret = sodium_malloc(crypto_sign_SECRETKEYBYTES);
-	if (!mesh->locals || !mesh->router_secret) {
+	if (!mesh->locals || !mesh->members || !mesh->held || !mesh->router_secret) {
 		free(mesh->locals);
+		free(mesh->members);
+		free(mesh->held);
 		sodium_free(mesh->router_secret);
 		free(mesh);
 		return NULL;
@@ -489,6 +572,68 @@ void mesh_local_down(struct mesh *mesh, const struct address *address)
 	mesh->withdrawn_ms = clock_ms();
 	sodium_free(local->secret);
 	*local = mesh->locals[--mesh->n_locals];
+}
+
+int mesh_space_up(struct mesh *mesh, const struct address *space, const uint8_t *secret,
+		  const struct address *member)
+{
+	struct mesh_member *m;
+
+	if (mesh_member_find(mesh, space, member))
+		return 0;
+	if (mesh->n_members == LIMIT_SPACE_MEMBERSHIPS)
+		return -ENOSPC;
+	m = &mesh->members[mesh->n_members];
+	m->secret = sodium_malloc(crypto_sign_SECRETKEYBYTES);
+	if (!m->secret)
+		return -ENOMEM;
+	memcpy(m->secret, secret, crypto_sign_SECRETKEYBYTES);
+	m->space = *space;
+	m->member = *member;
+	m->announced = false;
+	mesh->n_members++;
+	if (mesh->kern) {
+		announce_members(mesh);
+		mesh_arm(mesh);
+	}
+	return 0;
+}
+
+void mesh_space_down(struct mesh *mesh, const struct address *space,
+		     const struct address *member)
+{
+	struct mesh_member *m = mesh_member_find(mesh, space, member);
+
+	if (!m)
+		return;
+	/* Without a stamp it is believed for a while yet: members that ask hear that it is none. */
+	if (mesh->kern && m->announced)
+		mesh_announce_member(mesh, m, 0, PRESENCE_WITHDRAWN);
+	sodium_free(m->secret);
+	*m = mesh->members[--mesh->n_members];
+	mesh_arm(mesh);
+}
+
+struct mesh_members_ctx {
+	void (*cb)(void *ctx, const struct address *member);
+	void *ctx;
+};
+
+static void each_member(void *ctx, const struct route_member_info *info)
+{
+	struct mesh_members_ctx *m = ctx;
+
+	if (!info->local)
+		m->cb(m->ctx, &info->member);
+}
+
+void mesh_members(const struct mesh *mesh, const struct address *space,
+		  void (*cb)(void *ctx, const struct address *member), void *ctx)
+{
+	struct mesh_members_ctx m = { cb, ctx };
+
+	if (mesh->kern)
+		route_members(mesh->routes, clock_ms(), space, each_member, &m);
 }
 
 bool mesh_reachable(const struct mesh *mesh, const struct address *peer)

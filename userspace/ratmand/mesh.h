@@ -15,6 +15,7 @@
 #include <uv.h>
 
 #include "base/address.h"
+#include "proto/link.h"
 #include "ratmand/config.h"
 
 struct mesh;
@@ -28,6 +29,12 @@ struct mesh_ops {
 	uint64_t (*last_seen)(void *ctx, const struct address *address);
 	/* @peer has a route now and had none before. */
 	void (*reachable)(void *ctx, const struct address *peer);
+	/* True when the owner of @local, which is up, has @peer among the contacts. */
+	bool (*is_contact)(void *ctx, const struct address *local, const struct address *peer);
+	/* Members of a namespace came or went; NULL: of any. Must not change the mesh. */
+	void (*members_changed)(void *ctx, const struct address *space);
+	/* The secret key (64 bytes) of a namespace whose key is here, or -ENOENT. The caller wipes it. */
+	int (*space_secret)(void *ctx, const struct address *space, uint8_t *secret);
 	/* The mesh went on (or came back): local addresses are usable on the device. */
 	void (*joined)(void *ctx);
 };
@@ -52,8 +59,31 @@ int mesh_local_up(struct mesh *mesh, const struct address *address, const uint8_
 /* Withdraws it everywhere and wipes the key. */
 void mesh_local_down(struct mesh *mesh, const struct address *address);
 
+/*
+ * @peer became a contact of @local or is one no longer: what may come in over the
+ * sessions between them follows soon. The configured contacts count as before.
+ */
+void mesh_contact_changed(struct mesh *mesh, const struct address *local,
+			  const struct address *peer);
+
 /* The secret key of an address that is up (borrowed until it goes down), or NULL. */
 const uint8_t *mesh_local_secret(const struct mesh *mesh, const struct address *address);
+
+/*
+ * Tells the mesh that @member is a member of the namespace whose secret key (64
+ * bytes, copied to guarded memory) is @secret. 0 also when it was told; -ENOSPC
+ * beyond LIMIT_SPACE_MEMBERSHIPS, -ENOMEM.
+ */
+int mesh_space_up(struct mesh *mesh, const struct address *space, const uint8_t *secret,
+		  const struct address *member);
+
+/* Takes that back everywhere and wipes the key. */
+void mesh_space_down(struct mesh *mesh, const struct address *space,
+		     const struct address *member);
+
+/* Every member of @space elsewhere, with a route or without. */
+void mesh_members(const struct mesh *mesh, const struct address *space,
+		  void (*cb)(void *ctx, const struct address *member), void *ctx);
 
 /* True when @peer has a route now. */
 bool mesh_reachable(const struct mesh *mesh, const struct address *peer);
@@ -61,6 +91,23 @@ bool mesh_reachable(const struct mesh *mesh, const struct address *peer);
 /* Every remote address with a route, in byte order. */
 typedef void (*mesh_peer_cb)(void *ctx, const struct address *peer);
 void mesh_peers(const struct mesh *mesh, mesh_peer_cb cb, void *ctx);
+
+/*
+ * Links by hand, until the daemon is started anew: an interface becomes a link or
+ * an ordinary one again (also one of the configuration), or a link stops carrying
+ * our frames and goes on later; whatever else uses the interface is not touched.
+ * Idempotent. -ENODEV: @name is no interface, or no link; -ENETDOWN: the mesh is
+ * off; -ENOSPC; or the kernel's error. @why (borrowed, @size bytes) gets a
+ * sentence, for -ENODEV what @name should have been.
+ */
+int mesh_link_create(struct mesh *mesh, const char *name, char *why, size_t size);
+int mesh_link_destroy(struct mesh *mesh, const char *name, char *why, size_t size);
+int mesh_link_up(struct mesh *mesh, const char *name, char *why, size_t size);
+int mesh_link_down(struct mesh *mesh, const char *name, char *why, size_t size);
+
+/* Each link with each neighbour on it, or alone; nothing when the mesh is off. */
+typedef void (*mesh_link_cb)(void *ctx, const struct link_entry *link);
+int mesh_links(struct mesh *mesh, mesh_link_cb cb, void *ctx);
 
 /* NULL when the mesh is on, otherwise a sentence: why it is off and what to do. */
 const char *mesh_off_reason(const struct mesh *mesh);

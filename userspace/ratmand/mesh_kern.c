@@ -235,14 +235,6 @@ static void send_handshake(void *ctx, const struct address *dest, const uint8_t 
 		log_debug("mesh: HANDSHAKE frame not sent: %s", kern_why(mesh->kern));
 }
 
-static bool is_contact(const struct mesh *mesh, const struct address *peer)
-{
-	for (size_t i = 0; i < mesh->config->n_contacts; i++)
-		if (address_equal(&mesh->config->contacts[i], peer))
-			return true;
-	return false;
-}
-
 static void session_installed(void *ctx, const struct session_keys *keys)
 {
 	struct mesh *mesh = ctx;
@@ -252,7 +244,7 @@ static void session_installed(void *ctx, const struct session_keys *keys)
 		.index = keys->local_index,
 		.peer_index = keys->peer_index,
 		.initiator = keys->initiator,
-		.contact = is_contact(mesh, &keys->peer),
+		.contact = mesh_is_contact(mesh, &keys->local, &keys->peer),
 	};
 	static struct log_gate gate;
 
@@ -385,6 +377,33 @@ static void route_want(void *ctx, const struct address *address, uint64_t sequen
 		log_warn("mesh: cannot renew the announcement of an address");
 }
 
+/* Told by mesh_arm(), outside the core. */
+static void route_member(void *ctx, const struct address *space, const struct address *member,
+			 bool up)
+{
+	struct mesh *mesh = ctx;
+
+	(void)member;
+	(void)up;
+	for (size_t i = 0; i < mesh->n_spaces_changed; i++)
+		if (address_equal(&mesh->spaces_changed[i], space))
+			return;
+	if (mesh->n_spaces_changed < sizeof(mesh->spaces_changed) / sizeof(mesh->spaces_changed[0]))
+		mesh->spaces_changed[mesh->n_spaces_changed++] = *space;
+	else
+		mesh->spaces_changed_many = true;
+}
+
+static void route_want_member(void *ctx, const struct address *space,
+			      const struct address *member, uint64_t sequence)
+{
+	struct mesh *mesh = ctx;
+	struct mesh_member *m = mesh_member_find(mesh, space, member);
+
+	if (m && mesh_announce_member(mesh, m, sequence, 0))
+		log_warn("mesh: cannot renew the announcement of a membership");
+}
+
 const struct route_ops mesh_route_ops = {
 	.send = send_control,
 	.install = route_install,
@@ -392,6 +411,8 @@ const struct route_ops mesh_route_ops = {
 	.seen = route_seen_sequence,
 	.want_sequence = route_want,
 	.last_seen = route_last_seen,
+	.member = route_member,
+	.want_member = route_want_member,
 };
 
 /* Events. */
@@ -484,13 +505,7 @@ void mesh_on_event(void *ctx, const struct kern_event *ev)
  * about it: a request in the middle would take the dump's answers for its own.
  */
 
-struct list {
-	void *items;
-	size_t n, cap;
-	bool no_memory;
-};
-
-static void list_add(struct list *list, const void *item, size_t size)
+void mesh_list_add(struct mesh_list *list, const void *item, size_t size)
 {
 	if (list->n == list->cap) {
 		size_t cap = list->cap ? list->cap * 2 : 16;
@@ -508,15 +523,15 @@ static void list_add(struct list *list, const void *item, size_t size)
 
 static void keep_neigh(void *ctx, const struct kern_neigh *kn)
 {
-	list_add(ctx, kn, sizeof(*kn));
+	mesh_list_add(ctx, kn, sizeof(*kn));
 }
 
 /* 0 and every neighbour of the kernel, to be freed; or a negative errno. */
-static int read_neighs(struct mesh *mesh, struct list *out)
+static int read_neighs(struct mesh *mesh, struct mesh_list *out)
 {
 	int err;
 
-	*out = (struct list){ 0 };
+	*out = (struct mesh_list){ 0 };
 	err = kern_neighs(mesh->kern, mesh->dev.ifindex, keep_neigh, out);
 	if (!err && out->no_memory)
 		err = -ENOMEM;
@@ -570,7 +585,7 @@ static bool restore_neigh(struct mesh *mesh, const struct kern_neigh *kn)
 
 static int restore_neighs(struct mesh *mesh)
 {
-	struct list list;
+	struct mesh_list list;
 	int err = read_neighs(mesh, &list);
 	struct kern_neigh *neighs = list.items;
 
@@ -604,7 +619,7 @@ static void keep_route(void *ctx, const struct kern_route *kr)
 		r.index[i] = kr->hops[i].neigh;
 		r.metric[i] = (uint16_t)kr->hops[i].metric;
 	}
-	list_add(ctx, &r, sizeof(r));
+	mesh_list_add(ctx, &r, sizeof(r));
 }
 
 static void restore_route(struct mesh *mesh, const struct kept_route *kr)
@@ -636,7 +651,7 @@ static void restore_route(struct mesh *mesh, const struct kept_route *kr)
 
 static int restore_routes(struct mesh *mesh)
 {
-	struct list list = { 0 };
+	struct mesh_list list = { 0 };
 	int err = kern_routes(mesh->kern, mesh->dev.ifindex, keep_route, &list);
 	const struct kept_route *routes = list.items;
 
@@ -661,7 +676,7 @@ static void restore_session(void *ctx, const struct kern_session *ks)
 static void keep_session(void *ctx, const struct kern_session *ks)
 {
 	if (ks->index && ks->age_ms > RENEW_MIN_AGE_MS)
-		list_add(ctx, ks, sizeof(*ks));
+		mesh_list_add(ctx, ks, sizeof(*ks));
 }
 
 static bool is_back(const struct mesh *mesh, const struct address *peer)
@@ -674,7 +689,7 @@ static bool is_back(const struct mesh *mesh, const struct address *peer)
 
 void mesh_renew_sessions(struct mesh *mesh)
 {
-	struct list list = { 0 };
+	struct mesh_list list = { 0 };
 	int err = kern_sessions(mesh->kern, mesh->dev.ifindex, keep_session, &list);
 	const struct kern_session *sessions = list.items;
 
@@ -777,7 +792,7 @@ void mesh_measure(struct mesh *mesh, uint64_t now)
 {
 	bool there[ROUTE_NEIGH_MAX] = { false };
 	const struct kern_neigh *neighs;
-	struct list list;
+	struct mesh_list list;
 	bool room = false;
 
 	if (read_neighs(mesh, &list))

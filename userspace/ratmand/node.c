@@ -10,18 +10,25 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/wire.h"
+#include "ratmand/passphrase.h"
 
-#define SEEN_LEN 24
+/* Highest sequence in STORE_SEEN, and first and last time in STORE_PEERS, big-endian. */
+#define SEEN_LEN 8
+#define PEER_LEN 16
 
 bool node_seen_get(struct node *node, const struct address *address, struct node_seen *out)
 {
-	uint8_t buf[SEEN_LEN];
+	uint8_t buf[PEER_LEN];
 	struct wire_reader r;
 
+	memset(out, 0, sizeof(*out));
 	if (store_get(node->store, STORE_SEEN, address->b, ADDRESS_LEN, buf, sizeof(buf)) != SEEN_LEN)
 		return false;
-	wire_read_init(&r, buf, sizeof(buf));
+	wire_read_init(&r, buf, SEEN_LEN);
 	out->sequence = wire_get_be64(&r);
+	if (store_get(node->store, STORE_PEERS, address->b, ADDRESS_LEN, buf, sizeof(buf)) != PEER_LEN)
+		return true;
+	wire_read_init(&r, buf, PEER_LEN);
 	out->first_ns = (int64_t)wire_get_be64(&r);
 	out->last_ns = (int64_t)wire_get_be64(&r);
 	return true;
@@ -40,18 +47,25 @@ static void seen(void *ctx, const struct address *address, uint64_t sequence)
 {
 	struct node *node = ctx;
 	int64_t now = clock_wall_ns();
-	struct node_seen old = { .first_ns = now };
-	uint8_t buf[SEEN_LEN];
+	uint8_t buf[PEER_LEN];
+	struct node_seen old;
 	struct wire_writer w;
+	bool known = node_seen_get(node, address, &old);
 
 	/* What was seen stays seen, whatever is said later. */
-	if (node_seen_get(node, address, &old) && old.sequence > sequence)
+	if (known && old.sequence > sequence)
 		return;
-	wire_write_init(&w, buf, sizeof(buf));
-	wire_put_be64(&w, sequence);
-	wire_put_be64(&w, (uint64_t)old.first_ns);
+	if (!known || old.sequence < sequence) {
+		wire_write_init(&w, buf, SEEN_LEN);
+		wire_put_be64(&w, sequence);
+		store_put(node->store, STORE_SEEN, address->b, ADDRESS_LEN, buf, SEEN_LEN);
+	}
+	wire_write_init(&w, buf, PEER_LEN);
+	wire_put_be64(&w, (uint64_t)(old.first_ns ? old.first_ns : now));
 	wire_put_be64(&w, (uint64_t)now);
-	store_put(node->store, STORE_SEEN, address->b, ADDRESS_LEN, buf, sizeof(buf));
+	store_put(node->store, STORE_PEERS, address->b, ADDRESS_LEN, buf, PEER_LEN);
+	if (node->flow && !known)
+		flow_event(node->flow, PAYLOAD_EVENT_PEER, address);
 }
 
 static uint64_t last_seen(void *ctx, const struct address *address)
@@ -69,6 +83,21 @@ static void reachable(void *ctx, const struct address *peer)
 		flow_peer_reachable(node->flow, peer);
 }
 
+static void members_changed(void *ctx, const struct address *space)
+{
+	struct node *node = ctx;
+
+	if (node->flow)
+		flow_members_changed(node->flow, space);
+}
+
+static int space_secret(void *ctx, const struct address *space, uint8_t *secret)
+{
+	struct node *node = ctx;
+
+	return spaces_open(node->store, space, secret);
+}
+
 static void joined(void *ctx)
 {
 	struct node *node = ctx;
@@ -84,6 +113,9 @@ static const struct mesh_ops mesh_ops = {
 	.seen = seen,
 	.last_seen = last_seen,
 	.reachable = reachable,
+	.is_contact = node_is_contact,
+	.members_changed = members_changed,
+	.space_secret = space_secret,
 	.joined = joined,
 };
 
@@ -127,31 +159,51 @@ static bool flow_speaks_for(void *ctx, const struct sockaddr_in6 *source,
 	return !memcmp(&ip, &source->sin6_addr, sizeof(ip));
 }
 
+static void flow_members(void *ctx, const struct address *space,
+			 void (*cb)(void *cb_ctx, const struct address *member), void *cb_ctx)
+{
+	struct node *node = ctx;
+
+	mesh_members(node->mesh, space, cb, cb_ctx);
+}
+
 static const struct flow_ops flow_ops = {
 	.secret = flow_secret,
 	.reachable = flow_reachable,
 	.endpoint = flow_endpoint,
 	.speaks_for = flow_speaks_for,
+	.members = flow_members,
 };
 
 /* Life. */
 
 int node_addr_up(struct node *node, const struct address *address, const struct ident *token)
 {
+	bool was_up = mesh_local_secret(node->mesh, address) != NULL;
 	uint8_t secret[ADDRESS_SECRET_LEN];
 	int err = addresses_open(node->store, address, token, true, secret);
 
+	if (!err && addresses_is_namespace(node->store, address)) {
+		err = node_namespace_up(node, address, secret);
+		sodium_memzero(secret, sizeof(secret));
+		if (!err)
+			resume_add(&node->resume, address, token);
+		return err;
+	}
 	if (!err)
 		err = mesh_local_up(node->mesh, address, secret);
 	sodium_memzero(secret, sizeof(secret));
 	if (err)
 		return err;
 	err = flow_local_up(node->flow, address);
-	if (err)
+	if (err) {
 		mesh_local_down(node->mesh, address);
-	else
-		resume_add(&node->resume, address, token);
-	return err;
+		return err;
+	}
+	resume_add(&node->resume, address, token);
+	if (!was_up)
+		flow_event(node->flow, PAYLOAD_EVENT_UP, address);
+	return 0;
 }
 
 static void bring_up_again(struct node *node)
@@ -176,7 +228,12 @@ static void bring_up_again(struct node *node)
 
 static int open_store(struct node *node, uint8_t secret[ADDRESS_SECRET_LEN], char *why, size_t size)
 {
-	struct store_options options = { .ephemeral = node->config->ephemeral };
+	struct nodekey_options key = {
+		.source = node->config->node_key,
+		.file = node->config->key_file,
+		.ask = ask_passphrase,
+	};
+	struct store_options options = { .ephemeral = node->config->ephemeral, .node_key = &key };
 	int err = store_open(&node->store, node->loop, node->config->state_dir, &options, why, size);
 
 	if (err)
@@ -191,13 +248,14 @@ static int open_store(struct node *node, uint8_t secret[ADDRESS_SECRET_LEN], cha
 static int open_parts(struct node *node, const uint8_t secret[ADDRESS_SECRET_LEN], char *why,
 		      size_t size)
 {
-	struct api_config ac;
+	const struct api_config ac = {
+		.bind = node->config->api_bind,
+		.socket = node->config->api_socket,
+		.socket_mode = node->config->api_socket_mode,
+		.socket_gid = node->config->api_socket_gid,
+		.limits = node->config->limits,
+	};
 	int err;
-
-	api_config_defaults(&ac);
-	ac.bind = node->config->api_bind;
-	ac.limits.clients = node->config->max_clients;
-	ac.limits.idle_ms = node->config->idle_timeout_s * 1000;
 
 	err = resume_open(&node->resume, node->config->runtime_dir);
 	if (err) {
@@ -235,6 +293,7 @@ int node_start(struct node **out, uv_loop_t *loop, const struct config *config, 
 		return err;
 	}
 	bring_up_again(node);
+	node_spaces_again(node);
 	mesh_start(node->mesh);
 	*out = node;
 	return 0;

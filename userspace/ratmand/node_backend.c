@@ -9,6 +9,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/limits.h"
+#include "ratmand/store/records.h"
+
 /* A call whose answer waits for the store's commit. */
 struct pending {
 	backend_done_cb done;
@@ -36,6 +39,12 @@ static void addr_create(void *be, const char *name, const uint8_t *ns_key, backe
 
 	if (!err)
 		err = addresses_create(node->store, name, ns_key, &p->address, &p->token);
+	/* The same kind of namespace as Space/Create makes, but with a token. */
+	if (!err && ns_key) {
+		err = spaces_create(node->store, &p->address, ns_key);
+		if (err)
+			addresses_remove(node->store, &p->address);
+	}
 	if (err) {
 		free(p);
 		cb(ctx, err, NULL, NULL);
@@ -54,9 +63,19 @@ static void addr_up(void *be, const struct address *address, const struct ident 
 
 static void go_down(struct node *node, const struct address *address)
 {
+	bool was_up = mesh_local_secret(node->mesh, address) != NULL;
+
+	if (addresses_is_namespace(node->store, address)) {
+		node_namespace_down(node, address);
+		resume_remove(&node->resume, address);
+		return;
+	}
+	node_spaces_leave(node, address);
 	flow_local_down(node->flow, address);
 	mesh_local_down(node->mesh, address);
 	resume_remove(&node->resume, address);
+	if (was_up)
+		flow_event(node->flow, PAYLOAD_EVENT_DOWN, address);
 }
 
 static void addr_down(void *be, const struct address *address, backend_done_cb cb, void *ctx)
@@ -83,49 +102,141 @@ static void destroyed_durable(void *ctx, int err)
 	free(p);
 }
 
-static void addr_destroy(void *be, const struct address *address, bool force, backend_done_cb cb,
-			 void *ctx)
+/* Nobody could read them any more. */
+static int purge_contacts(struct node *node, const struct address *address,
+			  const struct ident *token)
+{
+	const uint8_t *up = node_owner_secret(node, address);
+	uint8_t secret[ADDRESS_SECRET_LEN];
+	int err;
+
+	if (up)
+		return contacts_purge(node->store, up);
+	err = addresses_open(node->store, address, token, true, secret);
+	if (!err)
+		err = contacts_purge(node->store, secret);
+	sodium_memzero(secret, sizeof(secret));
+	return err;
+}
+
+static void addr_destroy(void *be, const struct address *address, const struct ident *token,
+			 bool force, backend_done_cb cb, void *ctx)
 {
 	struct node *node = be;
 	struct pending *p = calloc(1, sizeof(*p));
+	bool is_namespace = addresses_is_namespace(node->store, address);
 	int err = p ? 0 : -ENOMEM;
 
+	if (!err && !store_has(node->store, STORE_ADDRESSES, address->b, ADDRESS_LEN))
+		err = -ENOENT;
 	if (!err)
-		err = addresses_remove(node->store, address);
+		err = purge_contacts(node, address, token);
 	if (err) {
 		free(p);
 		cb(ctx, err);
 		return;
 	}
 	go_down(node, address);
-	if (force)
+	flow_local_unsubscribe(node->flow, address);
+	addresses_remove(node->store, address);
+	/* Nothing opens them any more; what the disk refuses now stays as noise. */
+	(void)records_remove_all(node->store, address);
+	if (is_namespace) {
+		node_spaces_leave(node, address);
+		spaces_remove(node->store, address);
+		if (force)
+			flow_space_purge(node->flow, address);
+	} else if (force) {
 		flow_local_purge(node->flow, address);
+	}
 	p->done = cb;
 	p->ctx = ctx;
 	store_commit(node->store, destroyed_durable, p);
 }
 
+/* Addresses and namespaces; one with a token is both. */
 struct addr_list {
-	backend_addr_cb cb;
-	void *ctx;
-	uint64_t n;
+	struct address all[LIMIT_LOCAL_ADDRESSES + LIMIT_SPACES];
+	size_t n;
 };
 
-static void each_address(void *ctx, const struct address_info *info)
+static void each_space(void *ctx, const struct address *space)
 {
 	struct addr_list *l = ctx;
 
-	l->n++;
-	if (l->cb)
-		l->cb(l->ctx, &info->address);
+	if (l->n < sizeof(l->all) / sizeof(l->all[0]))
+		l->all[l->n++] = *space;
+}
+
+static void each_address(void *ctx, const struct address_info *info)
+{
+	each_space(ctx, &info->address);
+}
+
+static int compare(const void *a, const void *b)
+{
+	return address_compare(a, b);
+}
+
+static void list_addresses(struct node *node, struct addr_list *l)
+{
+	size_t n = 0;
+
+	l->n = 0;
+	addresses_each(node->store, each_address, l);
+	spaces_each(node->store, each_space, l);
+	qsort(l->all, l->n, sizeof(l->all[0]), compare);
+	for (size_t i = 0; i < l->n; i++)
+		if (!n || !address_equal(&l->all[n - 1], &l->all[i]))
+			l->all[n++] = l->all[i];
+	l->n = n;
 }
 
 static void addr_list(void *be, backend_addr_cb cb, void *ctx)
 {
-	struct node *node = be;
-	struct addr_list l = { .cb = cb, .ctx = ctx };
+	struct addr_list l;
 
-	addresses_each(node->store, each_address, &l);
+	list_addresses(be, &l);
+	for (size_t i = 0; i < l.n; i++)
+		cb(ctx, &l.all[i]);
+}
+
+static int link_change(void *be, enum backend_link_change change, const char *interface, char *why,
+		       size_t size)
+{
+	struct node *node = be;
+
+	switch (change) {
+	case BACKEND_LINK_CREATE:
+		return mesh_link_create(node->mesh, interface, why, size);
+	case BACKEND_LINK_DESTROY:
+		return mesh_link_destroy(node->mesh, interface, why, size);
+	case BACKEND_LINK_UP:
+		return mesh_link_up(node->mesh, interface, why, size);
+	case BACKEND_LINK_DOWN:
+		return mesh_link_down(node->mesh, interface, why, size);
+	}
+	return -EINVAL;
+}
+
+static int link_list(void *be, backend_link_cb cb, void *ctx)
+{
+	struct node *node = be;
+
+	return mesh_links(node->mesh, cb, ctx);
+}
+
+/* A peer that has a route, with what was seen of it. */
+static struct backend_peer peer_info(struct node *node, const struct address *peer)
+{
+	struct backend_peer p = { .address = *peer, .active = true };
+	struct node_seen s;
+
+	if (node_seen_get(node, peer, &s)) {
+		p.first_seen_ns = s.first_ns;
+		p.last_seen_ns = s.last_ns;
+	}
+	return p;
 }
 
 struct peer_list {
@@ -138,16 +249,12 @@ struct peer_list {
 static void each_peer(void *ctx, const struct address *peer)
 {
 	struct peer_list *l = ctx;
-	struct backend_peer p = { .address = *peer, .active = true };
-	struct node_seen s = { 0 };
+	struct backend_peer p;
 
 	l->n++;
 	if (!l->cb)
 		return;
-	if (node_seen_get(l->node, peer, &s)) {
-		p.first_seen_ns = s.first_ns;
-		p.last_seen_ns = s.last_ns;
-	}
+	p = peer_info(l->node, peer);
 	l->cb(l->ctx, &p);
 }
 
@@ -159,13 +266,23 @@ static void peer_list(void *be, backend_peer_cb cb, void *ctx)
 	mesh_peers(node->mesh, each_peer, &l);
 }
 
+static int peer_get(void *be, const struct address *address, struct backend_peer *out)
+{
+	struct node *node = be;
+
+	if (!mesh_reachable(node->mesh, address))
+		return -ENOENT;
+	*out = peer_info(node, address);
+	return 0;
+}
+
 static void status(void *be, struct backend_status *out)
 {
 	struct node *node = be;
-	struct addr_list locals = { 0 };
+	struct addr_list locals;
 	struct peer_list peers = { .node = node };
 
-	addresses_each(node->store, each_address, &locals);
+	list_addresses(node, &locals);
 	mesh_peers(node->mesh, each_peer, &peers);
 	out->locals = locals.n;
 	out->peers = peers.n;
@@ -225,6 +342,54 @@ static void recv_close(struct backend_recv *r, bool delivered)
 	flow_recv_close((struct flow_recv *)r, delivered);
 }
 
+/* Subscriptions. */
+
+static void subscribe(void *be, const struct address *address, const struct recipient *to,
+		      backend_subscribed_cb cb, void *ctx)
+{
+	struct node *node = be;
+
+	flow_subscribe(node->flow, address, to, cb, ctx);
+}
+
+static int subscription_check(void *be, const struct ident *id, const struct address *address,
+			      bool events)
+{
+	struct node *node = be;
+
+	return flow_subscription_check(node->flow, id, address, events);
+}
+
+static void unsubscribe(void *be, const struct ident *id, const struct address *address, bool events,
+			backend_done_cb cb, void *ctx)
+{
+	struct node *node = be;
+
+	flow_unsubscribe(node->flow, id, address, events, cb, ctx);
+}
+
+static void subscription_list(void *be, const struct address *address, backend_ident_cb cb,
+			      void *ctx)
+{
+	struct node *node = be;
+
+	flow_subscriptions_each(node->flow, address, cb, ctx);
+}
+
+static int attach(void *be, const struct ident *id, const struct address *address, bool events,
+		  backend_ready_cb ready, void *ctx, struct backend_listener **out)
+{
+	struct node *node = be;
+
+	return flow_attach(node->flow, id, address, events, ready, ctx,
+			   (struct flow_listener **)out);
+}
+
+static int event_next(struct backend_listener *l, struct payload_event *out)
+{
+	return flow_event_next((struct flow_listener *)l, out);
+}
+
 const struct backend_ops node_backend_ops = {
 	.addr_create = addr_create,
 	.addr_up = addr_up,
@@ -232,7 +397,14 @@ const struct backend_ops node_backend_ops = {
 	.addr_check = addr_check,
 	.addr_destroy = addr_destroy,
 	.addr_list = addr_list,
+	.contact_put = node_contact_put,
+	.contact_del = node_contact_del,
+	.contact_modify = node_contact_modify,
+	.contact_each = node_contact_each,
+	.link_change = link_change,
+	.link_list = link_list,
 	.peer_list = peer_list,
+	.peer_get = peer_get,
 	.status = status,
 	.send_open = send_open,
 	.send_write = send_write,
@@ -243,4 +415,15 @@ const struct backend_ops node_backend_ops = {
 	.recv_open = recv_open,
 	.recv_read = recv_read,
 	.recv_close = recv_close,
+	.subscribe = subscribe,
+	.subscription_check = subscription_check,
+	.unsubscribe = unsubscribe,
+	.subscription_list = subscription_list,
+	.attach = attach,
+	.event_next = event_next,
+	.space_create = node_space_create,
+	.space_up = node_space_join,
+	.space_down = node_space_leave,
+	.anycast = node_anycast,
+	.anycast_stop = node_anycast_stop,
 };

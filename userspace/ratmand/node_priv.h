@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What node.c (life) and node_backend.c (the client protocol's backend) share.
+ * What node.c (life), node_backend.c and node_contact.c (the client protocol's
+ * backend) share.
  */
 #ifndef RATMAND_NODE_PRIV_H
 #define RATMAND_NODE_PRIV_H
@@ -12,6 +13,8 @@
 #include "ratmand/node.h"
 #include "ratmand/resume.h"
 #include "ratmand/store/addresses.h"
+#include "ratmand/store/contacts.h"
+#include "ratmand/store/spaces.h"
 
 struct node {
 	uv_loop_t *loop;
@@ -25,7 +28,7 @@ struct node {
 	void *stopped_ctx;
 };
 
-/* What STORE_SEEN holds for an address, in this order, big-endian. */
+/* What is remembered of a peer; times are 0 when the cache was lost. */
 struct node_seen {
 	uint64_t sequence;
 	int64_t first_ns;
@@ -36,7 +39,43 @@ struct node_seen {
 bool node_seen_get(struct node *node, const struct address *address, struct node_seen *out);
 int node_addr_up(struct node *node, const struct address *address, const struct ident *token);
 
+/* node_space.c */
+
+/* As addr_up and addr_down of the backend, for a namespace that has a token. */
+int node_namespace_up(struct node *node, const struct address *space, const uint8_t *secret);
+void node_namespace_down(struct node *node, const struct address *space);
+
+/* The secret key of an address, or of a namespace, that is up (borrowed until it goes down), or NULL. */
+const uint8_t *node_owner_secret(const struct node *node, const struct address *owner);
+
+int node_space_up(struct node *node, const struct address *space, const struct address *member);
+void node_space_down(struct node *node, const struct address *space, const struct address *member);
+/* Ends every membership of @address, and of others in it. */
+void node_spaces_leave(struct node *node, const struct address *address);
+/* After a restart: what the resume file says. */
+void node_spaces_again(struct node *node);
+
+void node_space_create(void *be, const struct address *space, const uint8_t *key,
+		       backend_done_cb cb, void *ctx);
+void node_space_join(void *be, const struct address *client, const struct address *space,
+		     backend_done_cb cb, void *ctx);
+void node_space_leave(void *be, const struct address *client, const struct address *space,
+		      backend_done_cb cb, void *ctx);
+int node_anycast(void *be, const struct address *self, const struct address *space,
+		 backend_answer_cb answer, void *ctx, struct backend_anycast **out);
+void node_anycast_stop(struct backend_anycast *a);
+
 /* node_backend.c */
 extern const struct backend_ops node_backend_ops;
+
+/* node_contact.c: ops of the backend, and what the mesh asks. */
+void node_contact_put(void *be, const struct address *owner, const struct contact *contact,
+		      backend_done_cb cb, void *ctx);
+void node_contact_del(void *be, const struct address *owner, const struct address *contact,
+		      backend_done_cb cb, void *ctx);
+void node_contact_modify(void *be, const struct address *owner,
+			 const struct contact_change *change, backend_touched_cb cb, void *ctx);
+int node_contact_each(void *be, const struct address *owner, backend_contact_cb cb, void *ctx);
+bool node_is_contact(void *ctx, const struct address *local, const struct address *peer);
 
 #endif

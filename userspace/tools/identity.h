@@ -29,9 +29,10 @@ struct identity {
 int identity_default_path(const char *profile, char *out, size_t size);
 
 /*
- * Reads @path in either form. Refuses what is not a regular file of ours that
- * only its owner can open. Returns 0, -ENOENT when there is no such file, or
- * another negative errno; @why gets one line for people that says what to do.
+ * Reads @path in either form; refuses what is not a regular file. Returns 0,
+ * -ENOENT when there is no such file, or another negative errno; @why gets one
+ * line for people that says what to do. On success @why is "", or warns that
+ * others can open the file, and says what to do about that.
  */
 int identity_load(const char *path, struct identity *out, char *why, size_t why_size);
 
@@ -47,5 +48,21 @@ const char *identity_format(const struct identity *id, bool json,
 			    char out[static IDENTITY_TEXT_LEN]);
 
 void identity_wipe(struct identity *id);
+
+/*
+ * Namespace key files: the same two forms, with "pubkey" and "privkey". The
+ * private key is the 32-byte ed25519 seed.
+ */
+struct space_key {
+	struct address space;
+	uint8_t key[32];	/* secret: wipe with space_key_wipe() */
+};
+
+/* As identity_load() and identity_save(). That the two belong together is the daemon's to check. */
+int space_key_load(const char *path, struct space_key *out, char *why, size_t why_size);
+int space_key_save(const char *path, const struct space_key *key, bool json, bool replace,
+		   char *why, size_t why_size);
+
+void space_key_wipe(struct space_key *key);
 
 #endif

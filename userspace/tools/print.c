@@ -15,6 +15,16 @@
 
 #define CELL_MAX 256	/* bytes of one value in a table; longer text is cut */
 
+bool print_style_set_form(struct print_style *style, const char *form)
+{
+	if (strcmp(form, "json") && strcmp(form, "lines"))
+		return false;
+	style->json = !strcmp(form, "json");
+	style->lines = !style->json;
+	style->exact = true;
+	return true;
+}
+
 static const void *field(const struct print_column *c, const void *row)
 {
 	return (const char *)row + c->offset;
@@ -33,8 +43,10 @@ static bool is_number(enum print_type type)
 	case PRINT_ADDRESS:
 	case PRINT_IPV6:
 	case PRINT_BOOL:
+	case PRINT_ACTIVE:
 	case PRINT_TIME:
 	case PRINT_AGE:
+	case PRINT_PAIRS:
 		break;
 	}
 	return false;
@@ -60,18 +72,37 @@ static void format_age(int64_t wall_ns, char *out)
 }
 
 /* Text of people can hold anything: control characters stay out of terminals. */
+static bool is_control(char c)
+{
+	return (unsigned char)c < ' ' || c == 0x7f;
+}
+
 static void format_text(const char *text, char *out)
 {
 	size_t n = 0;
 
 	for (; *text && n + 1 < CELL_MAX; text++)
-		out[n++] = (unsigned char)*text < ' ' || *text == 0x7f ? '?' : *text;
+		out[n++] = is_control(*text) ? '?' : *text;
 	/* A cut may not leave half a UTF-8 character. */
 	while (*text && n && ((unsigned char)out[n - 1] & 0xc0) == 0x80)
 		n--;
 	if (*text && n && (unsigned char)out[n - 1] >= 0xc0)
 		n--;
 	out[n] = '\0';
+}
+
+static void format_pairs(const struct print_pairs *pairs, char *out)
+{
+	char text[2 * CELL_MAX] = "";
+	size_t len = 0;
+
+	for (size_t i = 0; i < pairs->n && len < CELL_MAX; i++) {
+		const struct print_pair *p = &pairs->list[i];
+
+		len += (size_t)snprintf(text + len, sizeof(text) - len, "%s%s%s%s", i ? ", " : "",
+					p->key, *p->value ? "=" : "", p->value);
+	}
+	format_text(pairs->n ? text : "-", out);
 }
 
 /* The text of one value as tables show it. */
@@ -108,6 +139,7 @@ static void format_cell(const struct print_style *style, const struct print_colu
 		snprintf(out, CELL_MAX, "%s", term_format_bytes(*(const uint64_t *)p, text));
 		return;
 	case PRINT_BOOL:
+	case PRINT_ACTIVE:
 		snprintf(out, CELL_MAX, "%s", *(const bool *)p ? "yes" : "no");
 		return;
 	case PRINT_TIME:
@@ -119,78 +151,10 @@ static void format_cell(const struct print_style *style, const struct print_colu
 		else
 			snprintf(out, CELL_MAX, "%s", term_format_time(*(const int64_t *)p, time));
 		return;
+	case PRINT_PAIRS:
+		format_pairs(p, out);
+		return;
 	}
-}
-
-static struct json_object *json_value(const struct print_column *c, const void *row)
-{
-	const void *p = field(c, row);
-	char text[CELL_MAX];
-	char time[TERM_TIME_LEN];
-
-	switch (c->type) {
-	case PRINT_TEXT:
-		return *(const char *const *)p ?
-			       json_object_new_string(*(const char *const *)p) : NULL;
-	case PRINT_ADDRESS:
-		format_address(p, false, text);
-		return json_object_new_string(text);
-	case PRINT_IPV6:
-		return json_object_new_string(inet_ntop(AF_INET6, p, text, sizeof(text)));
-	case PRINT_U32:
-		return json_object_new_int64(*(const uint32_t *)p);
-	case PRINT_U64:
-	case PRINT_BYTES:
-		return json_object_new_uint64(*(const uint64_t *)p);
-	case PRINT_I64:
-		return json_object_new_int64(*(const int64_t *)p);
-	case PRINT_DOUBLE:
-		return json_object_new_double(*(const double *)p);
-	case PRINT_BOOL:
-		return json_object_new_boolean(*(const bool *)p);
-	case PRINT_TIME:
-	case PRINT_AGE:
-		return *(const int64_t *)p ?
-			       json_object_new_string(term_format_time(*(const int64_t *)p, time)) :
-			       NULL;
-	}
-	return NULL;
-}
-
-static struct json_object *json_row(const struct print_column *columns, size_t n, const void *row)
-{
-	struct json_object *o = json_object_new_object();
-
-	for (size_t i = 0; o && i < n; i++) {
-		if (!(columns[i].flags & PRINT_TABLE))
-			json_object_object_add(o, columns[i].key, json_value(&columns[i], row));
-	}
-	return o;
-}
-
-static int finish(FILE *f)
-{
-	return fflush(f) || ferror(f) ? -EIO : 0;
-}
-
-/* Prints and releases @o. */
-static int json_print(FILE *f, struct json_object *o, int flags)
-{
-	if (!o)
-		return -ENOMEM;
-	fprintf(f, "%s\n", json_object_to_json_string_ext(o, flags | JSON_C_TO_STRING_NOSLASHESCAPE));
-	json_object_put(o);
-	return finish(f);
-}
-
-/* Columns a text takes: UTF-8 characters, each counted as one. */
-static size_t text_width(const char *text)
-{
-	size_t n = 0;
-
-	for (; *text; text++)
-		n += ((unsigned char)*text & 0xc0) != 0x80;
-	return n;
 }
 
 static bool has_value(const struct print_column *c, const void *row)
@@ -216,9 +180,218 @@ static bool has_value(const struct print_column *c, const void *row)
 	case PRINT_DOUBLE:
 		return *(const double *)p < 0 || *(const double *)p > 0;
 	case PRINT_BOOL:
+	case PRINT_ACTIVE:
 		return *(const bool *)p;
+	case PRINT_PAIRS:
+		return ((const struct print_pairs *)p)->n;
 	}
 	return true;
+}
+
+/* True for an address that may be missing, and is. */
+static bool no_address(const struct print_column *c, const void *row)
+{
+	return (c->type == PRINT_ADDRESS || c->type == PRINT_IPV6) && (c->flags & PRINT_OPTIONAL) &&
+	       !has_value(c, row);
+}
+
+static struct json_object *json_pairs(const struct print_pairs *pairs)
+{
+	struct json_object *o = json_object_new_object();
+
+	for (size_t i = 0; o && i < pairs->n; i++)
+		json_object_object_add(o, pairs->list[i].key,
+				       json_object_new_string(pairs->list[i].value));
+	return o;
+}
+
+static struct json_object *json_value(const struct print_column *c, const void *row)
+{
+	const void *p = field(c, row);
+	char text[CELL_MAX];
+	char time[TERM_TIME_LEN];
+
+	if (no_address(c, row))
+		return NULL;
+	switch (c->type) {
+	case PRINT_TEXT:
+		return *(const char *const *)p ?
+			       json_object_new_string(*(const char *const *)p) : NULL;
+	case PRINT_ADDRESS:
+		format_address(p, false, text);
+		return json_object_new_string(text);
+	case PRINT_IPV6:
+		return json_object_new_string(inet_ntop(AF_INET6, p, text, sizeof(text)));
+	case PRINT_U32:
+		return json_object_new_int64(*(const uint32_t *)p);
+	case PRINT_U64:
+	case PRINT_BYTES:
+		return json_object_new_uint64(*(const uint64_t *)p);
+	case PRINT_I64:
+		return json_object_new_int64(*(const int64_t *)p);
+	case PRINT_DOUBLE:
+		return json_object_new_double(*(const double *)p);
+	case PRINT_BOOL:
+	case PRINT_ACTIVE:
+		return json_object_new_boolean(*(const bool *)p);
+	case PRINT_TIME:
+	case PRINT_AGE:
+		return *(const int64_t *)p ?
+			       json_object_new_string(term_format_time(*(const int64_t *)p, time)) :
+			       NULL;
+	case PRINT_PAIRS:
+		return json_pairs(p);
+	}
+	return NULL;
+}
+
+/* True when programs get this column: in JSON and in lines. */
+static bool for_programs(const struct print_style *style, const struct print_column *c)
+{
+	return !(c->flags & PRINT_TABLE) && !(style->exact && (c->flags & PRINT_OURS));
+}
+
+/* The only column for programs, or NULL when there are more: see style.exact. */
+static const struct print_column *only_column(const struct print_style *style,
+					      const struct print_column *columns, size_t n)
+{
+	const struct print_column *only = NULL;
+
+	for (size_t i = 0; i < n && style->exact; i++) {
+		if (!for_programs(style, &columns[i]))
+			continue;
+		if (only)
+			return NULL;
+		only = &columns[i];
+	}
+	return only;
+}
+
+static struct json_object *json_row(const struct print_style *style,
+				    const struct print_column *columns, size_t n, const void *row)
+{
+	struct json_object *o = json_object_new_object();
+
+	for (size_t i = 0; o && i < n; i++) {
+		if (for_programs(style, &columns[i]))
+			json_object_object_add(o, columns[i].key, json_value(&columns[i], row));
+	}
+	return o;
+}
+
+/* "2024-10-21 17:25:26.123456789 UTC": how the existing tools write a time in lines. */
+static void lines_time(int64_t wall_ns, char *out)
+{
+	char time[TERM_TIME_LEN];
+	size_t len;
+
+	term_format_time(wall_ns, time);
+	len = strlen(time);
+	time[strcspn(time, "T")] = ' ';
+	snprintf(out, CELL_MAX, "%.*s UTC", (int)len - 1, time);
+}
+
+static void lines_text(FILE *f, const char *text)
+{
+	for (; *text; text++)
+		fputc(is_control(*text) ? '?' : *text, f);
+}
+
+static void lines_pairs(FILE *f, const struct print_pairs *pairs)
+{
+	for (size_t i = 0; i < pairs->n; i++) {
+		fputs(i ? ", " : "", f);
+		lines_text(f, pairs->list[i].key);
+		fputs(*pairs->list[i].value ? "=" : "", f);
+		lines_text(f, pairs->list[i].value);
+	}
+	if (!pairs->n)
+		fputc('-', f);
+}
+
+/* One value as lines show it, on @f: nothing shortened, no units. */
+static void lines_value(FILE *f, const struct print_column *c, const void *row)
+{
+	static const struct print_style full = { .wide = true };
+	const void *p = field(c, row);
+	char out[CELL_MAX];
+
+	switch (c->type) {
+	case PRINT_BYTES:
+		fprintf(f, "%" PRIu64, *(const uint64_t *)p);
+		return;
+	case PRINT_BOOL:
+		fputs(*(const bool *)p ? "true" : "false", f);
+		return;
+	case PRINT_ACTIVE:
+		fputs(*(const bool *)p ? "ACTIVE" : "IDLE", f);
+		return;
+	case PRINT_TIME:
+	case PRINT_AGE:
+		if (*(const int64_t *)p)
+			lines_time(*(const int64_t *)p, out);
+		else
+			snprintf(out, sizeof(out), "-");
+		break;
+	case PRINT_TEXT:
+		lines_text(f, *(const char *const *)p ?: "-");
+		return;
+	case PRINT_PAIRS:
+		lines_pairs(f, p);
+		return;
+	case PRINT_ADDRESS:
+	case PRINT_IPV6:
+	case PRINT_U32:
+	case PRINT_U64:
+	case PRINT_I64:
+	case PRINT_DOUBLE:
+		if (no_address(c, row))
+			snprintf(out, sizeof(out), "-");
+		else
+			format_cell(&full, c, row, out);
+		break;
+	}
+	fputs(out, f);
+}
+
+static void lines_row(FILE *f, const struct print_style *style, const struct print_column *columns,
+		      size_t n, const void *row)
+{
+	const char *separator = "";
+
+	for (size_t i = 0; i < n; i++) {
+		if (!for_programs(style, &columns[i]))
+			continue;
+		fputs(separator, f);
+		lines_value(f, &columns[i], row);
+		separator = "\t";
+	}
+	fputc('\n', f);
+}
+
+static int finish(FILE *f)
+{
+	return fflush(f) || ferror(f) ? -EIO : 0;
+}
+
+/* Prints and releases @o. */
+static int json_print(FILE *f, struct json_object *o, int flags)
+{
+	if (!o)
+		return -ENOMEM;
+	fprintf(f, "%s\n", json_object_to_json_string_ext(o, flags | JSON_C_TO_STRING_NOSLASHESCAPE));
+	json_object_put(o);
+	return finish(f);
+}
+
+/* Columns a text takes: UTF-8 characters, each counted as one. */
+static size_t text_width(const char *text)
+{
+	size_t n = 0;
+
+	for (; *text; text++)
+		n += ((unsigned char)*text & 0xc0) != 0x80;
+	return n;
 }
 
 /* Width of each column, or 0 for one that is not shown. */
@@ -280,15 +453,26 @@ static void table_line(FILE *f, const struct print_style *style,
 int print_rows(FILE *f, const struct print_style *style, const struct print_column *columns,
 	       size_t n_columns, const void *rows, size_t n, size_t row_size)
 {
+	const struct print_column *only = only_column(style, columns, n_columns);
 	size_t width[64];
 
 	if (style->json) {
 		struct json_object *list = json_object_new_array();
 
-		for (size_t k = 0; list && k < n; k++)
-			json_object_array_add(list, json_row(columns, n_columns,
-							     (const char *)rows + k * row_size));
+		for (size_t k = 0; list && k < n; k++) {
+			const void *row = (const char *)rows + k * row_size;
+
+			json_object_array_add(list, only ? json_value(only, row) :
+						    json_row(style, columns, n_columns, row));
+		}
 		return json_print(f, list, JSON_C_TO_STRING_PLAIN);
+	}
+	if (style->lines) {
+		for (size_t k = 0; k < n; k++)
+			lines_row(f, style, columns, n_columns, (const char *)rows + k * row_size);
+		if (!n)
+			fputc('\n', f);
+		return finish(f);
 	}
 	if (n_columns > sizeof(width) / sizeof(width[0]))
 		return -EINVAL;
@@ -309,11 +493,18 @@ int print_record(FILE *f, const struct print_style *style, const struct print_co
 	char cell[CELL_MAX];
 
 	if (style->json)
-		return json_print(f, json_row(columns, n_columns, row),
+		return json_print(f, json_row(style, columns, n_columns, row),
 				  JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_SPACED);
 	for (size_t i = 0; i < n_columns; i++) {
 		const struct print_column *c = &columns[i];
 
+		if (style->lines && for_programs(style, c)) {
+			fprintf(f, "%s=", c->key);
+			lines_value(f, c, row);
+			fputc('\n', f);
+		}
+		if (style->lines)
+			continue;
 		if ((c->flags & PRINT_JSON) || ((c->flags & PRINT_WIDE) && !style->wide) ||
 		    ((c->flags & PRINT_OPTIONAL) && !has_value(c, row)))
 			continue;
@@ -331,7 +522,12 @@ int print_line(FILE *f, const struct print_style *style, const struct print_colu
 	char cell[CELL_MAX];
 
 	if (style->json)
-		return json_print(f, json_row(columns, n_columns, row), JSON_C_TO_STRING_PLAIN);
+		return json_print(f, json_row(style, columns, n_columns, row),
+				  JSON_C_TO_STRING_PLAIN);
+	if (style->lines) {
+		lines_row(f, style, columns, n_columns, row);
+		return finish(f);
+	}
 	for (size_t i = 0; i < n_columns; i++) {
 		const struct print_column *c = &columns[i];
 
@@ -364,8 +560,12 @@ void print_failure(const struct print_style *style, const char *program, int cod
 	va_start(ap, format);
 	vsnprintf(text, sizeof(text), format, ap);
 	va_end(ap);
-	fprintf(stderr, "%s%s:%s %s\n", term_style(stderr, TERM_RED), program,
-		term_style(stderr, TERM_PLAIN), text);
+	/* Words of a daemon, or typed by mistake: nothing that moves the cursor. */
+	for (char *c = text; *c; c++)
+		*c = is_control(*c) ? '?' : *c;
+	if (!style->json || !style->stdout_is_data)
+		fprintf(stderr, "%s%s:%s %s\n", term_style(stderr, TERM_RED), program,
+			term_style(stderr, TERM_PLAIN), text);
 	if (style->json) {
 		struct json_object *o = json_object_new_object();
 		struct json_object *e = json_object_new_object();
@@ -373,7 +573,7 @@ void print_failure(const struct print_style *style, const char *program, int cod
 		json_object_object_add(e, "code", json_object_new_int(code));
 		json_object_object_add(e, "message", json_object_new_string(text));
 		json_object_object_add(o, "error", e);
-		json_print(stdout, o, JSON_C_TO_STRING_PLAIN);
+		json_print(style->stdout_is_data ? stderr : stdout, o, JSON_C_TO_STRING_PLAIN);
 	}
 }
 

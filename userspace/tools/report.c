@@ -63,7 +63,8 @@ enum exit_code report_failure(const struct print_style *style, const char *progr
 		print_failure(style, program, code, "cannot reach ratmand on %s. %s", bind, next);
 	else if (err == -EINVAL && !r)
 		print_failure(style, program, code,
-			    "'%s' is no address to connect to: expected IP:PORT or [IP6]:PORT", bind);
+			    "'%s' is no address to connect to: expected IP:PORT, [IP6]:PORT or a path",
+			    bind);
 	else
 		print_failure(style, program, code, "%s: %s%s%s", what,
 			    *said ? said : ratman_strerror(err), next ? ". " : "", next ? next : "");

@@ -17,7 +17,8 @@ int resolve_full(const char *text, struct address *out);
  * (also when it is not in the list), a prefix of it that fits one entry only,
  * the short form "0102…1F20" (or "0102..1F20"), or its IPv6 address. Returns 0,
  * -EINVAL for text that is none of these, -ENOENT when nothing fits, -ENOTUNIQ
- * when several do; @why gets one line that says what to do.
+ * when several do; @why gets one line that says what to do: which others fit, or
+ * which known one is nearest.
  */
 int resolve_address(const char *text, const struct address *known, size_t n, struct address *out,
 		    char *why, size_t why_size);

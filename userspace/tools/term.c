@@ -32,20 +32,35 @@ bool term_is_tty(FILE *f)
 	return isatty(fileno(f));
 }
 
+/* A size: what the terminal says, else variable @name, else @fallback; at least @least. */
+static unsigned int size_of(unsigned int said, const char *name, unsigned int fallback,
+			    unsigned int least)
+{
+	const char *text = getenv(name);
+	unsigned long n = said ? said : text ? strtoul(text, NULL, 10) : 0;
+
+	if (!n || n > 10000)
+		n = fallback;
+	return n < least ? least : (unsigned int)n;
+}
+
+static struct winsize window(void)
+{
+	struct winsize w = { 0 };
+
+	if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &w) || !w.ws_col)
+		ioctl(STDERR_FILENO, TIOCGWINSZ, &w);
+	return w;
+}
+
 unsigned int term_width(void)
 {
-	const char *columns = getenv("COLUMNS");
-	struct winsize w = { 0 };
-	unsigned long n = 0;
+	return size_of(window().ws_col, "COLUMNS", 80, 20);
+}
 
-	if ((!ioctl(STDOUT_FILENO, TIOCGWINSZ, &w) || !ioctl(STDERR_FILENO, TIOCGWINSZ, &w)) &&
-	    w.ws_col)
-		n = w.ws_col;
-	else if (columns)
-		n = strtoul(columns, NULL, 10);
-	if (!n || n > 10000)
-		n = 80;
-	return n < 20 ? 20 : (unsigned int)n;
+unsigned int term_height(void)
+{
+	return size_of(window().ws_row, "LINES", 24, 2);
 }
 
 void term_set_color(enum term_when when)

@@ -32,6 +32,9 @@ bool term_is_tty(FILE *f);
 /* Columns: TIOCGWINSZ of stdout or stderr, else $COLUMNS, else 80. At least 20. */
 unsigned int term_width(void);
 
+/* Lines: TIOCGWINSZ of stdout or stderr, else $LINES, else 24. At least 2. */
+unsigned int term_height(void);
+
 /* Decides about colour from now on. Default TERM_AUTO. */
 void term_set_color(enum term_when when);
 

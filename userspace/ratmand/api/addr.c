@@ -143,7 +143,7 @@ void addr_destroy(struct client *c)
 	}
 	call = addr_call_new(c);
 	if (call)
-		s->ops->addr_destroy(s->be, &call->address, force, on_gone, call);
+		s->ops->addr_destroy(s->be, &call->address, &c->header.token, force, on_gone, call);
 }
 
 struct addr_list {

@@ -2,29 +2,33 @@
 #include "ratmand/api/client.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <utlist.h>
 
 #include "base/log.h"
 
-#define OUT_FLUSH 65536		/* bytes of replies gathered before the kernel gets them */
-#define HANGUP_POLL_MS 5000	/* how often a client is looked at that we do not read from */
+#define KEEP_ENOUGH 8192	/* bytes; with so many waiting to be worked on we stop reading */
+#define OUT_FIRST 512		/* bytes; first size of the buffer for replies */
+#define WINDOW (256u << 10)	/* bytes of a job queued to the client's socket at most */
+#define WINDOW_LOW (32u << 10)	/* the same while all together have too many queued */
 
 struct write_req {
 	uv_write_t req;
 	struct client *client;
 	uint8_t *data;		/* owned */
+	size_t len;
 };
 
-static void client_arm(struct client *c);
 static void client_read_update(struct client *c);
 
-static uint64_t now(const struct client *c)
+static void wipe_free(uint8_t *data, size_t len)
 {
-	return uv_now(c->server->loop);
+	if (data)
+		sodium_memzero(data, len);
+	free(data);
 }
 
 /* Frees the client once nothing can call back into it. */
@@ -34,19 +38,12 @@ static void client_maybe_free(struct client *c)
 
 	if (c->phase != CLIENT_DEAD || c->handles || c->calls || c->processing)
 		return;
-	if (c->prev)
-		c->prev->next = c->next;
-	else
-		s->clients = c->next;
-	if (c->next)
-		c->next->prev = c->prev;
+	DL_DELETE(s->clients, c);
 	s->counters.clients--;
-	if (c->payload)
-		sodium_memzero(c->payload, c->header.payload_len);
-	free(c->payload);
-	if (c->out)
-		sodium_memzero(c->out, c->out_cap);
-	free(c->out);
+	if (c->payload_owned)
+		wipe_free(c->payload, c->header.payload_len);
+	wipe_free(c->in, c->in_len);
+	wipe_free(c->out, c->out_cap);
 	sodium_memzero(c, sizeof(*c));
 	free(c);
 	server_client_gone(s);
@@ -67,12 +64,13 @@ void client_kill(struct client *c)
 	if (c->phase == CLIENT_DEAD)
 		return;
 	c->phase = CLIENT_DEAD;
+	turn_forget(c);
 	c->job = NULL;
 	if (job)
 		job->gone(c, job);
-	uv_close((uv_handle_t *)&c->tcp, on_handle_closed);
+	helper_close_all(c);
+	uv_close((uv_handle_t *)&c->stream, on_handle_closed);
 	uv_close((uv_handle_t *)&c->timer, on_handle_closed);
-	uv_close((uv_handle_t *)&c->kick, on_handle_closed);
 }
 
 static void on_shutdown(uv_shutdown_t *req, int status)
@@ -96,13 +94,14 @@ void client_finish(struct client *c)
 	c->job = NULL;
 	if (job)
 		job->gone(c, job);
-	c->in_pos = c->in_len = 0;
+	helper_close_all(c);
+	c->in_pos = c->in_len;
 	client_flush(c);
 	if (c->phase == CLIENT_DEAD)
 		return;
-	c->deadline_base = now(c);
+	c->deadline_base = client_now(c);
 	c->shutdown.data = c;
-	if (uv_shutdown(&c->shutdown, (uv_stream_t *)&c->tcp, on_shutdown)) {
+	if (uv_shutdown(&c->shutdown, &c->stream, on_shutdown)) {
 		client_kill(c);
 		return;
 	}
@@ -110,36 +109,73 @@ void client_finish(struct client *c)
 	client_arm(c);
 }
 
-/* Replies and writing ------------------------------------------------------ */
+static void client_out_of_memory(struct client *c)
+{
+	log_error("out of memory: closing a client connection");
+	client_kill(c);
+}
+
+/* Writing ------------------------------------------------------------------- */
 
 size_t client_queued(const struct client *c)
 {
-	return c->out_len + uv_stream_get_write_queue_size((const uv_stream_t *)&c->tcp);
+	return c->out_len + uv_stream_get_write_queue_size(&c->stream);
 }
 
-bool client_write(struct client *c, const void *data, size_t len)
+size_t client_window(const struct client *c)
+{
+	const struct api_server *s = c->server;
+
+	return s->counters.queued > s->limits.write_queue_total ? WINDOW_LOW : WINDOW;
+}
+
+uint8_t *client_reserve(struct client *c, size_t len)
 {
 	if (c->phase == CLIENT_DEAD)
-		return false;
+		return NULL;
 	if (c->out_cap - c->out_len < len) {
-		size_t cap = c->out_cap ? c->out_cap : 512;
+		size_t cap = c->out_cap ? c->out_cap : OUT_FIRST;
 		uint8_t *p;
 
 		while (cap - c->out_len < len)
 			cap *= 2;
-		p = realloc(c->out, cap);
+		p = malloc(cap);
 		if (!p) {
-			log_error("out of memory: closing a client connection");
-			client_kill(c);
-			return false;
+			client_out_of_memory(c);
+			return NULL;
 		}
+		if (c->out_len)
+			memcpy(p, c->out, c->out_len);
+		wipe_free(c->out, c->out_cap);
 		c->out = p;
 		c->out_cap = cap;
 	}
-	if (len)
-		memcpy(c->out + c->out_len, data, len);
+	return c->out + c->out_len;
+}
+
+void client_commit(struct client *c, size_t len)
+{
 	c->out_len += len;
+}
+
+bool client_write(struct client *c, const void *data, size_t len)
+{
+	uint8_t *room = client_reserve(c, len);
+
+	if (!room)
+		return false;
+	if (len)
+		memcpy(room, data, len);
+	client_commit(c, len);
 	return true;
+}
+
+/* Nothing waits for its next words: what it said may have held a token. */
+static void client_drop_out(struct client *c)
+{
+	wipe_free(c->out, c->out_cap);
+	c->out = NULL;
+	c->out_len = c->out_cap = 0;
 }
 
 static void on_written(uv_write_t *req, int status)
@@ -147,45 +183,51 @@ static void on_written(uv_write_t *req, int status)
 	struct write_req *w = req->data;
 	struct client *c = w->client;
 
-	free(w->data);
+	c->server->counters.queued -= w->len;
+	wipe_free(w->data, w->len);
 	free(w);
 	if (c->phase == CLIENT_DEAD)
 		return;
 	if (status < 0) {
+		c->reset = true;
 		client_kill(c);
 		return;
 	}
-	c->write_base = now(c);
-	c->write_seen = uv_stream_get_write_queue_size((uv_stream_t *)&c->tcp);
+	c->write_base = client_now(c);
+	c->write_seen = uv_stream_get_write_queue_size(&c->stream);
 	if (c->job && c->job->progress)
 		c->job->progress(c, c->job);
 	client_process(c);
 }
 
+/* Gives the kernel what it takes at once; false when nothing is left, or nobody. */
+static bool client_try_write(struct client *c)
+{
+	uv_buf_t buf = uv_buf_init((char *)c->out, (unsigned int)c->out_len);
+	int done = uv_try_write(&c->stream, &buf, 1);
+
+	if (done < 0 && done != UV_EAGAIN) {
+		c->reset = true;
+		client_kill(c);
+		return false;
+	}
+	c->write_base = client_now(c);
+	if (done > 0) {
+		c->out_len -= (size_t)done;
+		memmove(c->out, c->out + done, c->out_len);
+	}
+	return c->out_len;
+}
+
 void client_flush(struct client *c)
 {
-	uv_stream_t *stream = (uv_stream_t *)&c->tcp;
 	struct write_req *w;
 	uv_buf_t buf;
-	int done;
 
 	if (!c->out_len || c->phase == CLIENT_DEAD)
 		return;
-	if (!uv_stream_get_write_queue_size(stream)) {
-		buf = uv_buf_init((char *)c->out, (unsigned int)c->out_len);
-		done = uv_try_write(stream, &buf, 1);
-		if (done < 0 && done != UV_EAGAIN) {
-			client_kill(c);
-			return;
-		}
-		if (done > 0) {
-			c->out_len -= (size_t)done;
-			memmove(c->out, c->out + done, c->out_len);
-		}
-		c->write_base = now(c);
-		if (!c->out_len)
-			return;
-	}
+	if (!uv_stream_get_write_queue_size(&c->stream) && !client_try_write(c))
+		return;
 	w = malloc(sizeof(*w));
 	if (!w) {
 		client_kill(c);
@@ -193,247 +235,22 @@ void client_flush(struct client *c)
 	}
 	w->req.data = w;
 	w->client = c;
-	w->data = c->out;
-	buf = uv_buf_init((char *)c->out, (unsigned int)c->out_len);
+	/* It may lie there for long: no longer than it must be. */
+	w->data = realloc(c->out, c->out_len);
+	if (!w->data)
+		w->data = c->out;
+	w->len = c->out_len;
+	buf = uv_buf_init((char *)w->data, (unsigned int)w->len);
 	c->out = NULL;
 	c->out_len = c->out_cap = 0;
-	if (uv_write(&w->req, stream, &buf, 1, on_written)) {
-		free(w->data);
+	if (uv_write(&w->req, &c->stream, &buf, 1, on_written)) {
+		wipe_free(w->data, w->len);
 		free(w);
 		client_kill(c);
 		return;
 	}
-	c->write_seen = uv_stream_get_write_queue_size(stream);
-}
-
-void client_frame(struct client *c, uint16_t mode, bool echo, const void *payload, size_t len)
-{
-	struct frame_header h = { .mode = mode, .payload_len = (uint32_t)len };
-	uint8_t header[HEADER_WRITE_MAX];
-	size_t header_len;
-
-	if (echo && c->header.has_token) {
-		h.has_token = true;
-		h.token = c->header.token;
-	}
-	header_len = header_write(header, &h);
-	if (client_write(c, header, header_len) && client_write(c, payload, len) &&
-	    c->out_len > OUT_FLUSH)
-		client_flush(c);
-	sodium_memzero(header, sizeof(header));
-	sodium_memzero(&h, sizeof(h));
-}
-
-void client_reply_ok(struct client *c)
-{
-	static const uint8_t ok = PING_OK;
-
-	client_frame(c, MODE_REPLY, true, &ok, 1);
-}
-
-void client_reply_error(struct client *c, bool echo, const struct ping_error *e)
-{
-	uint8_t buf[PING_ERROR_MAX];
-	struct wire_writer w;
-
-	wire_write_init(&w, buf, sizeof(buf));
-	ping_write_error(&w, e);
-	client_frame(c, MODE_REPLY, echo, buf, wire_len(&w));
-}
-
-void client_reply_code(struct client *c, enum ping_error_code code)
-{
-	const struct ping_error e = { .code = code };
-
-	client_reply_error(c, false, &e);
-}
-
-static void set_text(char out[static PING_TEXT_MAX], const char *text)
-{
-	size_t len = strnlen(text, PING_TEXT_MAX - 1);
-
-	memcpy(out, text, len);
-	out[len] = '\0';
-}
-
-void client_reply_input(struct client *c, const char *got, const char *expected)
-{
-	struct ping_error e = { .code = PING_E_USER, .user = PING_USER_INPUT };
-
-	set_text(e.text, got);
-	if (expected) {
-		e.has_text2 = true;
-		set_text(e.text2, expected);
-	}
-	client_reply_error(c, false, &e);
-}
-
-void client_reply_internal(struct client *c, bool echo, const char *text)
-{
-	struct ping_error e = { .code = PING_E_INTERNAL };
-
-	set_text(e.text, text);
-	client_reply_error(c, echo, &e);
-}
-
-void client_reply_denied(struct client *c)
-{
-	struct api_server *s = c->server;
-
-	s->counters.auth_failures++;
-	client_reply_code(c, PING_E_AUTH);
-	if (now(c) - c->auth_window >= 60000) {
-		c->auth_window = now(c);
-		c->auth_failures = 0;
-	}
-	if (++c->auth_failures >= s->limits.auth_failures) {
-		s->counters.auth_closed++;
-		client_finish(c);
-	}
-}
-
-void client_reply_errno(struct client *c, bool echo, int err)
-{
-	switch (err) {
-	case -EACCES:
-		client_reply_denied(c);
-		break;
-	case -ENOENT:
-		client_reply_code(c, PING_E_NO_ADDRESS);
-		break;
-	case -EEXIST:
-		client_reply_code(c, PING_E_DUPLICATE);
-		break;
-	case -EINVAL:
-		client_reply_input(c, "request", NULL);
-		break;
-	case -ENODATA:
-		client_reply_internal(c, echo, "the stream is empty");
-		break;
-	case -ENOSPC:
-	case -EDQUOT:
-		client_reply_internal(c, echo, "the router's storage is full");
-		break;
-	case -EROFS:
-		client_reply_internal(c, echo, "the router's storage takes no writes");
-		break;
-	default:
-		client_reply_internal(c, echo, strerror(-err));
-	}
-}
-
-/* Timeouts ------------------------------------------------------------------ */
-
-/* A protocol timeout runs only while we wait for the client, not the other way round. */
-static bool waits_for_client(const struct client *c)
-{
-	return c->phase < CLIENT_LINGER && !c->job && !c->calls && !c->held;
-}
-
-static bool between_frames(const struct client *c)
-{
-	return header_parser_empty(&c->parser) && !c->in_payload;
-}
-
-static uint64_t protocol_timeout(const struct client *c)
-{
-	const struct api_limits *l = &c->server->limits;
-
-	if (c->phase == CLIENT_HELLO)
-		return l->first_frame_ms;
-	return between_frames(c) ? l->idle_ms : l->frame_ms;
-}
-
-static void on_timer(uv_timer_t *timer);
-
-static void client_arm(struct client *c)
-{
-	const struct api_limits *l = &c->server->limits;
-	uint64_t due = UINT64_MAX;
-
-	if (c->phase == CLIENT_DEAD)
-		return;
-	if (c->phase == CLIENT_LINGER)
-		due = c->deadline_base + l->linger_ms;
-	else if (waits_for_client(c))
-		due = c->deadline_base + protocol_timeout(c);
-	if (uv_stream_get_write_queue_size((uv_stream_t *)&c->tcp)) {
-		uint64_t stall = c->write_base + l->write_stall_ms;
-
-		/* The last words may take as long as any other. */
-		due = c->phase == CLIENT_LINGER || stall < due ? stall : due;
-	}
-	if (!c->reading && !c->eof && c->phase < CLIENT_LINGER && now(c) + HANGUP_POLL_MS < due)
-		due = now(c) + HANGUP_POLL_MS;
-	if (due == UINT64_MAX)
-		uv_timer_stop(&c->timer);
-	else
-		uv_timer_start(&c->timer, on_timer, due > now(c) ? due - now(c) : 0, 0);
-}
-
-static void client_timed_out(struct client *c)
-{
-	struct api_counters *n = &c->server->counters;
-	static const uint8_t timeout = PING_TIMEOUT;
-
-	if (c->phase == CLIENT_HELLO)
-		n->timeout_first++;
-	else if (between_frames(c))
-		n->timeout_idle++;
-	else
-		n->timeout_frame++;
-	client_frame(c, MODE_REPLY, false, &timeout, 1);
-	client_finish(c);
-}
-
-static void on_timer(uv_timer_t *timer)
-{
-	struct client *c = timer->data;
-	const struct api_limits *l = &c->server->limits;
-	size_t queue = uv_stream_get_write_queue_size((uv_stream_t *)&c->tcp);
-
-	if (queue && queue != c->write_seen) {
-		c->write_seen = queue;
-		c->write_base = now(c);
-	} else if (queue && now(c) - c->write_base >= l->write_stall_ms) {
-		c->server->counters.timeout_write++;
-		client_kill(c);
-		return;
-	}
-	if (c->phase == CLIENT_LINGER && !queue && now(c) - c->deadline_base >= l->linger_ms) {
-		client_kill(c);
-		return;
-	}
-	if (!c->reading && !c->eof && c->phase < CLIENT_LINGER && client_hung_up(c)) {
-		client_kill(c);
-		return;
-	}
-	if (waits_for_client(c) && now(c) - c->deadline_base >= protocol_timeout(c)) {
-		client_timed_out(c);
-		return;
-	}
-	client_arm(c);
-}
-
-static short client_poll(struct client *c)
-{
-	struct pollfd p = { .events = POLLRDHUP };
-	uv_os_fd_t fd;
-
-	if (uv_fileno((uv_handle_t *)&c->tcp, &fd))
-		return POLLERR;
-	p.fd = fd;
-	return poll(&p, 1, 0) > 0 ? p.revents : 0;
-}
-
-bool client_hung_up(struct client *c)
-{
-	return c->eof || (client_poll(c) & (POLLRDHUP | POLLHUP | POLLERR));
-}
-
-bool client_was_reset(struct client *c)
-{
-	return client_poll(c) & POLLERR;
+	c->server->counters.queued += w->len;
+	c->write_seen = uv_stream_get_write_queue_size(&c->stream);
 }
 
 /* Reading ------------------------------------------------------------------- */
@@ -443,62 +260,108 @@ static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
 	struct client *c = handle->data;
 
 	(void)suggested;
-	if (c->in_pos == c->in_len) {
-		c->in_pos = c->in_len = 0;
-	} else if (c->in_pos) {
-		memmove(c->in, c->in + c->in_pos, c->in_len - c->in_pos);
-		c->in_len -= c->in_pos;
-		c->in_pos = 0;
+	*buf = uv_buf_init((char *)c->server->input, sizeof(c->server->input));
+}
+
+/* The end of what the client says; false when there is nothing more to do. */
+static bool client_ended(struct client *c, bool orderly)
+{
+	c->reading = false;
+	c->eof = true;
+	c->reset = !orderly;
+	/* An abrupt end stops everything; so does any for a job that takes no input. */
+	if (!orderly || (c->job && !c->job->input)) {
+		client_kill(c);
+		return false;
 	}
-	*buf = uv_buf_init((char *)c->in + c->in_len, (unsigned int)(sizeof(c->in) - c->in_len));
+	if (c->phase == CLIENT_LINGER && !client_queued(c))
+		client_kill(c);
+	return c->phase < CLIENT_LINGER;
+}
+
+/* Keeps what could not be taken in a buffer of the client's own. */
+static void client_keep_input(struct client *c)
+{
+	size_t left = c->in_len - c->in_pos;
+	uint8_t *kept = NULL;
+
+	if (left && c->phase < CLIENT_LINGER) {
+		kept = malloc(left);
+		if (kept)
+			memcpy(kept, c->in + c->in_pos, left);
+		else
+			client_out_of_memory(c);
+	}
+	c->in = kept;
+	c->in_pos = 0;
+	c->in_len = kept ? left : 0;
+}
+
+/* Puts @n new bytes of the server's buffer behind those that are kept. */
+static bool client_keep_more(struct client *c, size_t n)
+{
+	size_t left = c->in_len - c->in_pos;
+	uint8_t *more = malloc(left + n);
+
+	if (!more) {
+		client_out_of_memory(c);
+		return false;
+	}
+	memcpy(more, c->in + c->in_pos, left);
+	memcpy(more + left, c->server->input, n);
+	wipe_free(c->in, c->in_len);
+	c->in = more;
+	c->in_pos = 0;
+	c->in_len = left + n;
+	return true;
 }
 
 static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
 {
 	struct client *c = stream->data;
+	struct api_server *s = c->server;
 
 	(void)buf;
-	if (n > 0 && c->phase < CLIENT_LINGER) {
-		c->in_len += (size_t)n;
-	} else if (n < 0) {
+	if (n < 0) {
 		uv_read_stop(stream);
-		c->reading = false;
-		c->eof = true;
-		/* An abrupt end stops everything; so does any for a job that takes no input. */
-		if (n != UV_EOF || (c->job && !c->job->input)) {
-			client_kill(c);
-			return;
-		}
-		if (c->phase == CLIENT_LINGER) {
-			if (!client_queued(c))
-				client_kill(c);
-			return;
-		}
+		if (client_ended(c, n == UV_EOF))
+			client_process(c);
+		return;
 	}
-	client_process(c);
+	if (n > 0 && c->phase < CLIENT_LINGER) {
+		if (!c->in) {
+			c->in = s->input;
+			c->in_len = (size_t)n;
+		} else if (!client_keep_more(c, (size_t)n)) {
+			return;
+		}
+		client_process(c);
+		sodium_memzero(s->input, (size_t)n);
+	}
 }
 
 static void client_read_update(struct client *c)
 {
-	bool full = c->in_len - c->in_pos == sizeof(c->in);
-	bool want = c->phase < CLIENT_DEAD && !c->eof && !full &&
-		    (c->phase == CLIENT_LINGER || !c->held);
+	/* A little is read even when it must wait: behind it may come the end. */
+	bool want = c->phase < CLIENT_DEAD && !c->eof &&
+		    (c->phase == CLIENT_LINGER ||
+		     (!c->held && !c->yielded && c->in_len - c->in_pos < KEEP_ENOUGH));
 
 	if (want == c->reading || c->phase == CLIENT_DEAD)
 		return;
-	if (want && uv_read_start((uv_stream_t *)&c->tcp, on_alloc, on_read)) {
+	if (want && uv_read_start(&c->stream, on_alloc, on_read)) {
 		client_kill(c);
 		return;
 	}
 	if (!want)
-		uv_read_stop((uv_stream_t *)&c->tcp);
+		uv_read_stop(&c->stream);
 	c->reading = want;
 }
 
 const uint8_t *client_input(struct client *c, size_t *len)
 {
 	*len = c->in_len - c->in_pos;
-	return c->in + c->in_pos;
+	return *len ? c->in + c->in_pos : c->in;
 }
 
 void client_take(struct client *c, size_t len)
@@ -506,20 +369,40 @@ void client_take(struct client *c, size_t len)
 	c->in_pos += len;
 }
 
-static void client_refuse_garbage(struct client *c)
+/* A browser: nothing we could say may become a page's content, so say nothing. */
+static bool looks_like_web(uint8_t first)
 {
-	c->server->counters.refused_garbage++;
-	client_reply_internal(c, false, "this is not Microframe");
+	return (first >= 'A' && first <= 'Z') || (first >= 'a' && first <= 'z') ||
+	       first == 0x16 || first == 0x80;	/* TLS, and its oldest hello */
+}
+
+static void client_refuse_framing(struct client *c, int err, uint8_t first)
+{
+	struct api_counters *n = &c->server->counters;
+
+	if (c->phase == CLIENT_HELLO && looks_like_web(first)) {
+		n->refused_web++;
+		client_kill(c);
+		return;
+	}
+	if (err == -EMSGSIZE)
+		n->refused_header++;
+	else
+		n->refused_garbage++;
+	client_reply_internal(c, false, err == -EMSGSIZE ? "the header is too long" :
+							   "this is not Microframe");
 	client_finish(c);
 }
 
-/* The header is complete: checks the payload length and makes room. */
+/* The header is complete: checks the payload length and finds the payload, or room for it. */
 static bool client_begin_payload(struct client *c)
 {
 	/* Before the handshake nobody needs more than a version and some flags. */
 	uint32_t limit = c->phase == CLIENT_HELLO ? 3 + 1 + 255 : c->server->limits.payload;
+	uint32_t len = c->header.payload_len;
+	size_t have;
 
-	if (c->header.payload_len > limit) {
+	if (len > limit) {
 		c->server->counters.refused_payload++;
 		client_reply_input(c, "payload size", "less");
 		client_finish(c);
@@ -527,8 +410,12 @@ static bool client_begin_payload(struct client *c)
 	}
 	c->payload_have = 0;
 	c->in_payload = true;
-	c->payload = c->header.payload_len ? malloc(c->header.payload_len) : NULL;
-	if (c->header.payload_len && !c->payload) {
+	c->payload = (uint8_t *)client_input(c, &have);
+	c->payload_owned = len > have;
+	if (c->payload_owned)
+		c->payload = malloc(len);
+	if (c->payload_owned && !c->payload) {
+		c->in_payload = c->payload_owned = false;
 		client_reply_internal(c, false, "out of memory");
 		client_finish(c);
 		return false;
@@ -539,9 +426,9 @@ static bool client_begin_payload(struct client *c)
 static void client_drop_payload(struct client *c)
 {
 	c->in_payload = false;
-	if (c->payload)
-		sodium_memzero(c->payload, c->payload_have);
-	free(c->payload);
+	if (c->payload_owned)
+		wipe_free(c->payload, c->payload_have);
+	c->payload_owned = false;
 	c->payload = NULL;
 }
 
@@ -553,22 +440,24 @@ static bool client_next_frame(struct client *c)
 	int got;
 
 	data = client_input(c, &len);
+	if (!len && !c->in_payload)
+		return false;
 	if (!c->in_payload) {
-		bool first = between_frames(c);
+		bool first = client_between_frames(c);
 
 		got = header_parser_feed(&c->parser, data, len, &used, &c->header);
 		client_take(c, used);
 		if (first && used && c->phase != CLIENT_HELLO)
-			c->deadline_base = now(c);
+			c->deadline_base = client_now(c);
 		if (got < 0)
-			client_refuse_garbage(c);
+			client_refuse_framing(c, got, first ? data[0] : 0);
 		if (got <= 0 || !client_begin_payload(c))
 			return false;
 		data = client_input(c, &len);
 	}
 	used = c->header.payload_len - c->payload_have;
 	used = used < len ? used : len;
-	if (used)
+	if (used && c->payload_owned)
 		memcpy(c->payload + c->payload_have, data, used);
 	c->payload_have += used;
 	client_take(c, used);
@@ -587,17 +476,63 @@ static bool client_feed_job(struct client *c)
 	return c->job != job || c->in_len - c->in_pos < before;
 }
 
-/* True when the client has to take its replies before it may ask for more. */
-static bool client_is_behind(struct client *c)
+/* True when the client has to take its replies before it may ask for more, or is gone. */
+static bool client_is_behind(struct client *c, bool was_held)
 {
-	if (client_queued(c) > c->server->limits.write_queue)
+	struct api_server *s = c->server;
+	/* When all together are too far behind, nobody is left more than one buffer of them. */
+	bool together = s->counters.queued > s->limits.write_queue_total;
+	size_t most = together && s->limits.write_queue > WINDOW_LOW ? WINDOW_LOW :
+								       s->limits.write_queue;
+
+	/* What is left after this waits in libuv: the end of that write comes back here. */
+	if (client_queued(c) > most)
 		client_flush(c);
-	c->held = c->phase < CLIENT_LINGER && client_queued(c) > c->server->limits.write_queue;
+	if (c->phase >= CLIENT_LINGER)
+		return true;
+	c->held = client_queued(c) > most;
+	if (c->held && !was_held && together)
+		s->counters.held_total++;
+	else if (c->held && !was_held)
+		s->counters.held_queue++;
 	return c->held;
 }
 
+static void client_new_turn(struct client *c)
+{
+	if (c->turn == c->server->turn)
+		return;
+	c->turn = c->server->turn;
+	c->work = 0;
+	c->moved = 0;
+}
+
+/* True when the client had its share of this turn of the loop and must let others have theirs. */
+static bool client_had_its_turn(struct client *c)
+{
+	struct api_server *s = c->server;
+
+	client_new_turn(c);
+	if (c->work < s->limits.turn_requests || c->in_pos == c->in_len)
+		return false;
+	s->counters.yielded_requests++;
+	c->yielded = true;
+	turn_queue(c);
+	return true;
+}
+
+bool client_share(struct client *c, size_t bytes)
+{
+	client_new_turn(c);
+	c->moved += bytes;
+	if (c->moved < c->server->limits.turn_bytes)
+		return true;
+	c->server->counters.yielded_bytes++;
+	return false;
+}
+
 /* Takes requests while there are whole ones and nothing stands in the way. */
-static void client_run(struct client *c)
+static void client_run(struct client *c, bool was_held)
 {
 	while (c->phase < CLIENT_LINGER && !c->calls) {
 		if (c->job) {
@@ -605,12 +540,13 @@ static void client_run(struct client *c)
 				break;
 			continue;
 		}
-		if (client_is_behind(c) || !client_next_frame(c))
+		if (client_is_behind(c, was_held) || client_had_its_turn(c) || !client_next_frame(c))
 			break;
+		c->work++;
 		c->server->counters.requests++;
 		dispatch_request(c);
 		client_drop_payload(c);
-		c->deadline_base = now(c);
+		c->deadline_base = client_now(c);
 	}
 }
 
@@ -618,26 +554,35 @@ void client_process(struct client *c)
 {
 	bool was_held = c->held;
 
-	if (c->processing || c->phase == CLIENT_DEAD)
+	if (c->processing || c->yielded || c->phase == CLIENT_DEAD)
 		return;
 	c->processing = true;
 	c->held = false;
-	client_run(c);
+	client_run(c, was_held);
 	client_flush(c);
+	if (!c->out_len)
+		client_drop_out(c);
 	c->processing = false;
+	if (c->in == c->server->input) {
+		client_keep_input(c);
+	} else if (c->in && c->in_pos == c->in_len) {
+		wipe_free(c->in, c->in_len);
+		c->in = NULL;
+		c->in_pos = c->in_len = 0;
+	}
 	if (c->phase == CLIENT_DEAD) {
 		client_maybe_free(c);
 		return;
 	}
 	if (was_held && !c->held)
-		c->deadline_base = now(c);
-	/* A job has nobody left to work for, once it had all that came. */
-	if (c->eof && c->job && c->in_len == c->in_pos) {
+		c->deadline_base = client_now(c);
+	/* A job has nobody left to work for, once it had all that came and it wants. */
+	if (c->eof && c->job && (!c->job->input || c->in_len == c->in_pos)) {
 		client_kill(c);
 		return;
 	}
 	/* A half-closed client gets the answers to what it asked, then goes. */
-	if (c->eof && c->phase < CLIENT_LINGER && !c->job && !c->calls && !c->held) {
+	if (c->eof && c->phase < CLIENT_LINGER && !c->job && !c->calls && !c->held && !c->yielded) {
 		client_finish(c);
 		return;
 	}
@@ -655,7 +600,7 @@ void client_ask(struct client *c)
 bool client_answered(struct client *c)
 {
 	c->calls--;
-	c->deadline_base = now(c);
+	c->deadline_base = client_now(c);
 	if (c->phase != CLIENT_DEAD)
 		return true;
 	client_maybe_free(c);
@@ -670,55 +615,56 @@ void client_start_job(struct client *c, struct client_job *job)
 void client_end_job(struct client *c)
 {
 	c->job = NULL;
-	c->deadline_base = now(c);
-}
-
-static void on_kick(uv_timer_t *timer)
-{
-	struct client *c = timer->data;
-
-	if (c->job && c->job->progress)
-		c->job->progress(c, c->job);
-	client_process(c);
+	c->deadline_base = client_now(c);
 }
 
 void client_kick(struct client *c)
 {
-	if (c->phase != CLIENT_DEAD)
-		uv_timer_start(&c->kick, on_kick, 0, 0);
+	if (c->phase == CLIENT_DEAD)
+		return;
+	c->kicked = true;
+	turn_queue(c);
 }
 
-struct client *client_new(struct api_server *s)
+void client_turn(struct client *c)
+{
+	bool kicked = c->kicked;
+
+	c->kicked = c->yielded = false;
+	if (kicked && c->job && c->job->progress)
+		c->job->progress(c, c->job);
+	client_process(c);
+}
+
+struct client *client_new(struct api_server *s, bool local)
 {
 	struct client *c = calloc(1, sizeof(*c));
 
 	if (!c)
 		return NULL;
 	c->server = s;
-	if (uv_tcp_init(s->loop, &c->tcp)) {
+	c->local = local;
+	if (local ? uv_pipe_init(s->loop, &c->pipe, 0) : uv_tcp_init(s->loop, &c->tcp)) {
 		free(c);
 		return NULL;
 	}
 	uv_timer_init(s->loop, &c->timer);
-	uv_timer_init(s->loop, &c->kick);
-	c->tcp.data = c;
+	c->stream.data = c;
 	c->timer.data = c;
-	c->kick.data = c;
-	c->handles = 3;
+	c->handles = 2;
 	header_parser_init(&c->parser);
-	c->next = s->clients;
-	if (s->clients)
-		s->clients->prev = c;
-	s->clients = c;
+	c->parser.max = s->limits.header;
+	DL_APPEND(s->clients, c);
 	s->counters.clients++;
 	return c;
 }
 
 void client_start(struct client *c)
 {
-	uv_tcp_nodelay(&c->tcp, 1);
-	c->deadline_base = now(c);
-	c->auth_window = now(c);
+	if (!c->local)
+		uv_tcp_nodelay(&c->tcp, 1);
+	c->deadline_base = client_now(c);
+	c->auth_window = client_now(c);
 	client_read_update(c);
 	client_arm(c);
 }

@@ -16,23 +16,58 @@ static void (*const handlers[OP_COUNT])(struct client *c) = {
 	[OP_INTRINSIC_UP] = intrinsic_up,
 	[OP_INTRINSIC_DOWN] = intrinsic_down,
 	[OP_INTRINSIC_STATUS] = intrinsic_status,
+	[OP_INTRINSIC_LIMITS] = intrinsic_limits,
 	[OP_ADDR_CREATE] = addr_create,
 	[OP_ADDR_DESTROY] = addr_destroy,
+	[OP_ADDR_SUB] = addr_sub,
+	[OP_ADDR_RESUB] = addr_resub,
+	[OP_ADDR_UNSUB] = addr_unsub,
 	[OP_ADDR_UP] = addr_up,
 	[OP_ADDR_DOWN] = addr_down,
 	[OP_ADDR_LIST] = addr_list,
+	[OP_CONTACT_ADD] = contact_add,
+	[OP_CONTACT_DELETE] = contact_delete,
+	[OP_CONTACT_MODIFY] = contact_modify,
+	[OP_CONTACT_LIST] = contact_list,
+	[OP_CONTACT_QUERY] = contact_query,
+	[OP_LINK_CREATE] = link_create,
+	[OP_LINK_DESTROY] = link_destroy,
+	[OP_LINK_UP] = link_up,
+	[OP_LINK_DOWN] = link_down,
+	[OP_LINK_LIST] = link_list,
 	[OP_PEER_LIST] = peer_list,
+	[OP_PEER_QUERY] = peer_query,
+	[OP_PEER_STATUS] = peer_status,
 	[OP_RECV_ONE] = recv_one,
 	[OP_RECV_MANY] = recv_many,
 	[OP_SEND_ONE] = send_one,
 	[OP_SEND_MANY] = send_many,
+	[OP_STREAM_SUB] = stream_sub,
+	[OP_STREAM_RESUB] = stream_resub,
+	[OP_STREAM_UNSUB] = stream_unsub,
+	[OP_STREAM_LIST] = stream_list,
+	[OP_SPACE_CREATE] = space_create,
+	[OP_SPACE_UP] = space_up,
+	[OP_SPACE_DOWN] = space_down,
+	[OP_SPACE_ANYCAST] = space_anycast,
 };
 
 /* The "check" of section 3.0. */
 bool dispatch_check(struct client *c, const struct address *address)
 {
-	return c->header.has_token &&
-	       token_table_check(c->server->tokens, address, &c->header.token);
+	/* A missing token is all zeroes here, stands for nothing, and costs what a wrong one does. */
+	bool good = token_table_check(c->server->tokens, address, &c->header.token);
+
+	return c->header.has_token && good;
+}
+
+struct address dispatch_owner(struct client *c)
+{
+	struct address owner = { { 0 } };
+
+	/* The table has it: authorised() asked, and nothing happened since. */
+	token_table_find(c->server->tokens, &c->header.token, &owner);
+	return owner;
 }
 
 static bool check_at(struct client *c, size_t offset)
@@ -52,12 +87,12 @@ static int check_owner(struct client *c)
 	struct address address;
 	int err;
 
-	if (!c->header.has_token)
-		return -1;
 	if (check_at(c, 0))
 		return 0;
 	memcpy(address.b, c->payload, ADDRESS_LEN);
 	err = s->ops->addr_check(s->be, &address, &c->header.token);
+	if (!c->header.has_token)
+		return -1;
 	return !err ? 0 : err == -ENOENT ? -2 : -1;
 }
 
@@ -80,6 +115,10 @@ static bool authorised(struct client *c, const struct op *op)
 	switch (op->auth) {
 	case OP_AUTH_NONE:
 		return true;
+	case OP_AUTH_OPTIONAL:
+		ok = !c->header.has_token ||
+		     token_table_knows(c->server->tokens, &c->header.token);
+		break;
 	case OP_AUTH_PRESENT:
 		ok = c->header.has_token;
 		break;
@@ -89,6 +128,9 @@ static bool authorised(struct client *c, const struct op *op)
 		break;
 	case OP_AUTH_ADDRESS:
 		ok = check_at(c, 0);
+		break;
+	case OP_AUTH_SUBSCRIBER:
+		ok = check_at(c, sizeof(struct ident));
 		break;
 	case OP_AUTH_OWNER:
 		switch (check_owner(c)) {
@@ -104,6 +146,9 @@ static bool authorised(struct client *c, const struct op *op)
 		if (op->id == OP_SEND_MANY && c->payload[0] == 0 && c->payload[1] == 0)
 			return true;
 		ok = check_at(c, op->id == OP_SEND_ONE ? SEND_ONE_FROM : SEND_MANY_FROM);
+		break;
+	case OP_AUTH_ADMIN:
+		ok = c->admin;
 		break;
 	}
 	if (!ok)
@@ -121,6 +166,13 @@ static void dispatch_hello(struct client *c)
 	intrinsic_up(c);
 }
 
+/* True when this client can be given what @op answers. */
+static bool is_offered(const struct client *c, const struct op *op)
+{
+	return op && handlers[op->id] && (op->reply != OP_REPLY_EXTENDED ||
+					  (c->capabilities & CAPABILITY_EXTENDED));
+}
+
 void dispatch_request(struct client *c)
 {
 	const struct op *op;
@@ -130,7 +182,7 @@ void dispatch_request(struct client *c)
 		return;
 	}
 	op = op_find(c->header.mode);
-	if (!op || !handlers[op->id]) {
+	if (!is_offered(c, op)) {
 		c->server->counters.unsupported++;
 		client_reply_code(c, PING_E_NOT_SUPPORTED);
 		return;

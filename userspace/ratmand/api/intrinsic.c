@@ -45,10 +45,17 @@ void intrinsic_up(struct client *c)
 
 void intrinsic_down(struct client *c)
 {
+	/* Whoever asks for a subscription and leaves may have told another where to connect. */
+	helper_detach_all(c);
 	client_finish(c);
 }
 
 void intrinsic_status(struct client *c)
+{
+	intrinsic_reply_status(c, false);
+}
+
+void intrinsic_reply_status(struct client *c, bool echo)
 {
 	struct api_server *s = c->server;
 	struct backend_status b = { 0 };
@@ -65,5 +72,5 @@ void intrinsic_status(struct client *c)
 	};
 	wire_write_init(&w, buf, sizeof(buf));
 	ping_write_status(&w, &status);
-	client_frame(c, MODE_REPLY, false, buf, wire_len(&w));
+	client_frame(c, MODE_REPLY, echo, buf, wire_len(&w));
 }

@@ -1,22 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Namespace 4, Peer (microframe.md section 3.4).
+ * Namespace 4, Peer (microframe.md sections 3.4 and 3.8).
  */
-#include <stdlib.h>
+#include <errno.h>
+#include <string.h>
 
-#include "ratmand/api/client.h"
-
-struct peer_reply {
-	uint8_t *buf;		/* owned: kind, count, entries */
-	size_t n, room;		/* entries */
-	bool failed;
-};
-
-#define HEAD_LEN 3
+#include "ratmand/api/listing.h"
 
 static void collect(void *ctx, const struct backend_peer *peer)
 {
-	struct peer_reply *reply = ctx;
+	uint8_t *bytes = listing_add(ctx, &peer->address, PING_PEER_LEN);
 	struct wire_writer w;
 	const struct ping_peer entry = {
 		.address = peer->address,
@@ -25,40 +18,81 @@ static void collect(void *ctx, const struct backend_peer *peer)
 		.active = peer->active,
 	};
 
-	if (reply->failed || reply->n == UINT16_MAX)
+	if (!bytes)
 		return;
-	if (reply->n == reply->room) {
-		size_t room = 2 * reply->room;
-		uint8_t *p = realloc(reply->buf, HEAD_LEN + room * PING_PEER_LEN);
-
-		if (!p) {
-			reply->failed = true;
-			return;
-		}
-		reply->buf = p;
-		reply->room = room;
-	}
-	wire_write_init(&w, reply->buf + HEAD_LEN + reply->n * PING_PEER_LEN, PING_PEER_LEN);
+	wire_write_init(&w, bytes, PING_PEER_LEN);
 	ping_write_peer(&w, &entry);
-	reply->n++;
 }
 
 void peer_list(struct client *c)
 {
 	struct api_server *s = c->server;
-	struct peer_reply reply = { .room = 16 };
-	struct wire_writer w;
+	struct listing l = { 0 };
 
-	reply.buf = malloc(HEAD_LEN + reply.room * PING_PEER_LEN);
-	if (reply.buf)
-		s->ops->peer_list(s->be, collect, &reply);
-	if (!reply.buf || reply.failed) {
-		free(reply.buf);
-		client_reply_internal(c, false, "out of memory");
+	s->ops->peer_list(s->be, collect, &l);
+	listing_reply(c, &l, PING_PEER_LIST, false, false);
+}
+
+struct query {
+	struct api_server *server;
+	struct contact_filter filter;
+	struct listing list;
+};
+
+static void collect_contact(void *ctx, const struct contact *contact)
+{
+	struct query *q = ctx;
+	struct backend_peer peer;
+
+	if (contact_matches(contact, &q->filter) &&
+	    !q->server->ops->peer_get(q->server->be, &contact->address, &peer))
+		collect(&q->list, &peer);
+}
+
+/* The peers about which the caller noted what is asked for. */
+void peer_query(struct client *c)
+{
+	struct api_server *s = c->server;
+	struct address owner = dispatch_owner(c);
+	struct query q = { .server = s };
+	int err = contact_peer_filter_read(c->payload, c->header.payload_len, &q.filter);
+
+	if (err) {
+		contact_refuse(c, err);
 		return;
 	}
-	wire_write_init(&w, reply.buf, HEAD_LEN);
-	ping_write_peers(&w, (uint16_t)reply.n);
-	client_frame(c, MODE_REPLY, false, reply.buf, HEAD_LEN + reply.n * PING_PEER_LEN);
-	free(reply.buf);
+	err = s->ops->contact_each(s->be, &owner, collect_contact, &q);
+	if (err) {
+		listing_free(&q.list);
+		client_reply_errno(c, false, err);
+		return;
+	}
+	listing_reply(c, &q.list, PING_PEER_LIST, true, true);
+}
+
+/* Option<Address>, told apart by size: nobody gives the status of the router. */
+void peer_status(struct client *c)
+{
+	struct api_server *s = c->server;
+	struct listing l = { 0 };
+	struct backend_peer peer;
+	struct address address;
+	int err;
+
+	if (c->header.payload_len == 0 || (c->header.payload_len == 1 && !c->payload[0])) {
+		intrinsic_reply_status(c, true);
+		return;
+	}
+	if (c->header.payload_len != ADDRESS_LEN) {
+		client_reply_input(c, "payload", "an address, or 00");
+		return;
+	}
+	memcpy(address.b, c->payload, ADDRESS_LEN);
+	err = s->ops->peer_get(s->be, &address, &peer);
+	if (err) {
+		client_reply_errno(c, false, err);
+		return;
+	}
+	collect(&l, &peer);
+	listing_reply(c, &l, PING_PEER_LIST, false, true);
 }

@@ -1,9 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Namespace 5, Recv (microframe.md section 3.7).
+ * Namespace 5, Recv, and the streams on the socket of a subscription
+ * (microframe.md section 3.7).
  *
  * A stream is delivered when its last byte was handed to the client's socket;
- * whatever ends the connection before that puts it back.
+ * whatever ends the connection before that puts it back. A subscriber gets the
+ * next one only when he has read that, as far as the kernel can tell: then the
+ * end of his socket says whether he had the last one (he closed it and nothing
+ * was unread) or not (closing over unread bytes resets it), and none is lost
+ * with what lay unread.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -11,10 +16,14 @@
 
 #include "base/log.h"
 #include "ratmand/api/client.h"
+#include "ratmand/kern/sockdiag.h"
 
 #define CHUNK 32768		/* bytes read from the backend at a time */
-#define WINDOW (256u << 10)	/* bytes queued to the client's socket at most */
-#define TURN (1u << 20)		/* bytes per turn of the loop: others want to live too */
+#define SHORT 4096		/* bytes that are as much work as beginning a stream */
+#define POLL_MIN_MS 1		/* waiting for a subscriber to read, in growing steps */
+#define POLL_MAX_MS 200
+
+static void on_poll(uv_timer_t *timer);
 
 struct recv_job {
 	struct client_job job;		/* first member */
@@ -24,19 +33,52 @@ struct recv_job {
 	struct backend_recv *stream;	/* owned; NULL between streams */
 	struct address address;
 	uint64_t left;			/* bytes of the stream not read yet */
+	uv_timer_t *poll;		/* of a subscriber; owned, freed in its close callback */
+	uint64_t poll_ms;		/* the next step */
+	bool handed;			/* all of the stream is in his socket */
 	uint32_t limit;			/* streams still to deliver */
 	bool limited;
+	uint16_t mode;			/* of the letterheads */
 	bool one;			/* Recv/One: a final Ok */
-	uint8_t chunk[CHUNK];
 };
+
+static void on_poll_closed(uv_handle_t *handle)
+{
+	struct api_server *s = handle->data;
+
+	free(handle);
+	server_release(s);
+}
+
+/*
+ * True when a subscriber whose socket ends had all that was handed to it. When it
+ * is we who close, he reads on in peace.
+ */
+static bool had_it(const struct recv_job *j)
+{
+	struct client *c = j->client;
+	uint32_t unread;
+	uv_os_fd_t fd;
+
+	if (!j->handed)
+		return false;
+	if (c->phase == CLIENT_LINGER || c->server->closing)
+		return true;
+	if (client_was_reset(c) || uv_fileno((uv_handle_t *)&c->stream, &fd))
+		return false;
+	return sockdiag_unread(c->server->diag, fd, &unread) || !unread;
+}
 
 static void recv_free(struct recv_job *j)
 {
 	if (j->stream)
-		j->ops->recv_close(j->stream, false);
+		j->ops->recv_close(j->stream, had_it(j));
+	if (j->poll) {
+		j->poll->data = j->client->server;
+		uv_close((uv_handle_t *)j->poll, on_poll_closed);
+	}
 	if (j->listener)
 		j->ops->listen_stop(j->listener);
-	explicit_bzero(j->chunk, sizeof(j->chunk));
 	free(j);
 }
 
@@ -74,6 +116,11 @@ static bool recv_next(struct recv_job *j)
 	struct wire_writer w;
 	int err;
 
+	/* Who hung up a moment ago must not be given another stream into the void. */
+	if (client_hung_up(c)) {
+		client_kill(c);
+		return false;
+	}
 	err = j->ops->recv_open(j->listener, &head, &j->stream);
 	if (err) {
 		j->stream = NULL;
@@ -86,8 +133,7 @@ static bool recv_next(struct recv_job *j)
 	j->left = head.stream_size;
 	wire_write_init(&w, buf, sizeof(buf));
 	letterhead_write(&w, &head, !(c->capabilities & CAPABILITY_AUX));
-	client_frame(c, j->one ? MODE_LETTERHEAD_ONE : MODE_LETTERHEAD_MANY, true, buf,
-		     wire_len(&w));
+	client_frame(c, j->mode, true, buf, wire_len(&w));
 	return c->phase != CLIENT_DEAD;
 }
 
@@ -96,8 +142,12 @@ static bool recv_chunk(struct recv_job *j)
 {
 	struct client *c = j->client;
 	size_t want = j->left < CHUNK ? (size_t)j->left : CHUNK;
-	ssize_t n = j->ops->recv_read(j->stream, j->chunk, want);
+	uint8_t *room = client_reserve(c, want);
+	ssize_t n;
 
+	if (!room)
+		return false;
+	n = j->ops->recv_read(j->stream, room, want);
 	if (n <= 0) {
 		log_warn("a received stream broke off while reading it: %s",
 			 n ? strerror((int)-n) : "too short");
@@ -105,17 +155,33 @@ static bool recv_chunk(struct recv_job *j)
 		return false;
 	}
 	j->left -= (uint64_t)n;
-	/* Either may kill the client, and with it the job. */
-	client_write(c, j->chunk, (size_t)n);
+	client_commit(c, (size_t)n);
+	/* May kill the client, and with it the job. */
 	client_flush(c);
 	return c->phase != CLIENT_DEAD;
 }
 
-/* Runs from a callback of its own: kick timer or end of a write. */
+/* False while a subscriber has not read the stream in his socket; looks again later. */
+static bool recv_is_read(struct recv_job *j)
+{
+	struct client *c = j->client;
+	uint32_t unread;
+	uv_os_fd_t fd;
+
+	/* On another host, or where the kernel does not say, handed over is as good as read. */
+	if (!j->poll || uv_fileno((uv_handle_t *)&c->stream, &fd) ||
+	    sockdiag_unread(c->server->diag, fd, &unread) || !unread)
+		return true;
+	uv_timer_start(j->poll, on_poll, j->poll_ms, 0);
+	j->poll_ms = j->poll_ms * 2 < POLL_MAX_MS ? j->poll_ms * 2 : POLL_MAX_MS;
+	return false;
+}
+
+/* Runs from a callback of its own: a turn of its own or the end of a write. */
 static void recv_progress(struct client *c, struct client_job *job)
 {
 	struct recv_job *j = (struct recv_job *)job;
-	size_t moved = 0;
+	bool share = true;
 
 	for (;;) {
 		if (!j->stream) {
@@ -126,14 +192,14 @@ static void recv_progress(struct client *c, struct client_job *job)
 			if (!recv_next(j))
 				return;
 		}
-		while (j->left && client_queued(c) < WINDOW) {
-			if (moved >= TURN) {
+		while (j->left && client_queued(c) < client_window(c)) {
+			if (!share) {
 				client_kick(c);
 				return;
 			}
 			if (!recv_chunk(j))
 				return;
-			moved += CHUNK;
+			share = client_share(c, CHUNK);
 		}
 		client_flush(c);
 		if (c->phase == CLIENT_DEAD)
@@ -145,17 +211,29 @@ static void recv_progress(struct client *c, struct client_job *job)
 			client_kill(c);
 			return;
 		}
+		j->handed = true;
+		if (!recv_is_read(j))
+			return;
+		j->handed = false;
+		j->poll_ms = POLL_MIN_MS;
 		j->ops->recv_close(j->stream, true);
 		j->stream = NULL;
 		c->server->counters.streams_out++;
 		if (j->limited)
 			j->limit--;
-		moved += CHUNK;
-		if (moved >= TURN) {
+		/* Short ones cost as well. */
+		if (!client_share(c, SHORT)) {
 			client_kick(c);
 			return;
 		}
 	}
+}
+
+static void on_poll(uv_timer_t *timer)
+{
+	struct recv_job *j = timer->data;
+
+	client_kick(j->client);
 }
 
 /* The backend is in the middle of something: look at it from our own callback. */
@@ -166,6 +244,37 @@ static void on_ready(void *ctx)
 	client_kick(j->client);
 }
 
+static struct recv_job *recv_new(struct client *c, const struct address *address, uint16_t mode)
+{
+	struct recv_job *j = calloc(1, sizeof(*j));
+
+	if (!j)
+		return NULL;
+	j->job.progress = recv_progress;
+	j->job.gone = recv_gone;
+	j->job.address_gone = recv_address_gone;
+	j->client = c;
+	j->ops = c->server->ops;
+	j->address = *address;
+	j->mode = mode;
+	return j;
+}
+
+bool recv_read_request(struct client *c, bool many, struct payload_recv *out)
+{
+	if (payload_read_recv(c->payload, c->header.payload_len, many, out)) {
+		client_reply_input(c, "payload", "address and recipient");
+		return false;
+	}
+	if (out->to.kind == RECIPIENT_NONE)
+		out->to = (struct recipient){ RECIPIENT_ADDRESS, out->address };
+	if (out->to.kind == RECIPIENT_ADDRESS && !address_equal(&out->to.address, &out->address)) {
+		client_reply_input(c, "recipient", "the own address or a namespace");
+		return false;
+	}
+	return true;
+}
+
 static void recv_start(struct client *c, bool one)
 {
 	struct api_server *s = c->server;
@@ -173,27 +282,13 @@ static void recv_start(struct client *c, bool one)
 	struct recv_job *j;
 	int err;
 
-	if (payload_read_recv(c->payload, c->header.payload_len, !one, &p)) {
-		client_reply_input(c, "payload", "address and recipient");
+	if (!recv_read_request(c, !one, &p))
 		return;
-	}
-	if (p.to.kind == RECIPIENT_NONE)
-		p.to = (struct recipient){ RECIPIENT_ADDRESS, p.address };
-	if (p.to.kind == RECIPIENT_ADDRESS && !address_equal(&p.to.address, &p.address)) {
-		client_reply_input(c, "recipient", "the own address or a namespace");
-		return;
-	}
-	j = calloc(1, sizeof(*j));
+	j = recv_new(c, &p.address, one ? MODE_LETTERHEAD_ONE : MODE_LETTERHEAD_MANY);
 	if (!j) {
 		client_reply_internal(c, false, "out of memory");
 		return;
 	}
-	j->job.progress = recv_progress;
-	j->job.gone = recv_gone;
-	j->job.address_gone = recv_address_gone;
-	j->client = c;
-	j->ops = s->ops;
-	j->address = p.address;
 	j->one = one;
 	j->limited = one || p.has_limit;
 	j->limit = one ? 1 : p.limit;
@@ -207,6 +302,36 @@ static void recv_start(struct client *c, bool one)
 	client_reply_ok(c);
 	client_start_job(c, &j->job);
 	client_kick(c);
+}
+
+int recv_subscriber(struct client *c)
+{
+	struct recv_job *j = recv_new(c, &c->subscriber.address, MODE_LETTERHEAD_SUB);
+	int err;
+
+	if (!j)
+		return -ENOMEM;
+	if (c->server->diag >= 0) {
+		j->poll = malloc(sizeof(*j->poll));
+		if (!j->poll) {
+			recv_free(j);
+			return -ENOMEM;
+		}
+		uv_timer_init(c->server->loop, j->poll);
+		j->poll->data = j;
+		j->poll_ms = POLL_MIN_MS;
+		c->server->handles++;
+	}
+	err = j->ops->attach(c->server->be, &c->subscriber.id, &c->subscriber.address, false,
+			     on_ready, j, &j->listener);
+	if (err) {
+		j->listener = NULL;
+		recv_free(j);
+		return err;
+	}
+	client_start_job(c, &j->job);
+	client_kick(c);
+	return 0;
 }
 
 void recv_one(struct client *c)

@@ -15,7 +15,6 @@
 #include "base/log.h"
 #include "ratmand/api/client.h"
 
-#define CHUNK 32768	/* bytes read from a data socket at a time */
 
 enum send_mode {
 	SEND_SOCKET,	/* data socket; final Ok or Error */
@@ -35,15 +34,25 @@ struct send_job {
 	uint64_t left;			/* bytes still expected inline */
 	struct ping_error error;	/* of SEND_DRAIN */
 	bool finishing;			/* send_finish not answered yet */
+	bool data_ended;		/* the data socket said so; finished when the timer agrees */
 	bool ended;			/* to be freed with its last handle */
-	uv_tcp_t *listener;		/* data socket: owned, each freed in its close callback */
-	uv_tcp_t *conn;
-	uv_timer_t *timer;
+	struct helper *helper;		/* the data socket, before somebody has connected */
+	uv_tcp_t *conn;			/* owned, each freed in its close callback */
+	uv_timer_t *timer;		/* before the data socket is offered, and after its end */
 	unsigned int handles;
 	bool reading;
-	size_t have;			/* bytes in buf that the backend has not taken */
-	char buf[CHUNK];
+	bool paused;			/* had its share of this turn of the loop */
+	uint8_t *kept;			/* owned; bytes the backend has not taken yet, or NULL */
+	size_t kept_len;
 };
+
+static void drop_kept(struct send_job *j)
+{
+	if (j->kept)
+		sodium_memzero(j->kept, j->kept_len);
+	free(j->kept);
+	j->kept = NULL;
+}
 
 static void send_maybe_free(struct send_job *j)
 {
@@ -51,7 +60,7 @@ static void send_maybe_free(struct send_job *j)
 
 	if (!j->ended || j->handles || j->finishing)
 		return;
-	sodium_memzero(j->buf, sizeof(j->buf));
+	drop_kept(j);
 	free(j);
 	server_release(s);
 }
@@ -65,11 +74,20 @@ static void on_closed(uv_handle_t *handle)
 	send_maybe_free(j);
 }
 
-static void close_tcp(uv_tcp_t **tcp)
+static void close_conn(struct send_job *j)
 {
-	if (*tcp)
-		uv_close((uv_handle_t *)*tcp, on_closed);
-	*tcp = NULL;
+	if (j->conn)
+		uv_close((uv_handle_t *)j->conn, on_closed);
+	j->conn = NULL;
+}
+
+static void close_helper(struct send_job *j)
+{
+	struct helper *h = j->helper;
+
+	j->helper = NULL;
+	if (h)
+		helper_close(h);
 }
 
 static void close_timer(struct send_job *j)
@@ -88,8 +106,8 @@ static void send_end(struct send_job *j)
 		return;
 	j->ended = true;
 	j->send = NULL;
-	close_tcp(&j->listener);
-	close_tcp(&j->conn);
+	close_helper(j);
+	close_conn(j);
 	close_timer(j);
 	if (send)
 		j->server->ops->send_abort(send);
@@ -160,76 +178,109 @@ static void send_finish_stream(struct send_job *j)
 	}
 	j->send = NULL;
 	j->finishing = true;
-	close_tcp(&j->conn);
+	close_conn(j);
 	j->server->ops->send_finish(send, on_finished, j);
 }
 
 /* Data socket --------------------------------------------------------------- */
 
 static void data_read_update(struct send_job *j);
+static int send_set_timer(struct send_job *j, uint32_t ms);
 
-/* Gives the backend what waits in buf; false when the job failed or waits. */
-static bool data_push(struct send_job *j)
+/* Gives the backend bytes from the socket; 0, -EAGAIN when it waits, or the job failed. */
+static int data_push(struct send_job *j, const uint8_t *data, size_t len)
 {
-	int err;
+	int err = -EFBIG;
 
-	if (!j->have)
-		return true;
-	if (j->total + j->have > LIMIT_STREAM_BYTES)
-		err = -EFBIG;
-	else
-		err = j->server->ops->send_write(j->send, j->buf, j->have);
-	if (err == -EAGAIN)
-		return false;
-	if (err) {
+	if (j->total + len <= LIMIT_STREAM_BYTES)
+		err = j->server->ops->send_write(j->send, data, len);
+	if (err && err != -EAGAIN)
 		send_failed(j, err);
-		return false;
+	if (err)
+		return err;
+	j->total += len;
+	if (!client_share(j->client, len)) {
+		j->paused = true;
+		client_kick(j->client);
 	}
-	j->total += j->have;
-	j->have = 0;
-	return true;
+	return 0;
 }
 
+/* What the backend did not take now waits until it drains. */
+static int data_keep(struct send_job *j, const uint8_t *data, size_t len)
+{
+	j->kept = malloc(len);
+	if (!j->kept)
+		return -ENOMEM;
+	memcpy(j->kept, data, len);
+	j->kept_len = len;
+	return 0;
+}
+
+/* Into the buffer of the server that its clients share: nothing stays in it. */
 static void on_data_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
 {
-	struct send_job *j = handle->data;
+	struct api_server *s = ((struct send_job *)handle->data)->server;
 
 	(void)suggested;
-	*buf = uv_buf_init(j->buf, sizeof(j->buf));
+	*buf = uv_buf_init((char *)s->input, sizeof(s->input));
+}
+
+/*
+ * A client that was killed closes both its sockets, in either order and a moment
+ * apart: that is no end of stream.
+ */
+static void data_finish(struct send_job *j)
+{
+	struct client *c = j->client;
+
+	if (client_hung_up(c))
+		client_kill(c);
+	else
+		send_finish_stream(j);
+}
+
+static void data_ended(struct send_job *j, int why)
+{
+	uv_read_stop((uv_stream_t *)j->conn);
+	j->reading = false;
+	j->data_ended = true;
+	if (client_hung_up(j->client))
+		client_kill(j->client);
+	else if (why != UV_EOF)
+		send_failed(j, why);
+	else if (send_set_timer(j, LIMIT_SEND_END_MS))
+		data_finish(j);
 }
 
 static void on_data(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
 {
 	struct send_job *j = stream->data;
-	struct client *c = j->client;
+	struct api_server *s = j->server;
+	int err;
 
 	(void)buf;
-	if (n > 0) {
-		j->have = (size_t)n;
-		if (data_push(j) || j->send)
-			data_read_update(j);
+	if (n < 0) {
+		data_ended(j, (int)n);
 		return;
 	}
 	if (n == 0)
 		return;
-	uv_read_stop(stream);
-	j->reading = false;
-	/*
-	 * A client that was killed closes both its sockets, the main one first:
-	 * that is no end of stream. Neither is a reset.
-	 */
-	if (client_hung_up(c))
-		client_kill(c);
-	else if (n != UV_EOF)
-		send_failed(j, (int)n);
-	else
-		send_finish_stream(j);
+	err = data_push(j, s->input, (size_t)n);
+	if (err == -EAGAIN) {
+		err = data_keep(j, s->input, (size_t)n);
+		if (err)
+			send_failed(j, err);
+	}
+	sodium_memzero(s->input, (size_t)n);
+	if (!err)
+		data_read_update(j);
 }
 
 /* Reads from the data socket while nothing waits for the backend. */
 static void data_read_update(struct send_job *j)
 {
-	bool want = j->conn && j->send && !j->have;
+	bool want = j->conn && j->send && !j->kept && !j->paused && !j->data_ended;
 
 	if (want == j->reading || !j->conn)
 		return;
@@ -240,49 +291,56 @@ static void data_read_update(struct send_job *j)
 		uv_read_stop((uv_stream_t *)j->conn);
 }
 
-static bool from_same_host(struct send_job *j, uv_tcp_t *conn)
+static void on_connected(void *ctx, struct helper *h)
 {
-	struct sockaddr_storage api = { 0 }, data = { 0 };
-	int api_len = sizeof(api), data_len = sizeof(data);
+	struct send_job *j = ctx;
+	uv_tcp_t *conn = malloc(sizeof(*conn));
 
-	return !uv_tcp_getpeername(&j->client->tcp, (struct sockaddr *)&api, &api_len) &&
-	       !uv_tcp_getpeername(conn, (struct sockaddr *)&data, &data_len) &&
-	       server_same_host(&api, &data);
-}
-
-static uv_tcp_t *new_tcp(struct send_job *j)
-{
-	uv_tcp_t *tcp = malloc(sizeof(*tcp));
-
-	if (!tcp || uv_tcp_init(j->server->loop, tcp)) {
-		free(tcp);
-		return NULL;
+	if (!conn || uv_tcp_init(j->server->loop, conn)) {
+		free(conn);
+		return;
 	}
-	tcp->data = j;
+	conn->data = j;
 	j->handles++;
-	return tcp;
-}
-
-static void on_data_connection(uv_stream_t *listener, int status)
-{
-	struct send_job *j = listener->data;
-	uv_tcp_t *conn;
-
-	if (status < 0 || j->ended || j->conn)
-		return;
-	conn = new_tcp(j);
-	if (!conn)
-		return;
-	if (uv_accept(listener, (uv_stream_t *)conn) || !from_same_host(j, conn)) {
-		j->server->counters.helper_strangers++;
-		close_tcp(&conn);
+	j->conn = conn;
+	if (helper_accept(h, conn)) {
+		close_conn(j);
 		return;
 	}
-	j->conn = conn;
+	j->helper = NULL;	/* it ends after this */
 	j->mode = SEND_SOCKET;
-	close_tcp(&j->listener);
-	close_timer(j);
+	j->job.input = NULL;
 	data_read_update(j);
+}
+
+static void on_nobody(void *ctx)
+{
+	struct send_job *j = ctx;
+
+	j->helper = NULL;
+	client_reply_internal(j->client, true, "nobody connected to the data socket");
+	send_leave(j);
+}
+
+static const struct helper_ops helper_ops = {
+	.connected = on_connected,
+	.timed_out = on_nobody,
+};
+
+/* Opens the data socket and names it to the client. */
+static int send_listen(struct send_job *j)
+{
+	char bind[HELPER_BIND_LEN];
+	uint8_t buf[96];
+	struct wire_writer w;
+	int err = helper_open(j->client, &helper_ops, j, bind, &j->helper);
+
+	if (err)
+		return err;
+	wire_write_init(&w, buf, sizeof(buf));
+	ping_write_send_socket(&w, bind);
+	client_frame(j->client, MODE_REPLY, true, buf, wire_len(&w));
+	return 0;
 }
 
 static void on_timer(uv_timer_t *timer);
@@ -300,43 +358,6 @@ static int send_set_timer(struct send_job *j, uint32_t ms)
 	return uv_timer_start(j->timer, on_timer, ms, 0);
 }
 
-/* Opens the data socket on the address the client reached us at, and names it. */
-static int send_listen(struct send_job *j)
-{
-	struct sockaddr_storage addr = { 0 };
-	int len = sizeof(addr);
-	uint8_t buf[96];
-	struct wire_writer w;
-	char bind[64];
-	int err;
-
-	err = uv_tcp_getsockname(&j->client->tcp, (struct sockaddr *)&addr, &len);
-	if (err)
-		return err;
-	if (addr.ss_family == AF_INET)
-		((struct sockaddr_in *)&addr)->sin_port = 0;
-	else
-		((struct sockaddr_in6 *)&addr)->sin6_port = 0;
-	j->listener = new_tcp(j);
-	if (!j->listener)
-		return -ENOMEM;
-	err = uv_tcp_bind(j->listener, (struct sockaddr *)&addr, 0);
-	if (!err)
-		err = uv_listen((uv_stream_t *)j->listener, 1, on_data_connection);
-	len = sizeof(addr);
-	if (!err)
-		err = uv_tcp_getsockname(j->listener, (struct sockaddr *)&addr, &len);
-	if (!err)
-		err = send_set_timer(j, j->server->limits.helper_accept_ms);
-	if (err)
-		return err;
-	server_format_bind(&addr, bind, sizeof(bind));
-	wire_write_init(&w, buf, sizeof(buf));
-	ping_write_send_socket(&w, bind);
-	client_frame(j->client, MODE_REPLY, true, buf, wire_len(&w));
-	return 0;
-}
-
 static void on_timer(uv_timer_t *timer)
 {
 	struct send_job *j = timer->data;
@@ -345,13 +366,13 @@ static void on_timer(uv_timer_t *timer)
 
 	if (j->ended)
 		return;
-	if (j->listener) {
-		j->server->counters.timeout_helper++;
-		client_reply_internal(c, true, "nobody connected to the data socket");
-		send_leave(j);
+	if (j->data_ended) {
+		data_finish(j);
 		return;
 	}
 	/* No inline bytes and no other request: the Rust server's behaviour. */
+	if (j->mode == SEND_WAIT)
+		j->server->counters.timeout_grace++;
 	err = send_listen(j);
 	if (err)
 		send_failed(j, err);
@@ -380,7 +401,7 @@ static void send_input(struct client *c, struct client_job *job)
 	size_t len;
 	int err = 0;
 
-	if (j->mode == SEND_SOCKET || j->finishing)
+	if (j->finishing || j->paused)
 		return;
 	if (j->mode == SEND_EMPTY) {
 		/* A Rust client that sent nothing; this is its next request. */
@@ -389,7 +410,7 @@ static void send_input(struct client *c, struct client_job *job)
 	}
 	if (j->mode == SEND_WAIT) {
 		j->mode = SEND_INLINE;
-		close_tcp(&j->listener);
+		close_helper(j);
 		close_timer(j);
 	}
 	data = client_input(c, &len);
@@ -405,8 +426,22 @@ static void send_input(struct client *c, struct client_job *job)
 	client_take(c, len);
 	j->total += len;
 	j->left -= len;
-	if (!j->left)
+	if (!j->left) {
 		inline_done(j);
+	} else if (!client_share(c, len)) {
+		j->paused = true;
+		client_kick(c);
+	}
+}
+
+/* The next turn of the loop; what came inline is given to send_input() afterwards. */
+static void send_progress(struct client *c, struct client_job *job)
+{
+	struct send_job *j = (struct send_job *)job;
+
+	(void)c;
+	j->paused = false;
+	data_read_update(j);
 }
 
 /* The backend has room again. */
@@ -416,10 +451,12 @@ static void on_drain(void *ctx)
 
 	if (j->ended || !j->client)
 		return;
-	if (j->mode == SEND_INLINE)
+	if (j->mode == SEND_INLINE) {
 		client_process(j->client);
-	else if (data_push(j))
+	} else if (j->kept && !data_push(j, j->kept, j->kept_len)) {
+		drop_kept(j);
 		data_read_update(j);
+	}
 }
 
 /* Requests ------------------------------------------------------------------ */
@@ -432,7 +469,9 @@ static struct send_job *send_new(struct client *c, enum send_mode mode)
 		client_reply_internal(c, false, "out of memory");
 		return NULL;
 	}
-	j->job.input = send_input;
+	/* With a data socket, what comes here waits for the end; the end of it is the client's. */
+	j->job.input = mode == SEND_SOCKET ? NULL : send_input;
+	j->job.progress = send_progress;
 	j->job.gone = send_gone;
 	j->server = c->server;
 	j->client = c;
@@ -446,6 +485,7 @@ struct heads {
 	const struct address *from;
 	struct letterhead *list;	/* owned */
 	size_t n, max;
+	bool full;			/* there were more */
 	const char *got, *expected;	/* what was wrong */
 };
 
@@ -473,6 +513,7 @@ static int heads_add(struct heads *h, const struct letterhead *head)
 			return 0;
 	}
 	if (h->n == h->max) {
+		h->full = true;
 		h->got = "recipients";
 		h->expected = "fewer";
 		return -EINVAL;
@@ -547,6 +588,8 @@ void send_many(struct client *c)
 		client_reply_input(c, h.got, h.expected);
 	else
 		send_start(c, SEND_SOCKET, &h);
+	if (h.full)
+		c->server->counters.refused_recipients++;
 	free(h.list);
 }
 

@@ -1,65 +1,32 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The client protocol server: listens on TCP, speaks Microframe, and asks the
- * rest of the daemon through struct backend_ops.
+ * The client protocol server: listens on TCP and a Unix socket, speaks
+ * Microframe, and asks the rest of the daemon through struct backend_ops.
  */
 #ifndef RATMAND_API_SERVER_H
 #define RATMAND_API_SERVER_H
 
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 #include <uv.h>
 
 #include "base/address.h"
 #include "ratmand/api/backend.h"
-
-/* Defaults and meanings in base/limits.h. */
-struct api_limits {
-	uint32_t clients;
-	uint32_t payload;		/* bytes */
-	uint32_t first_frame_ms;
-	uint32_t frame_ms;
-	uint32_t idle_ms;
-	uint32_t auth_failures;		/* per minute and connection */
-	uint32_t helper_accept_ms;
-	uint32_t write_stall_ms;
-	uint32_t write_queue;		/* bytes */
-	uint32_t recipients;
-	uint32_t send_grace_ms;		/* Send/One: wait for inline bytes */
-	uint32_t send_empty_ms;		/* Send/One of size 0: wait for another request */
-	uint32_t linger_ms;		/* after our last word: wait for the client to close */
-};
+#include "ratmand/api/limits.h"
 
 struct api_config {
-	const char *bind;		/* borrowed for api_server_new: "ip:port", "[ip6]:port", "localhost:port" */
+	/* Strings borrowed for api_server_new. */
+	const char *bind;		/* "ip:port", "[ip6]:port", "localhost:port" */
+	const char *socket;		/* path of a Unix socket, or NULL for none */
+	mode_t socket_mode;
+	gid_t socket_gid;		/* (gid_t)-1: the process's own */
 	struct api_limits limits;
-};
-
-struct api_counters {
-	uint64_t accepted;
-	uint64_t refused_full;		/* over limits.clients, closed at once */
-	uint64_t paused_fds;		/* accepting paused: file descriptors ran low */
-	uint64_t refused_garbage;	/* framing no rule accepts */
-	uint64_t refused_payload;	/* payload over the limit */
-	uint64_t refused_version;
-	uint64_t timeout_first;		/* no whole handshake in time */
-	uint64_t timeout_frame;		/* frame not completed in time */
-	uint64_t timeout_idle;
-	uint64_t timeout_write;		/* client took nothing off its socket */
-	uint64_t timeout_helper;	/* nobody came to a data socket */
-	uint64_t helper_strangers;	/* data connections from another host */
-	uint64_t auth_failures;
-	uint64_t auth_closed;		/* connections closed for too many of them */
-	uint64_t requests;
-	uint64_t unsupported;
-	uint64_t streams_in;		/* taken from clients */
-	uint64_t streams_out;		/* delivered to clients */
-	uint64_t clients;		/* now */
 };
 
 struct api_server;
 
-/* "127.0.0.1:5852" and the limits of base/limits.h. */
+/* "127.0.0.1:5852", no Unix socket, and the limits of base/limits.h. */
 void api_config_defaults(struct api_config *cfg);
 
 /*

@@ -17,6 +17,7 @@
 struct entry {
 	uint8_t by_address[DIGEST_LEN];	/* keyed hash of the address */
 	uint8_t by_token[DIGEST_LEN];	/* keyed hash of the token */
+	struct address address;
 	bool failed;
 	UT_hash_handle hh_address;
 	UT_hash_handle hh_token;
@@ -96,6 +97,7 @@ int token_table_put(struct token_table *t, const struct address *address,
 		return -ENOMEM;
 	digest(t, address->b, e->by_address);
 	digest(t, token->b, e->by_token);
+	e->address = *address;
 	HASH_ADD_KEYPTR(hh_address, t->addresses, e->by_address, DIGEST_LEN, e);
 	if (e->failed) {
 		free(e);
@@ -124,14 +126,24 @@ bool token_table_check(const struct token_table *t, const struct address *addres
 	return e && !differs;
 }
 
-bool token_table_knows(const struct token_table *t, const struct ident *token)
+bool token_table_find(const struct token_table *t, const struct ident *token,
+		      struct address *out)
 {
 	uint8_t d[DIGEST_LEN];
 	struct entry *e;
 
 	digest(t, token->b, d);
 	HASH_FIND(hh_token, t->tokens, d, DIGEST_LEN, e);
+	if (e)
+		*out = e->address;
 	return e != NULL;
+}
+
+bool token_table_knows(const struct token_table *t, const struct ident *token)
+{
+	struct address address;
+
+	return token_table_find(t, token, &address);
 }
 
 size_t token_table_count(const struct token_table *t)

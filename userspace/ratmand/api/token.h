@@ -31,6 +31,10 @@ bool token_table_check(const struct token_table *t, const struct address *addres
 /* True when @token stands for any address. */
 bool token_table_knows(const struct token_table *t, const struct ident *token);
 
+/* The address that is up and that @token stands for; false when there is none. */
+bool token_table_find(const struct token_table *t, const struct ident *token,
+		      struct address *out);
+
 size_t token_table_count(const struct token_table *t);
 
 #endif

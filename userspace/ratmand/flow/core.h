@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * What the parts of flow share: flow.c (life and events), lane.c (outgoing),
- * transfer.c (arriving), send.c and recv.c (clients). Private to them.
+ * transfer.c (arriving), send.c and recv.c (clients); for namespaces space.c
+ * (members and streams here), spread.c (outgoing), gossip.c (between members) and
+ * probe.c (anycast). Private to them.
  */
 #ifndef RATMAND_FLOW_CORE_H
 #define RATMAND_FLOW_CORE_H
@@ -10,11 +12,30 @@
 #include "ratmand/flow/inbox.h"
 #include "ratmand/flow/outbox.h"
 #include "ratmand/flow/peerlink.h"
+#include "ratmand/store/subscriptions.h"
 
 /* Wrong blocks, receipts and wishes a peer may send before it is cut off. */
 #define FLOW_MAX_WRONG 16
 
+/* Manifests offered at a time on one connection, to an address or to namespaces. */
+#define FLOW_MAX_OFFERED 16
+
 struct transfer;
+struct join;
+
+/* A stream to a namespace that was offered on a connection and not answered yet. */
+struct flow_offer {
+	UT_hash_handle hh;
+	struct ident id;
+	struct journal_tag tag;
+	struct address space;
+};
+
+/* A stream to a namespace that is to be offered. */
+struct flow_queued {
+	struct address space;
+	struct ident id;
+};
 
 /* A reference the peer asked for. */
 struct flow_wish {
@@ -37,6 +58,24 @@ struct flow_link {
 	struct transfer *transfers;	/* owned */
 	size_t n_transfers;
 	size_t stray;			/* blocks that may still come for transfers given up */
+	/* Namespaces. */
+	struct join *joins;		/* owned; gossip.c */
+	struct flow_offer *offers;	/* owned */
+	struct flow_queued *queue;	/* owned ring, FLOW_QUEUE_MAX, allocated on first use */
+	size_t queue_first, queue_count;
+	int64_t allowance;		/* of small messages, see flow_link_allow() */
+	uint64_t allowance_at;
+};
+
+#define FLOW_QUEUE_MAX LIMIT_SPACE_ITEMS
+
+/* Why a connection is wanted: counted, so that one holder does not end it for another. */
+struct flow_want {
+	UT_hash_handle hh;
+	struct flow_pair {
+		struct address local, peer;
+	} key;
+	unsigned int holders;
 };
 
 /* What waits for one recipient from one local address. */
@@ -47,6 +86,63 @@ struct lane {
 	} key;
 	struct outbox_entry *entries;	/* by age; owned by the outbox */
 	size_t offered;
+	bool wants;			/* holds a flow_want */
+};
+
+/* What waits for the members of a namespace from one local address that is none. */
+struct spread {
+	UT_hash_handle hh;
+	struct lane_key key;
+	struct outbox_entry *entries;	/* by age; owned by the outbox */
+	struct address targets[3];	/* members it is offered to; each holds a flow_want */
+	size_t n_targets;
+	uint64_t chosen_at;		/* loop ms */
+	uint64_t moved_at;		/* loop ms: last receipt, or begin */
+	size_t turn;			/* which of the members come first */
+};
+
+#define SPACE_PARTNERS 16
+
+/* A member that we are to compare what we hold with. */
+struct space_partner {
+	struct address local, peer;	/* holds a flow_want */
+	uint64_t until;			/* loop ms: given up, unless something moves */
+};
+
+/* A namespace with members here. */
+struct space {
+	UT_hash_handle hh;
+	struct address address;
+	uint8_t *secret;		/* sodium_malloc, 64 bytes */
+	struct address *members;	/* owned; local addresses */
+	size_t n_members;
+	struct inbox_entry **items;	/* owned; complete ones, by mark */
+	size_t n_items, room;
+	uint64_t bytes;			/* of their content */
+	uint64_t version;		/* changes with every item that comes or goes */
+	struct exchange_mark horizon;	/* the newest one that had to go for want of room */
+	bool missed;			/* some member here did not get some item */
+	struct space_partner partners[SPACE_PARTNERS];
+	size_t n_partners;
+	struct address ring[8];		/* neighbours in the order of addresses, as last seen */
+	size_t n_ring;
+	uint64_t look_at;		/* loop ms: look at the members again */
+	uint64_t round_at;		/* loop ms: compare with everybody in the ring again */
+	uint64_t pushed_at;		/* loop ms: last time a new item made us do that */
+	bool push_due;			/* another one came since */
+};
+
+/* A client that waits for streams or events. */
+struct flow_listener {
+	struct flow_listener *prev, *next;
+	struct flow *flow;
+	struct recipient to;		/* RECIPIENT_NONE: events */
+	bool queue;			/* it is a subscriber's, else it takes from the pool */
+	struct due_owner owner;		/* whose it is; of the queue */
+	struct subscription *sub;	/* borrowed; NULL when it was removed */
+	flow_cb ready;
+	void *ctx;
+	bool due;			/* to be told in the round under way */
 };
 
 struct flow {
@@ -59,10 +155,18 @@ struct flow {
 	struct inbox inbox;
 	struct peerlinks *peerlinks;
 	struct lane *lanes;
+	struct spread *spreads;
+	struct space *spaces;
+	struct flow_want *wants;
+	struct flow_probe *probes;
+	size_t n_items;			/* of all namespaces, up or not */
+	uint64_t items_bytes;
 	struct flow_link *links;
 	size_t n_transfers;
 	struct flow_listener *listeners;
 	struct flow_recv *recvs;
+	struct delivery *deliveries;	/* not committed yet, or the commit failed */
+	struct subscriptions subscriptions;
 	uv_timer_t timer;		/* retries and expiry */
 	uv_timer_t turn;		/* goes on with long walks */
 	uint64_t expiry_at;
@@ -91,6 +195,17 @@ void flow_link_update(struct flow_link *fl);
 
 /* Something the peer should not have sent. False when it was the last straw. */
 bool flow_link_wrong(struct flow_link *fl);
+
+/* Pays for a small message that makes us work. False when the peer sends too many. */
+bool flow_link_allow(struct flow_link *fl);
+
+/* One more (-ENOMEM) or one less who wants a connection from @local to @peer. */
+int flow_want(struct flow *f, const struct address *local, const struct address *peer);
+void flow_unwant(struct flow *f, const struct address *local, const struct address *peer);
+
+/* Calls @cb for every member of @space elsewhere that has a route now. */
+void flow_members(struct flow *f, const struct address *space,
+		  void (*cb)(void *ctx, const struct address *member), void *ctx);
 
 /* ---- lane.c ---- */
 
@@ -122,10 +237,84 @@ void lane_serve(struct flow_link *fl);
 /* Removes entries past their age. */
 void lane_expire(struct flow *f);
 
+/* Sends ITEM with @len sealed bytes and remembers it as offered. -ENOMEM, -EEXIST. */
+int lane_offer_item(struct flow_link *fl, const struct address *space, const struct ident *id,
+		    const struct journal_tag *tag, const uint8_t *sealed, size_t len);
+
+/* ---- spread.c ---- */
+
+/* The same as lane_add() and the rest, for entries to a namespace. */
+int spread_add(struct flow *f, struct outbox_entry *e);
+void spread_remove(struct flow *f, struct outbox_entry *e, bool stored);
+void spread_kick(struct flow *f, struct outbox_entry *e);
+void spread_offer(struct flow_link *fl);
+void spread_receipt(struct flow_link *fl, struct outbox_entry *e);
+void spread_refused(struct flow_link *fl, struct outbox_entry *e, enum exchange_reason reason);
+
+/* Chooses members, ends what has enough receipts. */
+void spread_tick(struct flow *f);
+
+/* The members of @space have changed (NULL: of any). */
+void spread_members_changed(struct flow *f, const struct address *space);
+
+/* @local goes down. */
+void spread_local_down(struct flow *f, const struct address *local);
+
+/* ---- space.c ---- */
+
+int space_mark_compare(const struct exchange_mark *a, const struct exchange_mark *b);
+struct exchange_mark space_mark(const struct inbox_entry *item);
+struct space *space_find(struct flow *f, const struct address *space);
+bool space_has_member(const struct space *sp, const struct address *local);
+
+/* Up to here streams are neither kept nor taken. */
+struct exchange_mark space_horizon(const struct space *sp);
+
+/* An item is complete and durable: members here get it, members elsewhere hear of it. */
+void space_item_complete(struct flow *f, struct inbox_entry *e, const struct flow_link *from);
+
+/* Gives @local what it has not got yet of what is kept. */
+void space_catch_up(struct flow *f, struct space *sp, const struct address *local);
+
+/* Counts items found on disk. */
+void space_load(struct flow *f);
+/* Removes items past their time; tries again what members here missed. */
+void space_expire(struct flow *f);
+void space_free_all(struct flow *f);
+
+/* ---- gossip.c ---- */
+
+bool gossip_message(struct flow_link *fl, const struct exchange_message *m);
+/* True when the peer has proved that it is a member of @space. */
+bool gossip_is_proven(const struct flow_link *fl, const struct address *space);
+/* True while @fl still has something to do for namespaces. */
+bool gossip_is_busy(const struct flow_link *fl);
+/* Offers an item to all who compare with us, and to some more. */
+void gossip_push(struct flow *f, struct space *sp, struct inbox_entry *e,
+		 const struct flow_link *except);
+/* Offers what is queued. */
+void gossip_pump(struct flow_link *fl);
+/* An item was not taken, or went wrong: what both hold differs. */
+void gossip_unsynced(struct flow_link *fl, const struct address *space);
+void gossip_link_up(struct flow_link *fl);
+void gossip_link_down(struct flow_link *fl);
+void gossip_tick(struct flow *f);
+/* @local is no more a member of @sp. */
+void gossip_left(struct flow *f, struct space *sp, const struct address *local);
+void gossip_free_partners(struct flow *f, struct space *sp);
+
+/* ---- probe.c ---- */
+
+bool probe_message(struct flow_link *fl, const struct exchange_message *m);
+void probe_tick(struct flow *f);
+/* Asks over a connection that has just come up. */
+void probe_link_up(struct flow_link *fl);
+
 /* ---- transfer.c ---- */
 
 /* Messages to the receiving side. False closes. */
 bool transfer_offer(struct flow_link *fl, const struct exchange_message *m);
+bool transfer_item(struct flow_link *fl, const struct exchange_message *m);
 bool transfer_block(struct flow_link *fl, const struct exchange_message *m);
 bool transfer_missing(struct flow_link *fl, const struct exchange_message *m);
 
@@ -135,10 +324,43 @@ bool transfer_turn(struct flow_link *fl);
 /* Ends every transfer of a connection; what was received stays. */
 void transfer_link_down(struct flow_link *fl);
 
+/* ---- claim.c: who gets a stream ---- */
+
+/*
+ * A stream is complete: puts it into the queues of those who are to have it, or
+ * into the pool, and queues that it is complete. Then a commit, and
+ * inbox_announce() and recv_notify(), or claim_undo() when it failed. Storage
+ * errors; nothing is claimed then.
+ */
+int claim_stream(struct flow *f, struct inbox_entry *e);
+void claim_undo(struct flow *f, struct inbox_entry *e);
+
+/*
+ * Empties the queue of one subscription of @address, or with @id NULL every
+ * queue of it. A stream that nobody else is to have goes to the pool.
+ */
+void claim_drop(struct flow *f, const struct ident *id, const struct address *address);
+
+/* Once, after everything was loaded: sorts out what a crash left half done. */
+int claim_load(struct flow *f);
+
 /* ---- recv.c ---- */
 
-/* Tells the listeners of @to that something may wait. */
-void recv_notify(struct flow *f, const struct recipient *to);
+/* Tells the listeners of @local (NULL: of any) for @to that something may wait. */
+void recv_notify(struct flow *f, const struct recipient *to, const struct address *local);
+
+/* Calls @cb for every address that listens for @to, again for each listener. */
+void recv_listeners(struct flow *f, const struct recipient *to,
+		    void (*cb)(void *ctx, const struct address *local), void *ctx);
+
+/* Reading out of one queue of @address, or of any with @id NULL, is over. */
+void recv_cancel(struct flow *f, const struct ident *id, const struct address *address);
+
+/* True when @l may have something now. */
+bool recv_has_next(const struct flow_listener *l);
+
+/* Frees what deliveries left behind whose commit failed. */
+void recv_free(struct flow *f);
 
 /* Removes an inbox entry, also from under a client that reads it. */
 void recv_forget(struct flow *f, struct inbox_entry *e, bool stored);

@@ -50,6 +50,56 @@ static void parse_want(struct wire_reader *r, struct exchange_message *out)
 		r->failed = true;
 }
 
+static void get_mark(struct wire_reader *r, struct exchange_mark *out)
+{
+	out->created_s = wire_get_be64(r);
+	wire_get(r, out->id.b, sizeof(out->id.b));
+}
+
+static void get_offer(struct wire_reader *r, struct exchange_message *out)
+{
+	out->offer.len = wire_left(r);
+	out->offer.sealed = wire_get_ref(r, out->offer.len);
+	if (out->offer.len < MANIFEST_MIN || out->offer.len > MANIFEST_MAX)
+		r->failed = true;
+}
+
+/* Messages about a namespace. */
+static void parse_space(struct wire_reader *r, struct exchange_message *out)
+{
+	wire_get(r, out->space.b, ADDRESS_LEN);
+	switch (out->type) {
+	case EXCHANGE_JOIN:
+		out->join = wire_get_ref(r, EXCHANGE_NONCE_LEN);
+		break;
+	case EXCHANGE_PROVE:
+		out->proof = wire_get_ref(r, MANIFEST_SIG_LEN);
+		break;
+	case EXCHANGE_SUM:
+		get_mark(r, &out->sum.horizon);
+		out->sum.count = wire_get_be32(r);
+		out->sum.hash = wire_get_ref(r, EXCHANGE_SUM_LEN);
+		break;
+	case EXCHANGE_HAVE:
+		get_mark(r, &out->have.low);
+		get_mark(r, &out->have.high);
+		out->have.n = wire_get_be16(r);
+		out->have.ids = (const void *)wire_get_ref(r, out->have.n * 32);
+		if (out->have.n > EXCHANGE_HAVE_MAX)
+			r->failed = true;
+		break;
+	case EXCHANGE_ITEM:
+		get_offer(r, out);
+		break;
+	case EXCHANGE_PROBE:
+	case EXCHANGE_ANSWER:
+		out->probe = wire_get_be64(r);
+		break;
+	default:	/* LEAVE: the namespace alone */
+		break;
+	}
+}
+
 /* The body of each message; what is left over fails in the caller. */
 static void parse_body(struct wire_reader *r, struct exchange_message *out)
 {
@@ -61,10 +111,7 @@ static void parse_body(struct wire_reader *r, struct exchange_message *out)
 		wire_get(r, out->hello.to.b, ADDRESS_LEN);
 		return;
 	case EXCHANGE_OFFER:
-		out->offer.len = wire_left(r);
-		out->offer.sealed = wire_get_ref(r, out->offer.len);
-		if (out->offer.len < MANIFEST_MIN || out->offer.len > MANIFEST_MAX)
-			r->failed = true;
+		get_offer(r, out);
 		return;
 	case EXCHANGE_BLOCK:
 		out->block.len = wire_left(r);
@@ -74,6 +121,16 @@ static void parse_body(struct wire_reader *r, struct exchange_message *out)
 		return;
 	case EXCHANGE_PING:
 	case EXCHANGE_PONG:
+		return;
+	case EXCHANGE_JOIN:
+	case EXCHANGE_PROVE:
+	case EXCHANGE_LEAVE:
+	case EXCHANGE_SUM:
+	case EXCHANGE_HAVE:
+	case EXCHANGE_ITEM:
+	case EXCHANGE_PROBE:
+	case EXCHANGE_ANSWER:
+		parse_space(r, out);
 		return;
 	case EXCHANGE_WANT:
 	case EXCHANGE_MISSING:
@@ -92,7 +149,7 @@ static void parse_body(struct wire_reader *r, struct exchange_message *out)
 		uint8_t reason = wire_get_u8(r);
 
 		/* A reason of the future reads as "later". */
-		out->refuse = reason > EXCHANGE_BROKEN || !reason ? EXCHANGE_BUSY : reason;
+		out->refuse = reason > EXCHANGE_OLD || !reason ? EXCHANGE_BUSY : reason;
 	}
 }
 
@@ -115,7 +172,7 @@ int exchange_next(struct exchange *x, struct exchange_message *out)
 	r.end = r.pos + len;
 	x->start += 4 + (size_t)len;
 	type = wire_get_u8(&r);
-	if (type < EXCHANGE_HELLO || type > EXCHANGE_PONG || (type == EXCHANGE_HELLO) == x->greeted)
+	if (type < EXCHANGE_HELLO || type > EXCHANGE_LAST || (type == EXCHANGE_HELLO) == x->greeted)
 		goto fail;
 	memset(out, 0, sizeof(*out));
 	out->type = type;
@@ -194,6 +251,88 @@ size_t exchange_put_bare(uint8_t *out, enum exchange_type ping_or_pong)
 	struct wire_writer w;
 
 	start(&w, out, ping_or_pong, 0);
+	return wire_len(&w);
+}
+
+static void start_space(struct wire_writer *w, uint8_t *out, enum exchange_type type,
+			const struct address *space, size_t rest)
+{
+	start(w, out, type, ADDRESS_LEN + rest);
+	wire_put(w, space->b, ADDRESS_LEN);
+}
+
+static void put_mark(struct wire_writer *w, const struct exchange_mark *mark)
+{
+	wire_put_be64(w, mark->created_s);
+	wire_put(w, mark->id.b, sizeof(mark->id.b));
+}
+
+size_t exchange_put_join(uint8_t *out, const struct address *space, const uint8_t *nonce)
+{
+	struct wire_writer w;
+
+	start_space(&w, out, EXCHANGE_JOIN, space, EXCHANGE_NONCE_LEN);
+	wire_put(&w, nonce, EXCHANGE_NONCE_LEN);
+	return wire_len(&w);
+}
+
+size_t exchange_put_prove(uint8_t *out, const struct address *space, const uint8_t *sig)
+{
+	struct wire_writer w;
+
+	start_space(&w, out, EXCHANGE_PROVE, space, MANIFEST_SIG_LEN);
+	wire_put(&w, sig, MANIFEST_SIG_LEN);
+	return wire_len(&w);
+}
+
+size_t exchange_put_leave(uint8_t *out, const struct address *space)
+{
+	struct wire_writer w;
+
+	start_space(&w, out, EXCHANGE_LEAVE, space, 0);
+	return wire_len(&w);
+}
+
+size_t exchange_put_sum(uint8_t *out, const struct address *space,
+			const struct exchange_mark *horizon, uint32_t count, const uint8_t *hash)
+{
+	struct wire_writer w;
+
+	start_space(&w, out, EXCHANGE_SUM, space, 40 + 4 + EXCHANGE_SUM_LEN);
+	put_mark(&w, horizon);
+	wire_put_be32(&w, count);
+	wire_put(&w, hash, EXCHANGE_SUM_LEN);
+	return wire_len(&w);
+}
+
+size_t exchange_put_probe(uint8_t *out, enum exchange_type probe_or_answer,
+			  const struct address *space, uint64_t probe)
+{
+	struct wire_writer w;
+
+	start_space(&w, out, probe_or_answer, space, 8);
+	wire_put_be64(&w, probe);
+	return wire_len(&w);
+}
+
+size_t exchange_put_have(uint8_t *out, const struct address *space,
+			 const struct exchange_mark *low, const struct exchange_mark *high,
+			 size_t n)
+{
+	struct wire_writer w;
+
+	start_space(&w, out, EXCHANGE_HAVE, space, 2 * 40 + 2 + n * 32);
+	put_mark(&w, low);
+	put_mark(&w, high);
+	wire_put_be16(&w, (uint16_t)n);
+	return wire_len(&w);
+}
+
+size_t exchange_put_item(uint8_t *out, const struct address *space, size_t len)
+{
+	struct wire_writer w;
+
+	start_space(&w, out, EXCHANGE_ITEM, space, len);
 	return wire_len(&w);
 }
 

@@ -13,9 +13,84 @@
 #define TICK_MS 500
 #define EXPIRY_MS 60000
 
+/* Small messages of a peer that make us work: so many at once, and then so many a second. */
+#define ALLOWANCE_MAX 256
+#define ALLOWANCE_RATE 8
+
 const uint8_t *flow_secret(struct flow *f, const struct address *local)
 {
-	return f->ops->secret(f->ctx, local);
+	const uint8_t *secret = f->ops->secret(f->ctx, local);
+	const struct space *sp = secret ? NULL : space_find(f, local);
+
+	return sp ? sp->secret : secret;
+}
+
+/* ---- who wants connections ---- */
+
+static struct flow_want *want_find(struct flow *f, const struct address *local,
+				   const struct address *peer)
+{
+	struct flow_pair key = { *local, *peer };
+	struct flow_want *w;
+
+	HASH_FIND(hh, f->wants, &key, sizeof(key), w);
+	return w;
+}
+
+int flow_want(struct flow *f, const struct address *local, const struct address *peer)
+{
+	struct flow_want *w = want_find(f, local, peer);
+
+	if (!w) {
+		w = calloc(1, sizeof(*w));
+		if (!w)
+			return -ENOMEM;
+		w->key = (struct flow_pair){ *local, *peer };
+		HASH_ADD_KEYPTR(hh, f->wants, &w->key, sizeof(w->key), w);
+		if (!w->hh.tbl) {
+			free(w);
+			return -ENOMEM;
+		}
+	}
+	w->holders++;
+	/* Without memory for it, the next one who wants it asks again. */
+	(void)peerlinks_want(f->peerlinks, local, peer, true);
+	return 0;
+}
+
+void flow_unwant(struct flow *f, const struct address *local, const struct address *peer)
+{
+	struct flow_want *w = want_find(f, local, peer);
+
+	if (!w || --w->holders)
+		return;
+	HASH_DEL(f->wants, w);
+	free(w);
+	peerlinks_want(f->peerlinks, local, peer, false);
+}
+
+struct members {
+	struct flow *flow;
+	void (*cb)(void *ctx, const struct address *member);
+	void *ctx;
+};
+
+static void each_member(void *ctx, const struct address *member)
+{
+	struct members *m = ctx;
+
+	if (!m->flow->ops->secret(m->flow->ctx, member) &&
+	    m->flow->ops->reachable(m->flow->ctx, member))
+		m->cb(m->ctx, member);
+}
+
+void flow_members(struct flow *f, const struct address *space,
+		  void (*cb)(void *ctx, const struct address *member), void *ctx)
+{
+	struct members m = { f, cb, ctx };
+
+	if (f->ops->members)
+		f->ops->members(f->ctx, space, each_member, &m);
 }
 
 /* ---- connections ---- */
@@ -30,7 +105,7 @@ struct flow_link *flow_link_find(struct flow *f, const struct address *local,
 
 void flow_link_update(struct flow_link *fl)
 {
-	peerlink_set_busy(fl->peerlink, fl->transfers ||
+	peerlink_set_busy(fl->peerlink, fl->transfers || fl->offers || gossip_is_busy(fl) ||
 			  lane_find(fl->flow, &fl->local, &fl->peer));
 }
 
@@ -41,6 +116,20 @@ bool flow_link_wrong(struct flow_link *fl)
 	log_warn("streams: a peer sent too much that is wrong, connection closed");
 	fl->flow->wrong_peers++;
 	return false;
+}
+
+bool flow_link_allow(struct flow_link *fl)
+{
+	uint64_t now = uv_now(fl->flow->loop);
+
+	fl->allowance += (int64_t)(now - fl->allowance_at) * ALLOWANCE_RATE;
+	if (fl->allowance > ALLOWANCE_MAX * 1000)
+		fl->allowance = ALLOWANCE_MAX * 1000;
+	fl->allowance_at = now;
+	if (fl->allowance < 1000)
+		return false;
+	fl->allowance -= 1000;
+	return true;
 }
 
 static bool op_reachable(void *ctx, const struct address *peer)
@@ -81,6 +170,8 @@ static void *on_up(void *ctx, struct peerlink *link, const struct address *local
 	fl->peerlink = link;
 	fl->local = *local;
 	fl->peer = *peer;
+	fl->allowance = ALLOWANCE_MAX * 1000;
+	fl->allowance_at = uv_now(f->loop);
 	DL_APPEND(f->links, fl);
 	/* Offers follow in the next turn, when the connection can be found. */
 	uv_timer_start(&f->turn, f->turn.timer_cb, 0, 0);
@@ -105,6 +196,17 @@ static bool on_message(void *ctx, struct peerlink *link, const struct exchange_m
 		return lane_receipt(fl, m);
 	case EXCHANGE_REFUSE:
 		return lane_refused(fl, m);
+	case EXCHANGE_ITEM:
+		return transfer_item(fl, m);
+	case EXCHANGE_JOIN:
+	case EXCHANGE_PROVE:
+	case EXCHANGE_LEAVE:
+	case EXCHANGE_SUM:
+	case EXCHANGE_HAVE:
+		return gossip_message(fl, m);
+	case EXCHANGE_PROBE:
+	case EXCHANGE_ANSWER:
+		return probe_message(fl, m);
 	case EXCHANGE_HELLO:
 	case EXCHANGE_PING:
 	case EXCHANGE_PONG:
@@ -127,6 +229,7 @@ static void on_down(void *ctx, struct peerlink *link)
 	DL_DELETE(f->links, fl);
 	transfer_link_down(fl);
 	lane_link_down(fl);
+	gossip_link_down(fl);
 	free(fl);
 }
 
@@ -152,6 +255,9 @@ static void on_turn(uv_timer_t *timer)
 		if (transfer_turn(fl))
 			more = true;
 		lane_offer(fl);
+		spread_offer(fl);
+		gossip_link_up(fl);
+		probe_link_up(fl);
 	}
 	/* Not 0: libuv before 1.45 would run it again before any input. */
 	if (more)
@@ -169,7 +275,7 @@ static void expire_arriving(struct flow *f)
 	struct inbox_entry *e, *next;
 
 	for (e = f->inbox.all; e; e = next) {
-		struct address *local = &e->to.address;
+		bool item = inbox_is_item(e);
 		struct flow_link *fl;
 		bool busy = false;
 
@@ -177,7 +283,8 @@ static void expire_arriving(struct flow *f)
 		if (e->complete || e->since_s + LIMIT_OUTBOX_AGE_S >= wall_s())
 			continue;
 		DL_FOREACH(f->links, fl)
-			busy = busy || (fl->transfers && address_equal(&fl->local, local));
+			busy = busy || (fl->transfers &&
+					(item || address_equal(&fl->local, &e->local)));
 		if (!busy)
 			recv_forget(f, e, true);
 	}
@@ -192,11 +299,15 @@ static void on_tick(uv_timer_t *timer)
 		next = lane->hh.next;
 		lane_kick(f, lane);
 	}
+	spread_tick(f);
+	gossip_tick(f);
+	probe_tick(f);
 	if (uv_now(f->loop) < f->expiry_at)
 		return;
 	f->expiry_at = uv_now(f->loop) + EXPIRY_MS;
 	lane_expire(f);
 	expire_arriving(f);
+	space_expire(f);
 }
 
 /* ---- life ---- */
@@ -217,6 +328,12 @@ static int open_parts(struct flow *f)
 	if (!err)
 		err = inbox_load(&f->inbox, f->store, f->journal);
 	if (!err)
+		space_load(f);
+	if (!err)
+		err = subscriptions_load(&f->subscriptions, f->store);
+	if (!err)
+		err = claim_load(f);
+	if (!err)
 		err = peerlinks_new(&f->peerlinks, f->loop, &link_ops, f);
 	return err;
 }
@@ -224,12 +341,27 @@ static int open_parts(struct flow *f)
 static void free_parts(struct flow *f)
 {
 	struct lane *lane = f->lanes, *next;
+	struct spread *spread = f->spreads, *next_spread;
+	struct flow_want *want = f->wants, *next_want;
 
+	HASH_CLEAR(hh, f->wants);
+	for (; want; want = next_want) {
+		next_want = want->hh.next;
+		free(want);
+	}
+	HASH_CLEAR(hh, f->spreads);
+	for (; spread; spread = next_spread) {
+		next_spread = spread->hh.next;
+		free(spread);
+	}
+	space_free_all(f);
 	HASH_CLEAR(hh, f->lanes);
 	for (; lane; lane = next) {
 		next = lane->hh.next;
 		free(lane);
 	}
+	recv_free(f);
+	subscriptions_free(&f->subscriptions);
 	outbox_free(&f->outbox);
 	inbox_free(&f->inbox);
 	journal_free(f->journal);
@@ -307,7 +439,6 @@ void flow_free(struct flow *f, flow_cb closed, void *ctx)
 int flow_local_up(struct flow *f, const struct address *local)
 {
 	struct recipient as_address = { RECIPIENT_ADDRESS, *local };
-	struct recipient as_namespace = { RECIPIENT_NAMESPACE, *local };
 	struct lane *lane, *next;
 	int err = peerlinks_listen(f->peerlinks, local);
 
@@ -318,13 +449,26 @@ int flow_local_up(struct flow *f, const struct address *local)
 		if (address_equal(&lane->key.from, local) || address_equal(&lane->key.to, local))
 			lane_kick(f, lane);
 	}
-	recv_notify(f, &as_address);
-	recv_notify(f, &as_namespace);
+	recv_notify(f, &as_address, local);
 	return 0;
 }
 
 void flow_local_down(struct flow *f, const struct address *local)
 {
+	struct lane *lane;
+	struct space *sp, *next;
+
+	for (sp = f->spaces; sp; sp = next) {
+		next = sp->hh.next;
+		flow_space_down(f, &sp->address, local);
+	}
+	spread_local_down(f, local);
+	for (lane = f->lanes; lane; lane = lane->hh.next) {
+		if (lane->wants && address_equal(&lane->key.from, local)) {
+			lane->wants = false;
+			flow_unwant(f, &lane->key.from, &lane->key.to);
+		}
+	}
 	peerlinks_unlisten(f->peerlinks, local);
 }
 
@@ -341,7 +485,7 @@ int flow_local_purge(struct flow *f, const struct address *local)
 	}
 	for (i = f->inbox.all; i; i = next_i) {
 		next_i = i->hh.next;
-		if (address_equal(&i->to.address, local))
+		if (address_equal(&i->local, local))
 			recv_forget(f, i, true);
 	}
 	return 0;
@@ -350,12 +494,16 @@ int flow_local_purge(struct flow *f, const struct address *local)
 void flow_peer_reachable(struct flow *f, const struct address *peer)
 {
 	peerlinks_poke(f->peerlinks, peer);
+	spread_members_changed(f, NULL);
 }
 
 size_t flow_active(const struct flow *f)
 {
 	size_t n = f->n_transfers;
+	const struct flow_link *fl;
 
+	DL_FOREACH(f->links, fl)
+		n += HASH_COUNT(fl->offers);
 	for (const struct lane *lane = f->lanes; lane; lane = lane->hh.next)
 		n += lane->offered;
 	return n;
@@ -368,5 +516,7 @@ const struct flow_stats *flow_stats(struct flow *f)
 	f->stats.connects = p->connects;
 	f->stats.connects_failed = p->connects_failed;
 	f->stats.protocol_errors = f->wrong_peers + p->protocol_errors;
+	f->stats.items = f->n_items;
+	f->stats.item_bytes = f->items_bytes;
 	return &f->stats;
 }

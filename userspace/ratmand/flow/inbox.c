@@ -12,8 +12,11 @@
 #include "base/wire.h"
 #include "ratmand/flow/manifest.h"
 
-#define RECORD_VERSION 1
-#define RECORD_HEAD (1 + 1 + JOURNAL_TAG_LEN + 1 + ADDRESS_LEN + 8 + 8)
+#define RECORD_VERSION 2
+#define RECORD_HEAD (1 + 1 + JOURNAL_TAG_LEN + 1 + 2 * ADDRESS_LEN + 4 * 8)
+/* Bits of an entry's state. */
+#define STATE_COMPLETE 1
+#define STATE_CLAIMED 2		/* not in the pool: for queues only, or an item */
 /* No sender offers a stream longer than LIMIT_OUTBOX_AGE_S; twice that leaves room for clocks. */
 #define DONE_AGE_S (2ull * LIMIT_OUTBOX_AGE_S)
 
@@ -29,12 +32,16 @@ static size_t record_write(const struct inbox_entry *e, const uint8_t *sealed, s
 
 	wire_write_init(&w, out, RECORD_HEAD + MANIFEST_MAX);
 	wire_put_u8(&w, RECORD_VERSION);
-	wire_put_u8(&w, e->complete);
+	wire_put_u8(&w, (uint8_t)((e->complete ? STATE_COMPLETE : 0) |
+				  (e->complete && !e->pool ? STATE_CLAIMED : 0)));
 	wire_put(&w, e->tag.b, sizeof(e->tag.b));
 	wire_put_u8(&w, (uint8_t)e->to.kind);
 	wire_put(&w, e->to.address.b, ADDRESS_LEN);
+	wire_put(&w, e->local.b, ADDRESS_LEN);
 	wire_put_be64(&w, e->order);
 	wire_put_be64(&w, e->since_s);
+	wire_put_be64(&w, e->created_s);
+	wire_put_be64(&w, e->size);
 	wire_put(&w, sealed, len);
 	return wire_len(&w);
 }
@@ -42,17 +49,22 @@ static size_t record_write(const struct inbox_entry *e, const uint8_t *sealed, s
 static bool record_read(const uint8_t *data, size_t len, struct inbox_entry *e)
 {
 	struct wire_reader r;
-	uint8_t version;
+	uint8_t version, state;
 
 	wire_read_init(&r, data, len);
 	version = wire_get_u8(&r);
-	e->complete = wire_get_u8(&r) == 1;
+	state = wire_get_u8(&r);
+	e->complete = state & STATE_COMPLETE;
+	e->pool = e->complete && !(state & STATE_CLAIMED);
 	wire_get(&r, e->tag.b, sizeof(e->tag.b));
 	e->to.kind = wire_get_u8(&r) == RECIPIENT_NAMESPACE ? RECIPIENT_NAMESPACE :
 							      RECIPIENT_ADDRESS;
 	wire_get(&r, e->to.address.b, ADDRESS_LEN);
+	wire_get(&r, e->local.b, ADDRESS_LEN);
 	e->order = wire_get_be64(&r);
 	e->since_s = wire_get_be64(&r);
+	e->created_s = wire_get_be64(&r);
+	e->size = wire_get_be64(&r);
 	return version == RECORD_VERSION && !r.failed && wire_left(&r) >= MANIFEST_MIN &&
 	       wire_left(&r) <= MANIFEST_MAX;
 }
@@ -60,6 +72,18 @@ static bool record_read(const uint8_t *data, size_t len, struct inbox_entry *e)
 static int by_order(const struct inbox_entry *a, const struct inbox_entry *b)
 {
 	return (a->order > b->order) - (a->order < b->order);
+}
+
+/* Puts the entry on the list of the pool or takes it off. */
+static void list(struct inbox *b, struct inbox_entry *e)
+{
+	bool want = e->announced && e->pool;
+
+	if (want && !e->listed)
+		DL_INSERT_INORDER(b->ready, e, by_order);
+	else if (!want && e->listed)
+		DL_DELETE(b->ready, e);
+	e->listed = want;
 }
 
 static int insert(struct inbox *b, const struct inbox_entry *like, struct inbox_entry **out)
@@ -98,11 +122,13 @@ static int load_one(void *ctx, const void *key, size_t key_len, const void *valu
 	if (b->next_order <= like.order)
 		b->next_order = like.order + 1;
 	err = insert(b, &like, &e);
-	if (!err && e->complete) {
-		e->announced = true;
+	if (err)
+		return err;
+	e->announced = e->complete;
+	e->listed = e->pool;
+	if (e->listed)
 		DL_APPEND(b->ready, e);
-	}
-	return err;
+	return 0;
 }
 
 struct old {
@@ -160,21 +186,27 @@ static int save(struct inbox *b, const struct inbox_entry *e, const uint8_t *sea
 			 record_write(e, sealed, len, record));
 }
 
-int inbox_add(struct inbox *b, const struct ident *id, const struct journal_tag *tag,
-	      const struct recipient *to, const uint8_t *sealed, size_t len,
+bool inbox_is_item(const struct inbox_entry *e)
+{
+	return e->to.kind == RECIPIENT_NAMESPACE && address_is_zero(&e->local);
+}
+
+int inbox_add(struct inbox *b, const struct inbox_entry *like, const uint8_t *sealed, size_t len,
 	      struct inbox_entry **out)
 {
-	struct inbox_entry like = { .id = *id, .tag = *tag, .to = *to };
+	struct inbox_entry fresh = { .id = like->id, .tag = like->tag, .to = like->to,
+				     .local = like->local, .created_s = like->created_s,
+				     .size = like->size, .complete = like->complete };
 	struct inbox_entry *e;
 	int err;
 
 	if (HASH_COUNT(b->all) >= LIMIT_INBOX)
 		return -EDQUOT;
-	if (inbox_find(b, id))
+	if (inbox_find(b, &like->id))
 		return -EEXIST;
-	like.order = b->next_order;
-	like.since_s = now_s();
-	err = insert(b, &like, &e);
+	fresh.order = b->next_order;
+	fresh.since_s = now_s();
+	err = insert(b, &fresh, &e);
 	if (err)
 		return err;
 	err = save(b, e, sealed, len);
@@ -187,27 +219,38 @@ int inbox_add(struct inbox *b, const struct ident *id, const struct journal_tag 
 	return 0;
 }
 
-int inbox_complete(struct inbox *b, struct inbox_entry *e)
+/* Saves the state of an entry that is on disk already. */
+static int save_state(struct inbox *b, const struct inbox_entry *e)
 {
 	uint8_t sealed[MANIFEST_MAX];
 	ssize_t len = inbox_sealed(b, e, sealed);
+
+	return len < 0 ? (int)len : save(b, e, sealed, (size_t)len);
+}
+
+int inbox_complete(struct inbox *b, struct inbox_entry *e, bool pool)
+{
 	int err;
 
-	if (len < 0)
-		return (int)len;
 	e->complete = true;
-	err = save(b, e, sealed, (size_t)len);
+	e->pool = pool;
+	err = save_state(b, e);
 	if (err)
-		e->complete = false;
+		e->complete = e->pool = false;
 	return err;
+}
+
+int inbox_set_pool(struct inbox *b, struct inbox_entry *e, bool pool)
+{
+	e->pool = pool;
+	list(b, e);
+	return save_state(b, e);
 }
 
 void inbox_announce(struct inbox *b, struct inbox_entry *e)
 {
-	if (e->announced)
-		return;
 	e->announced = true;
-	DL_INSERT_INORDER(b->ready, e, by_order);
+	list(b, e);
 }
 
 struct inbox_entry *inbox_find(struct inbox *b, const struct ident *id)
@@ -253,7 +296,7 @@ void inbox_remove(struct inbox *b, struct inbox_entry *e, bool stored)
 {
 	if (stored)
 		(void)store_del(b->store, STORE_INBOX, e->id.b, sizeof(e->id.b));
-	if (e->announced)
+	if (e->listed)
 		DL_DELETE(b->ready, e);
 	HASH_DEL(b->all, e);
 	journal_release(b->journal, &e->tag);

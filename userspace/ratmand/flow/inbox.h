@@ -12,22 +12,32 @@
 
 struct inbox_entry {
 	UT_hash_handle hh;
-	struct inbox_entry *prev, *next;	/* complete ones, oldest first */
+	struct inbox_entry *prev, *next;	/* in inbox.ready */
 	struct ident id;		/* of the manifest */
 	struct journal_tag tag;		/* held */
 	struct recipient to;		/* the local address, or the namespace, it is sealed to */
+	/*
+	 * Whose clients get it. A stream to a namespace has one entry with none
+	 * here, kept for other members ("item"), and one for each member here.
+	 */
+	struct address local;
 	uint64_t order;			/* grows from stream to stream */
 	uint64_t since_s;		/* unix seconds: first offered */
+	uint64_t created_s;		/* unix seconds, by the sender's clock */
+	uint64_t size;			/* bytes of content */
 	bool complete;			/* every block is held; durable once @announced */
 	bool announced;			/* listeners may have it */
-	bool taken;			/* a client reads it */
+	bool pool;			/* complete, and still to go to whoever receives first */
+	bool listed;			/* in inbox.ready */
+	bool taken;			/* a client reads it out of the pool */
+	unsigned int claims;		/* queues it is in (claim.c) */
 };
 
 struct inbox {
 	struct store *store;
 	struct journal *journal;
 	struct inbox_entry *all;
-	struct inbox_entry *ready;	/* announced, by order */
+	struct inbox_entry *ready;	/* announced and in the pool, by order */
 	uint64_t next_order;
 };
 
@@ -36,22 +46,31 @@ int inbox_load(struct inbox *b, struct store *store, struct journal *journal);
 void inbox_free(struct inbox *b);
 
 /*
- * Queues an entry for an arriving stream, with its sealed manifest (copied), so
- * that it survives a restart. -EDQUOT at LIMIT_INBOX, -EEXIST, storage errors.
+ * Queues an entry (id, tag, to, local, created_s, size and complete of @like)
+ * with its sealed manifest (copied), so that it survives a restart. -EDQUOT at
+ * LIMIT_INBOX, -EEXIST, storage errors.
  */
-int inbox_add(struct inbox *b, const struct ident *id, const struct journal_tag *tag,
-	      const struct recipient *to, const uint8_t *sealed, size_t len,
+int inbox_add(struct inbox *b, const struct inbox_entry *like, const uint8_t *sealed, size_t len,
 	      struct inbox_entry **out);
 
-/* Queues that @e is complete. */
-int inbox_complete(struct inbox *b, struct inbox_entry *e);
+/* True for a stream to a namespace that is kept for other members. */
+bool inbox_is_item(const struct inbox_entry *e);
 
-/* Puts a complete entry whose commit has ended well among those that listeners get. */
+/*
+ * Queues that @e is complete, and with @pool that it goes to whoever receives
+ * first. For claim.c, which decides who gets it.
+ */
+int inbox_complete(struct inbox *b, struct inbox_entry *e, bool pool);
+
+/* Queues that a complete entry is in the pool, or is no longer. */
+int inbox_set_pool(struct inbox *b, struct inbox_entry *e, bool pool);
+
+/* Lets listeners have a complete entry whose commit has ended well. */
 void inbox_announce(struct inbox *b, struct inbox_entry *e);
 
 struct inbox_entry *inbox_find(struct inbox *b, const struct ident *id);
 
-/* True when @id was delivered to a client. */
+/* True when @id was delivered to everybody it was for. */
 bool inbox_was_delivered(struct inbox *b, const struct ident *id);
 
 /* The sealed manifest into @out (MANIFEST_MAX bytes): its length or a storage error. */

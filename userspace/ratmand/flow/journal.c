@@ -32,7 +32,7 @@ struct journal {
 	struct held *held;
 	struct victim *victims;
 	uv_timer_t *timer;		/* data = journal, or NULL when that is gone */
-	struct journal_tag cursor;	/* of the sweep over all tags */
+	struct store_cursor cursor;	/* of the sweep over all tags */
 	bool sweeping;
 };
 
@@ -187,32 +187,12 @@ static bool empty_some(struct journal *j, const struct journal_tag *tag)
 	if (!keys)
 		return false;
 	keys->n = 0;
-	last = !store_each_from(j->store, STORE_BLOCKS, tag->b, JOURNAL_TAG_LEN, JOURNAL_TAG_LEN,
-				collect_key, keys);
+	last = !store_each_key(j->store, STORE_BLOCKS, tag->b, collect_key, keys);
 	for (size_t i = 0; i < keys->n; i++)
 		if (store_del(j->store, STORE_BLOCKS, keys->key[i], KEY_LEN))
 			last = false;
 	free(keys);
 	return last;
-}
-
-static int first_tag(void *ctx, const void *key, size_t key_len, const void *value, size_t value_len)
-{
-	(void)value;
-	(void)value_len;
-	if (key_len != KEY_LEN)
-		return 0;
-	memcpy(((struct journal_tag *)ctx)->b, key, JOURNAL_TAG_LEN);
-	return 1;
-}
-
-/* The tag after @tag; false behind the last. */
-static bool step_tag(struct journal_tag *tag)
-{
-	for (size_t i = JOURNAL_TAG_LEN; i > 0; i--)
-		if (++tag->b[i - 1])
-			return true;
-	return false;
 }
 
 /* Looks at the next tag on disk and marks it a victim when nobody holds it. */
@@ -221,14 +201,10 @@ static void sweep_some(struct journal *j)
 	struct journal_tag tag;
 	struct victim *v;
 
-	if (store_each_from(j->store, STORE_BLOCKS, j->cursor.b, JOURNAL_TAG_LEN, 0, first_tag,
-			    &tag) != 1) {
+	if (store_next_group(j->store, STORE_BLOCKS, &j->cursor, tag.b) != 1) {
 		j->sweeping = false;
 		return;
 	}
-	j->cursor = tag;
-	if (!step_tag(&j->cursor))
-		j->sweeping = false;
 	if (find(j, &tag))
 		return;
 	v = malloc(sizeof(*v));

@@ -13,6 +13,7 @@
 #include "ratmand/flow/eris.h"
 #include "ratmand/store/store.h"
 
+/* The table's groups are as long (store/tables.c). */
 #define JOURNAL_TAG_LEN 16
 
 struct journal_tag {

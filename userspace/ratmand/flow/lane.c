@@ -12,8 +12,6 @@
 #include "ratmand/flow/core.h"
 #include "ratmand/flow/manifest.h"
 
-/* Offered at a time on one connection. */
-#define MAX_OFFERED 16
 /* Bytes handed to the connection ahead of what the kernel takes. */
 #define SERVE_AHEAD (256u << 10)
 /* 32 streams with 64 references each may be asked for; twice that is a flood. */
@@ -32,8 +30,11 @@ struct lane *lane_find(struct flow *f, const struct address *from, const struct 
 
 int lane_add(struct flow *f, struct outbox_entry *e)
 {
-	struct lane *lane = lane_find(f, &e->from, &e->to.address);
+	struct lane *lane;
 
+	if (e->to.kind == RECIPIENT_NAMESPACE)
+		return spread_add(f, e);
+	lane = lane_find(f, &e->from, &e->to.address);
 	if (!lane) {
 		lane = calloc(1, sizeof(*lane));
 		if (!lane)
@@ -52,15 +53,21 @@ int lane_add(struct flow *f, struct outbox_entry *e)
 
 void lane_remove(struct flow *f, struct outbox_entry *e, bool stored)
 {
-	struct lane *lane = lane_find(f, &e->from, &e->to.address);
 	struct flow_link *fl;
+	struct lane *lane;
 
+	if (e->to.kind == RECIPIENT_NAMESPACE) {
+		spread_remove(f, e, stored);
+		return;
+	}
+	lane = lane_find(f, &e->from, &e->to.address);
 	if (lane) {
 		DL_DELETE(lane->entries, e);
 		if (e->offered)
 			lane->offered--;
 		if (!lane->entries) {
-			peerlinks_want(f->peerlinks, &lane->key.from, &lane->key.to, false);
+			if (lane->wants)
+				flow_unwant(f, &lane->key.from, &lane->key.to);
 			HASH_DEL(f->lanes, lane);
 			free(lane);
 		}
@@ -90,12 +97,13 @@ static void on_local_committed(void *ctx, int err)
 	else if (o)
 		lane_remove(f, o, true);
 	if (err && e) {
+		claim_undo(f, e);
 		inbox_remove(&f->inbox, e, false);
 	} else if (e) {
 		struct recipient to = e->to;
 
 		inbox_announce(&f->inbox, e);
-		recv_notify(f, &to);
+		recv_notify(f, &to, &to.address);
 	}
 	free(done);
 	flow_settled(f);
@@ -109,14 +117,17 @@ static int deliver_here(struct flow *f, struct outbox_entry *e)
 {
 	struct local_done *done = malloc(sizeof(*done));
 	uint8_t sealed[MANIFEST_MAX];
+	struct inbox_entry like = { .id = e->id, .tag = e->tag, .to = e->to,
+				    .local = e->to.address, .created_s = e->created_s,
+				    .size = e->size };
 	struct inbox_entry *in;
 	ssize_t len = outbox_sealed(&f->outbox, e, sealed);
 	int err = !done ? -ENOMEM : len < 0 ? (int)len : 0;
 
 	if (!err && !inbox_was_delivered(&f->inbox, &e->id)) {
-		err = inbox_add(&f->inbox, &e->id, &e->tag, &e->to, sealed, (size_t)len, &in);
+		err = inbox_add(&f->inbox, &like, sealed, (size_t)len, &in);
 		if (!err) {
-			err = inbox_complete(&f->inbox, in);
+			err = claim_stream(f, in);
 			if (err)
 				inbox_remove(&f->inbox, in, true);
 		}
@@ -163,8 +174,8 @@ void lane_kick(struct flow *f, struct lane *lane)
 	fl = flow_link_find(f, &lane->key.from, &lane->key.to);
 	if (fl)
 		lane_offer(fl);
-	else
-		peerlinks_want(f->peerlinks, &lane->key.from, &lane->key.to, true);
+	else if (!lane->wants)
+		lane->wants = !flow_want(f, &lane->key.from, &lane->key.to);
 }
 
 /* ---- offers ---- */
@@ -201,7 +212,7 @@ void lane_offer(struct flow_link *fl)
 	if (!lane)
 		return;
 	DL_FOREACH(lane->entries, e) {
-		if (lane->offered >= MAX_OFFERED)
+		if (lane->offered >= FLOW_MAX_OFFERED)
 			break;
 		if (e->offered || e->retry_at > now)
 			continue;
@@ -211,6 +222,89 @@ void lane_offer(struct flow_link *fl)
 			lane->offered++;
 	}
 	flow_link_update(fl);
+}
+
+/* ---- offers to namespaces ---- */
+
+static struct flow_offer *offer_find(struct flow_link *fl, const struct ident *id)
+{
+	struct flow_offer *o;
+
+	HASH_FIND(hh, fl->offers, id->b, sizeof(id->b), o);
+	return o;
+}
+
+static void offer_drop(struct flow_link *fl, struct flow_offer *o)
+{
+	HASH_DEL(fl->offers, o);
+	free(o);
+}
+
+int lane_offer_item(struct flow_link *fl, const struct address *space, const struct ident *id,
+		    const struct journal_tag *tag, const uint8_t *sealed, size_t len)
+{
+	struct peerlink_write *write;
+	struct flow_offer *o;
+
+	if (offer_find(fl, id))
+		return -EEXIST;
+	write = peerlink_write_new(EXCHANGE_ITEM_HEAD + len);
+	o = calloc(1, sizeof(*o));
+	if (!write || !o)
+		goto no_memory;
+	o->id = *id;
+	o->tag = *tag;
+	o->space = *space;
+	HASH_ADD_KEYPTR(hh, fl->offers, o->id.b, sizeof(o->id.b), o);
+	if (!o->hh.tbl)
+		goto no_memory;
+	exchange_put_item(write->data, space, len);
+	memcpy(write->data + EXCHANGE_ITEM_HEAD, sealed, len);
+	peerlink_write_send(fl->peerlink, write, EXCHANGE_ITEM_HEAD + len);
+	fl->flow->stats.offers_sent++;
+	flow_link_update(fl);
+	return 0;
+
+no_memory:
+	free(write);
+	free(o);
+	return -ENOMEM;
+}
+
+/* An offer to a namespace was answered: room for the next. */
+static void offer_answered(struct flow_link *fl, struct flow_offer *o)
+{
+	offer_drop(fl, o);
+	spread_offer(fl);
+	gossip_pump(fl);
+	flow_link_update(fl);
+}
+
+static bool item_receipt(struct flow_link *fl, struct flow_offer *o,
+			 const struct exchange_message *m)
+{
+	struct outbox_entry *e = outbox_find(&fl->flow->outbox, &o->id);
+
+	if (!manifest_check_receipt(&m->id, &o->space, m->receipt))
+		return flow_link_wrong(fl);
+	fl->flow->stats.receipts_received++;
+	if (e && e->to.kind == RECIPIENT_NAMESPACE)
+		spread_receipt(fl, e);
+	offer_answered(fl, o);
+	return true;
+}
+
+static bool item_refused(struct flow_link *fl, struct flow_offer *o,
+			 const struct exchange_message *m)
+{
+	struct outbox_entry *e = outbox_find(&fl->flow->outbox, &o->id);
+
+	if (e && e->to.kind == RECIPIENT_NAMESPACE)
+		spread_refused(fl, e, m->refuse);
+	else
+		gossip_unsynced(fl, &o->space);
+	offer_answered(fl, o);
+	return true;
 }
 
 static void withdraw(struct lane *lane, struct outbox_entry *e)
@@ -229,6 +323,8 @@ void lane_link_down(struct flow_link *fl)
 	if (lane)
 		DL_FOREACH(lane->entries, e)
 			withdraw(lane, e);
+	while (fl->offers)
+		offer_drop(fl, fl->offers);
 	free(fl->wishes);
 	fl->wishes = NULL;
 	fl->wish_count = fl->wish_size = fl->wish_first = 0;
@@ -248,8 +344,12 @@ static struct outbox_entry *offered_entry(struct flow_link *fl, const struct ide
 bool lane_receipt(struct flow_link *fl, const struct exchange_message *m)
 {
 	struct flow *f = fl->flow;
-	struct outbox_entry *e = offered_entry(fl, &m->id);
+	struct flow_offer *item = offer_find(fl, &m->id);
+	struct outbox_entry *e;
 
+	if (item)
+		return item_receipt(fl, item, m);
+	e = offered_entry(fl, &m->id);
 	if (!e || !manifest_check_receipt(&m->id, &e->to.address, m->receipt))
 		return flow_link_wrong(fl);
 	f->stats.receipts_received++;
@@ -263,10 +363,14 @@ bool lane_receipt(struct flow_link *fl, const struct exchange_message *m)
 bool lane_refused(struct flow_link *fl, const struct exchange_message *m)
 {
 	struct flow *f = fl->flow;
-	struct outbox_entry *e = offered_entry(fl, &m->id);
 	struct lane *lane = lane_find(f, &fl->local, &fl->peer);
+	struct flow_offer *item = offer_find(fl, &m->id);
+	struct outbox_entry *e;
 	uint64_t pause;
 
+	if (item)
+		return item_refused(fl, item, m);
+	e = offered_entry(fl, &m->id);
 	if (!e || !lane)
 		return flow_link_wrong(fl);
 	if (m->refuse != EXCHANGE_BUSY && m->refuse != EXCHANGE_ABSENT) {
@@ -322,16 +426,18 @@ static void send_missing(struct flow_link *fl, const struct ident *id, const uin
 
 bool lane_wanted(struct flow_link *fl, const struct exchange_message *m)
 {
-	struct outbox_entry *e = offered_entry(fl, &m->id);
+	const struct flow_offer *item = offer_find(fl, &m->id);
+	struct outbox_entry *e = item ? NULL : offered_entry(fl, &m->id);
 	struct flow_wish wish = { .id = m->id };
 
-	if (!e) {
+	if (!e && !item) {
 		/* It may have expired a moment ago. */
 		send_missing(fl, &m->id, m->want.refs[0]);
 		return flow_link_wrong(fl);
 	}
-	e->state = FLOW_TRANSFERRING;
-	wish.tag = e->tag;
+	if (e)
+		e->state = FLOW_TRANSFERRING;
+	wish.tag = item ? item->tag : e->tag;
 	for (size_t i = 0; i < m->want.n; i++) {
 		memcpy(wish.ref, m->want.refs[i], ERIS_REF_LEN);
 		if (!wish_add(fl, &wish)) {

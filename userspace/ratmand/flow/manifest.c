@@ -13,6 +13,7 @@
 /* What is signed starts with one of these, NUL included, so that no signature serves twice. */
 static const char manifest_domain[] = "ratman manifest v1";
 static const char receipt_domain[] = "ratman receipt v1";
+static const char member_domain[] = "ratman member v1";
 
 void manifest_id(const uint8_t *sealed, size_t len, struct ident *out)
 {
@@ -144,4 +145,42 @@ bool manifest_check_receipt(const struct ident *id, const struct address *recipi
 	uint8_t text[sizeof(receipt_domain) + sizeof(id->b)];
 
 	return !crypto_sign_verify_detached(sig, text, receipt_text(id, text), recipient->b);
+}
+
+#define MEMBER_TEXT (sizeof(member_domain) + 3 * ADDRESS_LEN + 2 * 32)
+
+static void member_text(const struct address *space, const struct address *member,
+			const struct address *to, const uint8_t *to_nonce,
+			const uint8_t *member_nonce, uint8_t out[static MEMBER_TEXT])
+{
+	struct wire_writer w;
+
+	wire_write_init(&w, out, MEMBER_TEXT);
+	wire_put(&w, member_domain, sizeof(member_domain));
+	wire_put(&w, space->b, ADDRESS_LEN);
+	wire_put(&w, member->b, ADDRESS_LEN);
+	wire_put(&w, to->b, ADDRESS_LEN);
+	wire_put(&w, to_nonce, 32);
+	wire_put(&w, member_nonce, 32);
+}
+
+void manifest_sign_member(const struct address *space, const uint8_t *space_secret,
+			  const struct address *member, const struct address *to,
+			  const uint8_t *to_nonce, const uint8_t *member_nonce,
+			  uint8_t sig[static MANIFEST_SIG_LEN])
+{
+	uint8_t text[MEMBER_TEXT];
+
+	member_text(space, member, to, to_nonce, member_nonce, text);
+	crypto_sign_detached(sig, NULL, text, sizeof(text), space_secret);
+}
+
+bool manifest_check_member(const struct address *space, const struct address *member,
+			   const struct address *to, const uint8_t *to_nonce,
+			   const uint8_t *member_nonce, const uint8_t sig[static MANIFEST_SIG_LEN])
+{
+	uint8_t text[MEMBER_TEXT];
+
+	member_text(space, member, to, to_nonce, member_nonce, text);
+	return !crypto_sign_verify_detached(sig, text, sizeof(text), space->b);
 }

@@ -49,6 +49,19 @@ void manifest_sign_receipt(const struct ident *id, const uint8_t *local_secret,
 bool manifest_check_receipt(const struct ident *id, const struct address *recipient,
 			    const uint8_t sig[static MANIFEST_SIG_LEN]);
 
+/*
+ * Signs, with the key of a namespace, that @member has it, for @to alone and this
+ * conversation alone: each side has drawn one of the nonces (32 bytes).
+ */
+void manifest_sign_member(const struct address *space, const uint8_t *space_secret,
+			  const struct address *member, const struct address *to,
+			  const uint8_t *to_nonce, const uint8_t *member_nonce,
+			  uint8_t sig[static MANIFEST_SIG_LEN]);
+
+bool manifest_check_member(const struct address *space, const struct address *member,
+			   const struct address *to, const uint8_t *to_nonce,
+			   const uint8_t *member_nonce, const uint8_t sig[static MANIFEST_SIG_LEN]);
+
 /* -EINVAL when nothing can be sealed to @address (not a point of large order on the curve). */
 int manifest_check_recipient(const struct address *address);
 

@@ -25,6 +25,10 @@ struct outbox_entry {
 	enum flow_state state;			/* not saved */
 	uint64_t retry_at;			/* loop ms; not offered before */
 	bool offered;				/* on the connection that is up */
+	/* To a namespace: members that have it, or will not. Not saved. */
+	uint8_t receipts, refusals;
+	struct address receipt_from;		/* the first */
+	uint64_t receipt_at;			/* loop ms */
 };
 
 struct outbox {

@@ -348,6 +348,14 @@ static bool handle_message(struct peerlink *link, const struct exchange_message 
 	case EXCHANGE_MISSING:
 	case EXCHANGE_RECEIPT:
 	case EXCHANGE_REFUSE:
+	case EXCHANGE_JOIN:
+	case EXCHANGE_PROVE:
+	case EXCHANGE_LEAVE:
+	case EXCHANGE_SUM:
+	case EXCHANGE_HAVE:
+	case EXCHANGE_ITEM:
+	case EXCHANGE_PROBE:
+	case EXCHANGE_ANSWER:
 		break;
 	}
 	/* An own attempt may still wait for the peer's HELLO: exchange_next() sees to that. */
@@ -355,7 +363,8 @@ static bool handle_message(struct peerlink *link, const struct exchange_message 
 	if (!p->ops->message(p->ctx, link, m))
 		return false;
 	link->useful = link->useful || m->type == EXCHANGE_WANT || m->type == EXCHANGE_BLOCK ||
-		       m->type == EXCHANGE_RECEIPT;
+		       m->type == EXCHANGE_RECEIPT || m->type == EXCHANGE_PROVE ||
+		       m->type == EXCHANGE_ANSWER;
 	return true;
 }
 

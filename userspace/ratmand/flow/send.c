@@ -43,6 +43,11 @@ static int check_heads(struct flow *f, const struct letterhead *heads, size_t n)
 		return -EINVAL;
 	if (!flow_secret(f, &heads[0].from))
 		return -EACCES;
+	/* Peers would not take it: no connection speaks for a namespace. */
+	for (size_t i = 0; i < n && space_find(f, &heads[0].from); i++)
+		if (heads[i].to.kind != RECIPIENT_NAMESPACE ||
+		    !address_equal(&heads[i].to.address, &heads[i].from))
+			return -EINVAL;
 	for (size_t i = 0; i < n; i++)
 		if (!address_equal(&heads[i].from, &heads[0].from) ||
 		    heads[i].to.kind == RECIPIENT_NONE || heads[i].aux_len > LETTERHEAD_AUX_MAX ||
@@ -166,6 +171,8 @@ static void on_finished(void *ctx, int err)
 		e->retry_at = 0;
 		if (err)
 			lane_remove(f, e, false);
+		else if (e->to.kind == RECIPIENT_NAMESPACE)
+			spread_kick(f, e);
 		else
 			lane_kick(f, lane_find(f, &e->from, &e->to.address));
 	}

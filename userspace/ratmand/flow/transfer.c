@@ -6,6 +6,7 @@
 #include <string.h>
 #include <utlist.h>
 
+#include "base/clock.h"
 #include "base/limits.h"
 #include "base/log.h"
 #include "ratmand/flow/core.h"
@@ -72,9 +73,11 @@ static void refuse(struct flow_link *fl, const struct ident *id, enum exchange_r
 	peerlink_send(fl->peerlink, frame, exchange_put_refuse(frame, id, reason));
 }
 
-static void send_receipt(struct flow_link *fl, const struct ident *id)
+/* Signed by @recipient: the local address, or the namespace. */
+static void send_receipt(struct flow_link *fl, const struct ident *id,
+			 const struct address *recipient)
 {
-	const uint8_t *secret = flow_secret(fl->flow, &fl->local);
+	const uint8_t *secret = flow_secret(fl->flow, recipient);
 	uint8_t frame[EXCHANGE_SMALL_MAX], sig[MANIFEST_SIG_LEN];
 
 	if (!secret)
@@ -113,18 +116,22 @@ static void on_complete_committed(void *ctx, int err)
 
 	if (e && !f->closing && err) {
 		/* The commit never happened: what is left on disk is taken up when it is offered again. */
-		e->complete = false;
+		claim_undo(f, e);
 		if (!store_has(f->store, STORE_INBOX, e->id.b, sizeof(e->id.b)))
 			inbox_remove(&f->inbox, e, false);
 		if (fl)
 			refuse(fl, &done->id, EXCHANGE_BUSY);
 	} else if (e && !f->closing) {
 		struct recipient to = e->to;
+		struct address local = e->local;
 
 		inbox_announce(&f->inbox, e);
 		if (fl)
-			send_receipt(fl, &done->id);
-		recv_notify(f, &to);
+			send_receipt(fl, &done->id, &to.address);
+		if (inbox_is_item(e))
+			space_item_complete(f, e, fl);
+		else
+			recv_notify(f, &to, &local);
 	}
 	free(done);
 	flow_settled(f);
@@ -153,7 +160,7 @@ static void complete(struct transfer *t)
 		err = -EIO;
 	if (!err) {
 		done = malloc(sizeof(*done));
-		err = done ? inbox_complete(&f->inbox, t->entry) : -ENOMEM;
+		err = done ? claim_stream(f, t->entry) : -ENOMEM;
 	}
 	if (err) {
 		free(done);
@@ -327,16 +334,20 @@ static void begin(struct flow_link *fl, const struct ident *id, const struct man
 {
 	struct flow *f = fl->flow;
 	struct inbox_entry *e = inbox_find(&f->inbox, id);
+	struct inbox_entry like = { .id = *id, .to = m->head.to, .created_s = m->created_s,
+				    .size = m->head.stream_size };
 	struct journal_tag tag;
 	struct transfer *t;
 
 	journal_tag_derive(&m->cap, &tag);
+	like.tag = tag;
+	if (msg->type == EXCHANGE_OFFER)
+		like.local = m->head.to.address;
 	/* A stream no room is left for is not begun; one that is begun goes on while it can. */
 	if (fl->n_transfers >= MAX_PER_LINK || f->n_transfers >= MAX_TRANSFERS ||
 	    tag_is_arriving(f, &tag) ||
 	    (!e && store_room(f->store) < m->head.stream_size + m->head.stream_size / 4 + (1 << 20)) ||
-	    (!e && inbox_add(&f->inbox, id, &tag, &m->head.to, msg->offer.sealed, msg->offer.len,
-			     &e))) {
+	    (!e && inbox_add(&f->inbox, &like, msg->offer.sealed, msg->offer.len, &e))) {
 		refuse(fl, id, EXCHANGE_BUSY);
 		return;
 	}
@@ -366,7 +377,7 @@ bool transfer_offer(struct flow_link *fl, const struct exchange_message *m)
 	}
 	e = inbox_find(&f->inbox, &id);
 	if ((e && e->announced) || (!e && inbox_was_delivered(&f->inbox, &id))) {
-		send_receipt(fl, &id);
+		send_receipt(fl, &id, &fl->local);
 		return true;
 	}
 	if (e && e->complete)
@@ -387,6 +398,67 @@ bool transfer_offer(struct flow_link *fl, const struct exchange_message *m)
 	sodium_memzero(manifest, sizeof(*manifest));
 	free(manifest);
 	return err != -EBADMSG || flow_link_wrong(fl);
+}
+
+/* What is wrong with an item whose manifest was opened, 0 for nothing. */
+static int check_item(struct flow_link *fl, const struct space *sp, const struct ident *id,
+		      const struct manifest *m)
+{
+	uint64_t now_s = (uint64_t)(clock_wall_ns() / 1000000000);
+	struct exchange_mark mark = { m->created_s, *id }, horizon = space_horizon(sp);
+
+	if (m->head.to.kind != RECIPIENT_NAMESPACE)
+		return EXCHANGE_BAD;
+	/* Anybody may send his own; only members pass on those of others. */
+	if (!address_equal(&m->head.from, &fl->peer) && !gossip_is_proven(fl, &sp->address))
+		return EXCHANGE_BAD;
+	if (space_mark_compare(&mark, &horizon) <= 0)
+		return EXCHANGE_OLD;
+	/* One of the clocks is wrong; it may be ours, so not for ever. */
+	if (m->created_s > now_s + LIMIT_SPACE_AHEAD_S)
+		return EXCHANGE_BUSY;
+	return m->head.stream_size > LIMIT_SPACE_BYTES ? EXCHANGE_TOO_BIG : 0;
+}
+
+bool transfer_item(struct flow_link *fl, const struct exchange_message *m)
+{
+	struct flow *f = fl->flow;
+	struct space *sp = space_find(f, &m->space);
+	struct manifest *manifest;
+	struct inbox_entry *e;
+	struct ident id;
+	int err, reason;
+
+	f->stats.offers_received++;
+	manifest_id(m->offer.sealed, m->offer.len, &id);
+	if (!sp || !space_has_member(sp, &fl->local)) {
+		refuse(fl, &id, EXCHANGE_ABSENT);
+		return true;
+	}
+	e = inbox_find(&f->inbox, &id);
+	if (e && e->announced) {
+		send_receipt(fl, &id, &sp->address);
+		return true;
+	}
+	if (e && e->complete)
+		return true;	/* the receipt goes out when it is on disk */
+	manifest = malloc(sizeof(*manifest));
+	if (!manifest) {
+		refuse(fl, &id, EXCHANGE_BUSY);
+		return true;
+	}
+	err = manifest_open(m->offer.sealed, m->offer.len, &sp->address, sp->secret, manifest);
+	reason = err == -ENOMEM ? EXCHANGE_BUSY : err == -EFBIG ? EXCHANGE_TOO_BIG :
+		 err ? EXCHANGE_BAD : check_item(fl, sp, &id, manifest);
+	if (!reason) {
+		begin(fl, &id, manifest, m);
+	} else {
+		f->stats.items_refused += reason != EXCHANGE_BUSY;
+		refuse(fl, &id, reason);
+	}
+	sodium_memzero(manifest, sizeof(*manifest));
+	free(manifest);
+	return reason != EXCHANGE_BAD || flow_link_wrong(fl);
 }
 
 struct resume {

@@ -328,23 +328,41 @@ int attrs_put_addr(struct nl_msg *msg, const struct kern_addr *a)
 	return full(err);
 }
 
+static int put_session_ends(struct nl_msg *msg, const struct kern_session *s)
+{
+	int err = nla_put(msg, RATMAN_A_SESSION_LOCAL, ADDRESS_LEN, s->local.b);
+
+	err |= nla_put(msg, RATMAN_A_SESSION_PEER, ADDRESS_LEN, s->peer.b);
+	err |= nla_put(msg, RATMAN_A_SESSION_LOCAL_IPV6, sizeof(s->local_ipv6), &s->local_ipv6);
+	err |= nla_put(msg, RATMAN_A_SESSION_PEER_IPV6, sizeof(s->peer_ipv6), &s->peer_ipv6);
+	if (s->contact)
+		err |= nla_put_flag(msg, RATMAN_A_SESSION_CONTACT);
+	return err;
+}
+
 int attrs_put_session(struct nl_msg *msg, const struct kern_session *s)
 {
 	struct nlattr *nest = nla_nest_start(msg, RATMAN_A_SESSION | NLA_F_NESTED);
 	int err = !nest;
 
-	err |= nla_put(msg, RATMAN_A_SESSION_LOCAL, ADDRESS_LEN, s->local.b);
-	err |= nla_put(msg, RATMAN_A_SESSION_PEER, ADDRESS_LEN, s->peer.b);
-	err |= nla_put(msg, RATMAN_A_SESSION_LOCAL_IPV6, sizeof(s->local_ipv6), &s->local_ipv6);
-	err |= nla_put(msg, RATMAN_A_SESSION_PEER_IPV6, sizeof(s->peer_ipv6), &s->peer_ipv6);
+	err |= put_session_ends(msg, s);
 	err |= nla_put_u32(msg, RATMAN_A_SESSION_INDEX, s->index);
 	err |= nla_put_u32(msg, RATMAN_A_SESSION_PEER_INDEX, s->peer_index);
 	err |= nla_put(msg, RATMAN_A_SESSION_RX_KEY, sizeof(s->rx_key), s->rx_key);
 	err |= nla_put(msg, RATMAN_A_SESSION_TX_KEY, sizeof(s->tx_key), s->tx_key);
 	if (s->initiator)
 		err |= nla_put_flag(msg, RATMAN_A_SESSION_INITIATOR);
-	if (s->contact)
-		err |= nla_put_flag(msg, RATMAN_A_SESSION_CONTACT);
+	if (nest)
+		nla_nest_end(msg, nest);
+	return full(err);
+}
+
+int attrs_put_session_contact(struct nl_msg *msg, const struct kern_session *s)
+{
+	struct nlattr *nest = nla_nest_start(msg, RATMAN_A_SESSION | NLA_F_NESTED);
+	int err = !nest;
+
+	err |= put_session_ends(msg, s);
 	if (nest)
 		nla_nest_end(msg, nest);
 	return full(err);

@@ -38,6 +38,8 @@ int attrs_put_neigh(struct nl_msg *msg, const struct kern_neigh *neigh);
 int attrs_put_route(struct nl_msg *msg, const struct kern_route *route);
 int attrs_put_addr(struct nl_msg *msg, const struct kern_addr *addr);
 int attrs_put_session(struct nl_msg *msg, const struct kern_session *session);
+/* Without keys and indices. */
+int attrs_put_session_contact(struct nl_msg *msg, const struct kern_session *session);
 int attrs_put_frame(struct nl_msg *msg, const struct kern_frame *frame);
 
 #endif

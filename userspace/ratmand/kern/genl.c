@@ -335,6 +335,13 @@ int kern_session_set(struct kern *k, uint32_t ifindex, const struct kern_session
 	return msg ? change(k, msg, attrs_put_session(msg, session)) : -ENOMEM;
 }
 
+int kern_session_contact(struct kern *k, uint32_t ifindex, const struct kern_session *session)
+{
+	struct nl_msg *msg = new_request(k, RATMAN_CMD_SESSION_SET, NLM_F_ACK, ifindex);
+
+	return msg ? change(k, msg, attrs_put_session_contact(msg, session)) : -ENOMEM;
+}
+
 int kern_session_del(struct kern *k, uint32_t ifindex, const struct address *local,
 		     const struct address *peer)
 {

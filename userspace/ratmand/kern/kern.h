@@ -157,6 +157,8 @@ int kern_route_del(struct kern *kern, uint32_t ifindex, const struct address *de
 int kern_addr_set(struct kern *kern, uint32_t ifindex, const struct kern_addr *addr);
 int kern_addr_del(struct kern *kern, uint32_t ifindex, const struct address *address);
 int kern_session_set(struct kern *kern, uint32_t ifindex, const struct kern_session *session);
+/* Only says whether the peer is a contact; keys and indices of @session do not count. */
+int kern_session_contact(struct kern *kern, uint32_t ifindex, const struct kern_session *session);
 int kern_session_del(struct kern *kern, uint32_t ifindex, const struct address *local,
 		     const struct address *peer);
 int kern_frame_tx(struct kern *kern, uint32_t ifindex, const struct kern_frame *frame);

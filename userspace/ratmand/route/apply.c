@@ -355,6 +355,9 @@ static bool afford(struct route_core *core, uint64_t now, struct route_neigh *n,
 		const struct route_entry *e;
 		struct record rec;
 
+		if (msg->items[i].type == CONTROL_PRESENCE &&
+		    members_needs_check(core, msg->items[i].presence.bytes))
+			need += 1000;
 		if (msg->items[i].type != CONTROL_RECORD ||
 		    record_parse(msg->items[i].record.bytes, RECORD_LEN, &rec))
 			continue;
@@ -399,6 +402,15 @@ bool apply_message(struct route_core *core, uint64_t now, struct route_neigh *n,
 		case CONTROL_RESYNC:
 			if (n->dump == DUMP_NONE && now >= n->dumped_at + GRACE_MS)
 				emit_start_dump(core, now, n);
+			break;
+		case CONTROL_PRESENCE:
+			members_apply(core, now, n, item);
+			break;
+		case CONTROL_MEMBER_SUMS:
+			members_compare(core, now, n, item->member_sums);
+			break;
+		case CONTROL_MEMBER_ASK:
+			members_asked(core, now, n, item->member_ask);
 			break;
 		}
 	}

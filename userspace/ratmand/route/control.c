@@ -63,6 +63,16 @@ static enum control_error parse_one(struct wire_reader *r, uint8_t type, struct 
 	case CONTROL_DIGEST:
 		item->digest = wire_get_ref(r, CONTROL_DIGEST_LEN);
 		break;
+	case CONTROL_PRESENCE:
+		item->presence.remaining_s = wire_get_be32(r);
+		item->presence.bytes = wire_get_ref(r, PRESENCE_LEN);
+		break;
+	case CONTROL_MEMBER_SUMS:
+		item->member_sums = wire_get_ref(r, CONTROL_MEMBER_SUMS_LEN);
+		break;
+	case CONTROL_MEMBER_ASK:
+		item->member_ask = wire_get_be16(r);
+		break;
 	default:	/* CONTROL_RESYNC: empty */
 		break;
 	}
@@ -89,7 +99,7 @@ enum control_error control_parse_items(const uint8_t *bytes, size_t len,
 		wire_read_init(&v, value, tlv_len);
 		if (type == CONTROL_UPDATE || type == CONTROL_WANT)
 			err = parse_list(&v, (enum control_type)type, out);
-		else if (type == CONTROL_RECORD || (type >= CONTROL_SEQREQ && type <= CONTROL_RESYNC))
+		else if (type == CONTROL_RECORD || (type >= CONTROL_SEQREQ && type <= CONTROL_LAST))
 			err = parse_one(&v, type, out);
 		else
 			out->n_unknown++;
@@ -234,4 +244,32 @@ bool control_put_digest(struct wire_writer *w, struct control_run *run,
 bool control_put_resync(struct wire_writer *w, struct control_run *run)
 {
 	return open_tlv(w, run, CONTROL_RESYNC, 0);
+}
+
+bool control_put_presence(struct wire_writer *w, struct control_run *run,
+			  const uint8_t presence[static PRESENCE_LEN], uint32_t remaining_s)
+{
+	if (!open_tlv(w, run, CONTROL_PRESENCE, CONTROL_PRESENCE_LEN))
+		return false;
+	wire_put_be32(w, remaining_s);
+	wire_put(w, presence, PRESENCE_LEN);
+	return true;
+}
+
+bool control_put_member_sums(struct wire_writer *w, struct control_run *run,
+			     const uint64_t sums[static CONTROL_MEMBER_BUCKETS])
+{
+	if (!open_tlv(w, run, CONTROL_MEMBER_SUMS, CONTROL_MEMBER_SUMS_LEN))
+		return false;
+	for (unsigned int i = 0; i < CONTROL_MEMBER_BUCKETS; i++)
+		wire_put_be64(w, sums[i]);
+	return true;
+}
+
+bool control_put_member_ask(struct wire_writer *w, struct control_run *run, uint16_t buckets)
+{
+	if (!open_tlv(w, run, CONTROL_MEMBER_ASK, CONTROL_MEMBER_ASK_LEN))
+		return false;
+	wire_put_be16(w, buckets);
+	return true;
 }

@@ -14,6 +14,7 @@
 
 #include "base/address.h"
 #include "base/wire.h"
+#include "ratmand/route/presence.h"
 #include "ratmand/route/record.h"
 
 #define CONTROL_VERSION 1
@@ -25,6 +26,10 @@
 #define CONTROL_RECORD_LEN (6 + RECORD_LEN)
 #define CONTROL_SEQREQ_LEN 41
 #define CONTROL_DIGEST_LEN 16
+#define CONTROL_PRESENCE_LEN (4 + PRESENCE_LEN)
+#define CONTROL_MEMBER_BUCKETS 16
+#define CONTROL_MEMBER_SUMS_LEN (CONTROL_MEMBER_BUCKETS * 8)
+#define CONTROL_MEMBER_ASK_LEN 2
 
 /* Header flags. */
 #define CONTROL_ADOPTED 0x01u	/* sender has adopted the epoch in peer_epoch; ack counts */
@@ -39,6 +44,10 @@ enum control_type {
 	CONTROL_DUMP = 5,
 	CONTROL_DIGEST = 6,
 	CONTROL_RESYNC = 7,
+	CONTROL_PRESENCE = 8,
+	CONTROL_MEMBER_SUMS = 9,
+	CONTROL_MEMBER_ASK = 10,
+	CONTROL_LAST = CONTROL_MEMBER_ASK,
 };
 
 enum control_dump_phase {
@@ -76,6 +85,12 @@ struct control_item {
 		} seqreq;
 		enum control_dump_phase dump;
 		const uint8_t *digest;		/* CONTROL_DIGEST_LEN bytes */
+		struct {
+			const uint8_t *bytes;	/* PRESENCE_LEN bytes */
+			uint32_t remaining_s;
+		} presence;
+		const uint8_t *member_sums;	/* CONTROL_MEMBER_SUMS_LEN bytes */
+		uint16_t member_ask;		/* a bit for each bucket */
 	};
 };
 
@@ -130,5 +145,10 @@ bool control_put_dump(struct wire_writer *w, struct control_run *run,
 bool control_put_digest(struct wire_writer *w, struct control_run *run,
 			const uint8_t digest[static CONTROL_DIGEST_LEN]);
 bool control_put_resync(struct wire_writer *w, struct control_run *run);
+bool control_put_presence(struct wire_writer *w, struct control_run *run,
+			  const uint8_t presence[static PRESENCE_LEN], uint32_t remaining_s);
+bool control_put_member_sums(struct wire_writer *w, struct control_run *run,
+			     const uint64_t sums[static CONTROL_MEMBER_BUCKETS]);
+bool control_put_member_ask(struct wire_writer *w, struct control_run *run, uint16_t buckets);
 
 #endif

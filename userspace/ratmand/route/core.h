@@ -169,6 +169,25 @@ struct oneoff {
 	uint8_t hops;
 };
 
+/* A presence. The list is ordered by the last change. */
+struct route_member {
+	UT_hash_handle hh;		/* by namespace and member */
+	struct route_member *prev, *next;
+	struct presence p;
+	uint64_t expires;		/* ms, by our clock */
+	uint64_t changed;
+	uint64_t refresh;		/* own: not before */
+	uint64_t asked_at;		/* own: last time somebody else was found to speak for it */
+	uint64_t above;			/* own: the highest sequence heard from others */
+	struct slot_set has;		/* neighbours known to have it */
+	uint8_t owner;			/* slot of the neighbour it is charged to */
+	bool local;
+	bool wanted;			/* a newer one is to be signed */
+};
+
+_Static_assert(offsetof(struct presence, member) ==
+	       offsetof(struct presence, space) + sizeof(struct address), "one key of two fields");
+
 /* An update that waits for its record. */
 struct pending {
 	uint8_t id[RECORD_ID_LEN];
@@ -236,6 +255,16 @@ struct route_neigh {
 	struct oneoff *oneoffs;		/* ring, allocated on first use */
 	unsigned int oneoff_head, oneoff_n;
 
+	/* Presences, see members.c. */
+	struct route_member *member_cursor;	/* next to say */
+	uint32_t members_owned;		/* charged to it */
+	bool members_incomplete;	/* one was refused: sums will differ */
+	uint16_t member_differs;	/* buckets, by the last sums heard */
+	uint16_t member_ask;		/* buckets to be asked for */
+	uint64_t member_ask_at;		/* not before */
+	uint64_t member_ask_wait;
+	uint64_t member_answered_at;
+
 	/* What is still to be heard. */
 	bool synced;			/* END has come */
 	bool incomplete;		/* something was refused: digests will differ */
@@ -277,6 +306,12 @@ struct route_core {
 	unsigned int n_slots;		/* highest slot ever used + 1 */
 	struct want wants[WANTS_MAX];
 	unsigned int n_wants;
+	struct route_member *members;	/* uthash */
+	struct route_member *member_head, *member_tail;
+	uint64_t member_due;
+	unsigned int member_wants;
+	struct address *own_spaces;	/* namespaces that own presences are of */
+	size_t n_own_spaces;
 	size_t bytes;
 	struct route_stats stats;
 	struct control_message msg;	/* scratch of the parser */
@@ -316,6 +351,26 @@ static inline bool table_alive(const struct route_rec *rec, uint64_t now)
 {
 	return rec && rec->expires > now && !(rec->flags & RECORD_WITHDRAWN);
 }
+
+/* members.c */
+void members_apply(struct route_core *core, uint64_t now, struct route_neigh *n,
+		   const struct control_item *item);
+void members_compare(struct route_core *core, uint64_t now, struct route_neigh *n,
+		     const uint8_t *sums);
+void members_asked(struct route_core *core, uint64_t now, struct route_neigh *n, uint16_t buckets);
+/* True when the signature of a presence would have to be checked. */
+bool members_needs_check(const struct route_core *core, const uint8_t *bytes);
+/* The neighbour (re)started: it hears everything again. */
+void members_start(struct route_core *core, struct route_neigh *n);
+/* Writes what the neighbour has to hear. False: no room for all of it. */
+bool members_emit(struct route_core *core, uint64_t now, struct route_neigh *n,
+		  struct wire_writer *w, struct control_run *run);
+bool members_put_sums(struct route_core *core, uint64_t now, struct wire_writer *w,
+		      struct control_run *run);
+void members_tick(struct route_core *core, uint64_t now);
+void members_deliver_wants(struct route_core *core);
+void members_forget_owner(struct route_core *core, struct route_neigh *n);
+void members_free_all(struct route_core *core);
 
 /* apply.c: what a message of a neighbour does. False: signature budget used up, try later. */
 bool apply_message(struct route_core *core, uint64_t now, struct route_neigh *n,

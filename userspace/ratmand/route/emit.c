@@ -241,9 +241,10 @@ size_t emit_items(struct route_core *core, uint64_t now, struct route_neigh *n, 
 	}
 	if (!serve_list(core, now, n, LIST_RETRACT, &w, &run) ||
 	    !serve_oneoffs(core, now, n, &w, &run) || !put_wants(now, n, &w, &run) ||
-	    !serve_list(core, now, n, LIST_REACH, &w, &run) || !put_end(core, n, &w, &run))
+	    !serve_list(core, now, n, LIST_REACH, &w, &run) || !put_end(core, n, &w, &run) ||
+	    !members_emit(core, now, n, &w, &run))
 		return wire_len(&w);
-	if (now >= n->digest_at && emit_drained(n))
-		put_digest(core, now, n, &w, &run);
+	if (now >= n->digest_at && emit_drained(n) && put_digest(core, now, n, &w, &run))
+		members_put_sums(core, now, &w, &run);
 	return wire_len(&w);
 }

@@ -184,7 +184,7 @@ static void flush(struct route_core *core, uint64_t now, struct route_neigh *n)
 static bool more_to_say(const struct route_core *core, const struct route_neigh *n)
 {
 	return n->cursor[LIST_REACH] || n->cursor[LIST_RETRACT] || n->oneoff_n || n->want_resync ||
-	       n->dump == DUMP_START || (n->dump == DUMP_RUNNING && !core->unresolved);
+	       n->member_cursor || n->member_ask || n->dump == DUMP_START || (n->dump == DUMP_RUNNING && !core->unresolved);
 }
 
 /* ---- receiving ---- */
@@ -337,6 +337,7 @@ static void adopt(struct route_core *core, uint64_t now, struct route_neigh *n,
 	}
 	n->sweep_at = n->stale ? now + STALE_MS : NEVER;
 	n->digest_at = now + core->cfg.digest_ms;
+	members_start(core, n);
 	emit_start_dump(core, now, n);
 }
 

@@ -66,6 +66,7 @@ void core_want(struct route_core *core, struct route_entry *e, uint64_t sequence
 /* Last in a call from outside: the answer may come through route_local_add() at once. */
 static void deliver_wants(struct route_core *core)
 {
+	members_deliver_wants(core);
 	while (core->n_wants) {
 		struct want w = core->wants[--core->n_wants];
 		struct route_entry *e = table_find(core, w.address.b);
@@ -110,11 +111,14 @@ struct route_core *route_new(const struct route_config *cfg, const struct route_
 	c->quota = or_default(c->quota, 65536, 1, 100000000);
 	c->verify_rate = or_default(c->verify_rate, 500, 1, 1000000);
 	c->verify_burst = or_default(c->verify_burst, 2000, 16, 1000000);
+	c->max_members = or_default(c->max_members, 16384, 1, 1000000);
+	c->member_quota = or_default(c->member_quota, 4096, 1, 1000000);
 	c->digest_ms = or_default(c->digest_ms, 60000, 1000, 3600000);
 	c->flush_ms = or_default(c->flush_ms, 10, 1, 1000);
 	core->ops = *ops;
 	core->ctx = ctx;
 	core->started = now;
+	core->member_due = NEVER;
 	core->rng = c->seed;
 	if (!c->seed)
 		randombytes_buf(&core->rng, sizeof(core->rng));
@@ -130,6 +134,7 @@ void route_free(struct route_core *core)
 		return;
 	HASH_ITER(hh, core->entries, e, tmp)
 		table_free(core, e);
+	members_free_all(core);
 	for (unsigned int i = 0; i < core->n_slots; i++) {
 		struct route_neigh *n = core->neighs[i];
 
@@ -163,6 +168,7 @@ static struct route_neigh *slot_take(struct route_core *core, uint64_t now, uint
 			return NULL;
 		n = core->neighs[slot];
 		table_forget_owner(core, n);
+		members_forget_owner(core, n);
 	} else {
 		n = calloc(1, sizeof(*n));
 		if (!n)
@@ -238,6 +244,7 @@ int route_neigh_down(struct route_core *core, uint64_t now, uint32_t id)
 	channel_clear(n);
 	n->cursor[LIST_REACH] = NULL;
 	n->cursor[LIST_RETRACT] = NULL;
+	n->member_cursor = NULL;
 	n->hello_at = NEVER;
 	n->sweep_at = NEVER;
 	HASH_ITER(hh, core->records, rec, rtmp)
@@ -310,6 +317,7 @@ static void sweep_restored(struct route_core *core, uint64_t now)
 void route_tick(struct route_core *core, uint64_t now)
 {
 	table_timers(core, now);
+	members_tick(core, now);
 	sweep_restored(core, now);
 	for (unsigned int i = 0; i < core->n_slots; i++) {
 		struct route_neigh *n = core->neighs[i];
@@ -327,6 +335,8 @@ uint64_t route_deadline(const struct route_core *core)
 {
 	uint64_t at = table_deadline(core);
 
+	if (at > core->member_due)
+		at = core->member_due;
 	if (!core->swept && core->restored && at > core->started + STALE_MS)
 		at = core->started + STALE_MS;
 	if (core->unknown_fd && at > core->recheck_at)

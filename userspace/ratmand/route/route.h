@@ -20,8 +20,8 @@
  *
  * Any call may change the deadline: ask route_deadline() after each of them.
  * Calls are not re-entrant: ops must not call back into the same core, with
- * one exception: want_sequence() is always delivered from route_tick() or
- * route_input() last, and may call route_local_add().
+ * one exception: want_sequence() and want_member() are always delivered from route_tick() or
+ * route_input() last, and may call route_local_add() and route_member_add().
  * @now never goes backwards. One core belongs to one thread.
  */
 #ifndef RATMAND_ROUTE_ROUTE_H
@@ -32,6 +32,7 @@
 #include <stdint.h>
 
 #include "base/address.h"
+#include "ratmand/route/presence.h"
 #include "ratmand/route/record.h"
 
 #define ROUTE_INFINITY 0xffffu		/* metric of a retraction (RFC 8966 §3.5.4) */
@@ -54,6 +55,8 @@ struct route_config {
 	uint32_t mtu;			/* largest payload sent, 256 … 1400; default 1400 */
 	uint32_t max_addresses;		/* in the whole table; default 1,000,000 */
 	uint32_t quota;			/* addresses per neighbour; default 65,536 */
+	uint32_t max_members;		/* presences in the whole table; default 16,384 */
+	uint32_t member_quota;		/* presences per neighbour; default 4,096 */
 	uint32_t verify_rate;		/* signature checks per second and neighbour; 500 */
 	uint32_t verify_burst;		/* default 2,000; at least 16 */
 	uint32_t digest_ms;		/* keepalive digest interval; default 60,000 */
@@ -96,6 +99,20 @@ struct route_ops {
 	 * is none. Optional: lets old sequences live on disk only.
 	 */
 	uint64_t (*last_seen)(void *ctx, const struct address *address);
+
+	/*
+	 * @member became a member of @space, or is none any more: by its word, or
+	 * because its lifetime is over. Own ones, too. Optional.
+	 */
+	void (*member)(void *ctx, const struct address *space, const struct address *member,
+		       bool up);
+
+	/* As want_sequence(), for a presence of our own and route_member_add(). Optional. */
+	void (*want_member)(void *ctx, const struct address *space, const struct address *member,
+			    uint64_t sequence);
+
+	/* Replaces presence_verify(), for simulations. NULL: ed25519. */
+	bool (*verify_member)(void *ctx, const uint8_t presence[PRESENCE_LEN]);
 };
 
 /* Counters. Every message or part of one that is dropped has a reason here. */
@@ -139,6 +156,15 @@ struct route_stats {
 	uint64_t drop_seqreq_hops;	/* hop count used up */
 	uint64_t drop_oneoff_full;	/* queue of answers to a neighbour full */
 	uint64_t drop_no_memory;
+	uint64_t presence_in;		/* presence messages read */
+	uint64_t presence_out;
+	uint64_t presence_verified;	/* signature checks that succeeded */
+	uint64_t presence_new;		/* … and that gave a newer sequence */
+	uint64_t presence_asked;	/* sums differed twice: asked to repeat */
+	uint64_t presence_evicted;	/* live ones that made room for a namespace of ours */
+	uint64_t drop_presence;		/* impossible version, flags, lifetime */
+	uint64_t drop_presence_quota;	/* the neighbour's share of the table is full */
+	uint64_t drop_presence_full;	/* max_members reached */
 	uint64_t defer_over_budget;	/* not read yet: signature budget used up */
 	uint64_t infeasible;		/* updates that failed the feasibility condition */
 	uint64_t starved;		/* addresses that lost their last feasible route */
@@ -234,6 +260,31 @@ int route_seen(struct route_core *core, uint64_t now, const struct address *addr
  */
 int route_restore(struct route_core *core, uint64_t now, const struct address *address,
 		  uint64_t sequence, uint16_t fd_metric, const struct route_hop *hops, size_t n);
+
+/*
+ * Announces a membership of an own address by its presence, or replaces it by a
+ * newer one; flagged PRESENCE_WITHDRAWN it takes the membership back everywhere.
+ * Returns 0; -EINVAL bad presence or signature; -ESTALE when the sequence is not
+ * higher than any seen (sign one above route_member_sequence()); -ENOSPC.
+ */
+int route_member_add(struct route_core *core, uint64_t now,
+		     const uint8_t presence[static PRESENCE_LEN]);
+
+/* The highest sequence known of the pair, 0 when none is. */
+uint64_t route_member_sequence(const struct route_core *core, const struct address *space,
+			       const struct address *member);
+
+/* What route_members() tells about one member. */
+struct route_member_info {
+	struct address space, member;
+	uint64_t sequence;
+	uint64_t expires_ms;
+	bool local;
+};
+
+/* Calls @cb for every live member of @space (NULL: of any). @cb must not change the core. */
+void route_members(const struct route_core *core, uint64_t now, const struct address *space,
+		   void (*cb)(void *ctx, const struct route_member_info *info), void *ctx);
 
 /* The cookie that is kept with an installed route. */
 struct route_cookie {

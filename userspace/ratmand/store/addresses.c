@@ -3,85 +3,180 @@
 
 #include <errno.h>
 #include <sodium.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
 #include "base/limits.h"
+#include "base/log.h"
 #include "base/wire.h"
+#include "ratmand/store/password.h"
 
 /*
- * A record: version, flags, creation time, name length, name; these bytes and
- * "addresses" and the address are authenticated by what follows, a nonce and
- * the sealed ed25519 secret key.
+ * A record: version, flags, creation time, name length, name (the head); the
+ * address's key wrapped by the token; with FLAG_PASSWORD cost, salt and the key
+ * wrapped by the password; the ed25519 secret key sealed under the key. Version
+ * 1, of store format 1, has the head and the secret key sealed by the token.
+ * A box is a nonce and what is sealed, with its purpose and the address, and the
+ * head where it holds the secret key, as associated data.
  */
-#define RECORD_VERSION 1
+#define RECORD_V1 1
+#define RECORD_V2 2
 #define FLAG_NAMESPACE 0x01
+#define FLAG_PASSWORD 0x02
 #define HEAD_MAX (1 + 1 + 8 + 1 + ADDRESS_NAME_MAX)
+#define KEY_LEN crypto_aead_xchacha20poly1305_ietf_KEYBYTES
 #define NONCE_LEN crypto_aead_xchacha20poly1305_ietf_NPUBBYTES
-#define SEALED_LEN (ADDRESS_SECRET_LEN + crypto_aead_xchacha20poly1305_ietf_ABYTES)
-#define RECORD_MAX (HEAD_MAX + NONCE_LEN + SEALED_LEN)
+#define TAG_LEN crypto_aead_xchacha20poly1305_ietf_ABYTES
+#define KEY_BOX_LEN (NONCE_LEN + ADDRESS_KEY_LEN + TAG_LEN)
+#define SECRET_BOX_LEN (NONCE_LEN + ADDRESS_SECRET_LEN + TAG_LEN)
+#define PASSWORD_LEN (4 + 4 + PASSWORD_SALT_LEN + KEY_BOX_LEN)
+#define RECORD_MAX (HEAD_MAX + KEY_BOX_LEN + PASSWORD_LEN + SECRET_BOX_LEN)
 
-static const char table_name[] = "addresses";
-static const char key_context[] = "ratman address key v1";
+/* Purposes of boxes; the first is that of version 1's only box. */
+static const char purpose_secret[] = "addresses";
+static const char purpose_token[] = "ratman address by token";
+static const char purpose_password[] = "ratman address by password";
+#define PURPOSE_MAX sizeof(purpose_password)
+
+static const char token_context[] = "ratman address key v1";
+static const char kdf_context[crypto_kdf_CONTEXTBYTES] = { 'r', 'a', 't', 'a', 'd', 'd', 'r', 0 };
 static const char router_key[] = "router-key";
 
 /* A record taken apart; pointers are borrowed from its bytes. */
 struct record {
-	const uint8_t *head;
-	size_t head_len;
+	uint8_t version;
 	uint8_t flags;
 	int64_t created_s;
 	const uint8_t *name;
 	uint8_t name_len;
-	const uint8_t *nonce;
-	const uint8_t *sealed;
+	const uint8_t *head;
+	size_t head_len;
+	const uint8_t *by_token;	/* NULL in version 1 */
+	struct password_cost cost;	/* with FLAG_PASSWORD */
+	const uint8_t *salt;
+	const uint8_t *by_password;
+	const uint8_t *secret;
 };
 
 static int record_parse(const uint8_t *data, size_t len, struct record *out)
 {
 	struct wire_reader r;
-	uint8_t version;
 
+	memset(out, 0, sizeof(*out));
 	wire_read_init(&r, data, len);
-	version = wire_get_u8(&r);
+	out->version = wire_get_u8(&r);
 	out->flags = wire_get_u8(&r);
 	out->created_s = (int64_t)wire_get_be64(&r);
 	out->name_len = wire_get_u8(&r);
 	out->name = wire_get_ref(&r, out->name_len);
 	out->head = data;
 	out->head_len = len - wire_left(&r);
-	out->nonce = wire_get_ref(&r, NONCE_LEN);
-	out->sealed = wire_get_ref(&r, SEALED_LEN);
-	if (!wire_done(&r) || version != RECORD_VERSION || out->name_len > ADDRESS_NAME_MAX)
+	if (out->version != RECORD_V1)
+		out->by_token = wire_get_ref(&r, KEY_BOX_LEN);
+	if (out->flags & FLAG_PASSWORD) {
+		out->cost.ops = wire_get_be32(&r);
+		out->cost.mem_kib = wire_get_be32(&r);
+		out->salt = wire_get_ref(&r, PASSWORD_SALT_LEN);
+		out->by_password = wire_get_ref(&r, KEY_BOX_LEN);
+	}
+	out->secret = wire_get_ref(&r, SECRET_BOX_LEN);
+	if (!wire_done(&r) || out->version < RECORD_V1 || out->version > RECORD_V2 ||
+	    (out->version == RECORD_V1 && out->flags & FLAG_PASSWORD) ||
+	    out->name_len > ADDRESS_NAME_MAX)
 		return -EBADMSG;
 	return 0;
 }
 
-/* The key that seals @address under @token. */
-static void derive_key(const struct address *address, const struct ident *token,
-		       uint8_t key[static crypto_aead_xchacha20poly1305_ietf_KEYBYTES])
+/* The key that @token opens @address with. */
+static void token_key(const struct address *address, const struct ident *token,
+		      uint8_t key[static KEY_LEN])
 {
 	crypto_generichash_state st;
 
-	crypto_generichash_init(&st, token->b, sizeof(token->b),
-				crypto_aead_xchacha20poly1305_ietf_KEYBYTES);
-	crypto_generichash_update(&st, (const uint8_t *)key_context, sizeof(key_context));
+	crypto_generichash_init(&st, token->b, sizeof(token->b), KEY_LEN);
+	crypto_generichash_update(&st, (const uint8_t *)token_context, sizeof(token_context));
 	crypto_generichash_update(&st, address->b, ADDRESS_LEN);
-	crypto_generichash_final(&st, key, crypto_aead_xchacha20poly1305_ietf_KEYBYTES);
+	crypto_generichash_final(&st, key, KEY_LEN);
 	sodium_memzero(&st, sizeof(st));
 }
 
-/* What is authenticated but not sealed; returns its length. */
-static size_t build_ad(const struct address *address, const uint8_t *head, size_t head_len,
-		       uint8_t ad[static sizeof(table_name) + ADDRESS_LEN + HEAD_MAX])
+void address_subkey(const uint8_t key[static ADDRESS_KEY_LEN], enum address_subkey which,
+		    uint8_t out[static 32])
+{
+	crypto_kdf_derive_from_key(out, 32, which, kdf_context, key);
+}
+
+#define AD_MAX (PURPOSE_MAX + ADDRESS_LEN + HEAD_MAX)
+
+/*
+ * What is authenticated with a box; returns its length. Whether there is a
+ * password changes later, so that flag is none of it.
+ */
+static size_t build_ad(const char *purpose, const struct address *address, const uint8_t *head,
+		       size_t head_len, uint8_t ad[static AD_MAX])
 {
 	struct wire_writer w;
 
-	wire_write_init(&w, ad, sizeof(table_name) + ADDRESS_LEN + HEAD_MAX);
-	wire_put(&w, table_name, sizeof(table_name));
+	wire_write_init(&w, ad, AD_MAX);
+	wire_put(&w, purpose, strlen(purpose) + 1);
 	wire_put(&w, address->b, ADDRESS_LEN);
-	wire_put(&w, head, head_len);
+	if (head_len) {
+		uint8_t *flags = w.pos + 1;
+
+		wire_put(&w, head, head_len);
+		*flags &= (uint8_t)~FLAG_PASSWORD;
+	}
 	return wire_len(&w);
+}
+
+static void box_seal(struct wire_writer *w, const char *purpose, const struct address *address,
+		     const uint8_t *head, size_t head_len, const uint8_t *plain, size_t len,
+		     const uint8_t *key)
+{
+	uint8_t *box = wire_put_ref(w, NONCE_LEN + len + TAG_LEN);
+	uint8_t ad[AD_MAX];
+	size_t ad_len = build_ad(purpose, address, head, head_len, ad);
+
+	randombytes_buf(box, NONCE_LEN);
+	crypto_aead_xchacha20poly1305_ietf_encrypt(box + NONCE_LEN, NULL, plain, len, ad, ad_len,
+						   NULL, box, key);
+}
+
+/* @len is that of the plaintext. */
+static int box_open(const uint8_t *box, const char *purpose, const struct address *address,
+		    const uint8_t *head, size_t head_len, uint8_t *plain, size_t len,
+		    const uint8_t *key)
+{
+	uint8_t ad[AD_MAX];
+	size_t ad_len = build_ad(purpose, address, head, head_len, ad);
+
+	return crypto_aead_xchacha20poly1305_ietf_decrypt(plain, NULL, NULL, box + NONCE_LEN,
+							  len + TAG_LEN, ad, ad_len, box, key) ?
+		       -EACCES : 0;
+}
+
+static void seal_secret(struct wire_writer *w, const struct address *address, size_t head_len,
+			const uint8_t *secret, const uint8_t *key)
+{
+	uint8_t sub[KEY_LEN];
+
+	address_subkey(key, ADDRESS_SUBKEY_SECRET, sub);
+	box_seal(w, purpose_secret, address, w->start, head_len, secret, ADDRESS_SECRET_LEN, sub);
+	sodium_memzero(sub, sizeof(sub));
+}
+
+static int open_secret(const struct record *r, const struct address *address, const uint8_t *key,
+		       uint8_t secret[static ADDRESS_SECRET_LEN])
+{
+	uint8_t sub[KEY_LEN];
+	int err;
+
+	address_subkey(key, ADDRESS_SUBKEY_SECRET, sub);
+	err = box_open(r->secret, purpose_secret, address, r->head, r->head_len, secret,
+		       ADDRESS_SECRET_LEN, sub);
+	sodium_memzero(sub, sizeof(sub));
+	return err;
 }
 
 /* RFC 3629: shortest forms only, no surrogates, nothing above U+10FFFF; no control characters. */
@@ -109,13 +204,6 @@ static bool name_is_text(const char *name, size_t len)
 	return true;
 }
 
-static void draw_token(struct ident *token)
-{
-	do
-		randombytes_buf(token->b, sizeof(token->b));
-	while (memchr(token->b, 0, sizeof(token->b)));
-}
-
 static void draw_key_pair(struct address *address, uint8_t secret[static ADDRESS_SECRET_LEN])
 {
 	do
@@ -133,39 +221,43 @@ static int count_one(void *ctx, const void *key, size_t key_len, const void *val
 	return 0;
 }
 
-/* Writes the record of @address into @out; returns its length. */
+/* What makes a record. */
+struct making {
+	const char *name;	/* not terminated */
+	size_t name_len;
+	bool is_namespace;
+	int64_t created_s;
+	const uint8_t *secret;
+	const uint8_t *key;
+};
+
+/* Writes the record of @address, opened by @token, into @out; returns its length. */
 static size_t record_build(const struct address *address, const struct ident *token,
-			   const char *name, bool is_namespace, const uint8_t *secret,
-			   uint8_t out[static RECORD_MAX])
+			   const struct making *m, uint8_t out[static RECORD_MAX])
 {
-	uint8_t ad[sizeof(table_name) + ADDRESS_LEN + HEAD_MAX];
-	uint8_t key[crypto_aead_xchacha20poly1305_ietf_KEYBYTES];
-	size_t name_len = name ? strlen(name) : 0;
-	uint8_t *nonce, *sealed;
+	uint8_t wrap[KEY_LEN];
 	struct wire_writer w;
-	size_t ad_len;
+	size_t head_len;
 
 	wire_write_init(&w, out, RECORD_MAX);
-	wire_put_u8(&w, RECORD_VERSION);
-	wire_put_u8(&w, is_namespace ? FLAG_NAMESPACE : 0);
-	wire_put_be64(&w, (uint64_t)(clock_wall_ns() / 1000000000));
-	wire_put_u8(&w, (uint8_t)name_len);
-	wire_put(&w, name, name_len);
-	ad_len = build_ad(address, out, wire_len(&w), ad);
-	nonce = wire_put_ref(&w, NONCE_LEN);
-	randombytes_buf(nonce, NONCE_LEN);
-	sealed = wire_put_ref(&w, SEALED_LEN);
-	derive_key(address, token, key);
-	crypto_aead_xchacha20poly1305_ietf_encrypt(sealed, NULL, secret, ADDRESS_SECRET_LEN, ad,
-						   ad_len, NULL, nonce, key);
-	sodium_memzero(key, sizeof(key));
+	wire_put_u8(&w, RECORD_V2);
+	wire_put_u8(&w, m->is_namespace ? FLAG_NAMESPACE : 0);
+	wire_put_be64(&w, (uint64_t)m->created_s);
+	wire_put_u8(&w, (uint8_t)m->name_len);
+	wire_put(&w, m->name, m->name_len);
+	head_len = wire_len(&w);
+	token_key(address, token, wrap);
+	box_seal(&w, purpose_token, address, NULL, 0, m->key, ADDRESS_KEY_LEN, wrap);
+	sodium_memzero(wrap, sizeof(wrap));
+	seal_secret(&w, address, head_len, m->secret, m->key);
 	return wire_len(&w);
 }
 
 int addresses_create(struct store *store, const char *name, const uint8_t *seed,
 		     struct address *out, struct ident *token)
 {
-	uint8_t secret[ADDRESS_SECRET_LEN];
+	struct making making = { .name = name ? name : "", .is_namespace = seed };
+	uint8_t secret[ADDRESS_SECRET_LEN], key[ADDRESS_KEY_LEN];
 	uint8_t record[RECORD_MAX];
 	unsigned int count = 0;
 	struct address address;
@@ -173,9 +265,10 @@ int addresses_create(struct store *store, const char *name, const uint8_t *seed,
 	size_t len;
 	int err;
 
-	if (name && (strlen(name) > ADDRESS_NAME_MAX || !name_is_text(name, strlen(name))))
+	making.name_len = strlen(making.name);
+	if (making.name_len > ADDRESS_NAME_MAX || !name_is_text(making.name, making.name_len))
 		return -EINVAL;
-	err = store_each(store, STORE_ADDRESSES, count_one, &count);
+	err = store_each_key(store, STORE_ADDRESSES, NULL, count_one, &count);
 	if (err)
 		return err;
 	if (count >= LIMIT_LOCAL_ADDRESSES)
@@ -187,56 +280,272 @@ int addresses_create(struct store *store, const char *name, const uint8_t *seed,
 	err = -EEXIST;
 	if (store_has(store, STORE_ADDRESSES, address.b, ADDRESS_LEN))
 		goto out;
-	draw_token(&fresh);
-	len = record_build(&address, &fresh, name, seed, secret, record);
+	ident_draw(&fresh);
+	crypto_kdf_keygen(key);
+	making.created_s = clock_wall_ns() / 1000000000;
+	making.secret = secret;
+	making.key = key;
+	len = record_build(&address, &fresh, &making, record);
 	err = store_put(store, STORE_ADDRESSES, address.b, ADDRESS_LEN, record, len);
-	if (err)
-		goto out;
-	*out = address;
-	*token = fresh;
+	if (!err) {
+		*out = address;
+		*token = fresh;
+	}
+	sodium_memzero(key, sizeof(key));
+	sodium_memzero(&fresh, sizeof(fresh));
 out:
 	sodium_memzero(secret, sizeof(secret));
-	sodium_memzero(&fresh, sizeof(fresh));
 	return err;
+}
+
+/*
+ * Reads the record of @address into @data (RECORD_MAX bytes), or one that opens
+ * for nobody, so that an unknown address takes the same work. 0, -ENOENT (and
+ * @out is the other one), or a storage error.
+ */
+static int load(struct store *store, const struct address *address, uint8_t *data,
+		struct record *out)
+{
+	ssize_t len = store_get(store, STORE_ADDRESSES, address->b, ADDRESS_LEN, data, RECORD_MAX);
+
+	/* One damaged beyond parsing opens for nobody, either. */
+	if (len >= 0 && !record_parse(data, (size_t)len, out))
+		return 0;
+	memset(data, 0, RECORD_MAX);
+	data[0] = RECORD_V2;
+	if (record_parse(data, 11 + KEY_BOX_LEN + SECRET_BOX_LEN, out))
+		return -EBADMSG;
+	if (len >= 0 || len == -EMSGSIZE || len == -EBADMSG)
+		return 0;
+	return (int)len;
+}
+
+/* Gives a record of version 1, whose secret key is open, a key of its own. */
+static void upgrade(struct store *store, const struct address *address, const struct ident *token,
+		    const struct record *r, const uint8_t *secret,
+		    uint8_t key[static ADDRESS_KEY_LEN])
+{
+	struct making making = {
+		.name = (const char *)r->name,
+		.name_len = r->name_len,
+		.is_namespace = r->flags & FLAG_NAMESPACE,
+		.created_s = r->created_s,
+		.secret = secret,
+		.key = key,
+	};
+	uint8_t record[RECORD_MAX];
+	int err;
+
+	crypto_kdf_keygen(key);
+	err = store_put(store, STORE_ADDRESSES, address->b, ADDRESS_LEN, record,
+			record_build(address, token, &making, record));
+	if (err)
+		log_warn("an address keeps its record of store format 1 for now: %s", strerror(-err));
+}
+
+/* Opens both keys; what is not opened is left as it was. */
+static int unlock(struct store *store, const struct address *address, const struct ident *token,
+		  uint8_t secret[static ADDRESS_SECRET_LEN], uint8_t key[static ADDRESS_KEY_LEN])
+{
+	uint8_t data[RECORD_MAX], wrap[KEY_LEN];
+	struct record r;
+	int known = load(store, address, data, &r);
+	int err;
+
+	if (known && known != -ENOENT)
+		return known;
+	token_key(address, token, wrap);
+	if (r.version == RECORD_V1) {
+		err = box_open(r.secret, purpose_secret, address, r.head, r.head_len, secret,
+			       ADDRESS_SECRET_LEN, wrap);
+		if (!err)
+			upgrade(store, address, token, &r, secret, key);
+	} else {
+		err = box_open(r.by_token, purpose_token, address, NULL, 0, key, ADDRESS_KEY_LEN,
+			       wrap);
+		if (!err)
+			err = open_secret(&r, address, key, secret);
+	}
+	sodium_memzero(wrap, sizeof(wrap));
+	return err && known ? known : err;
 }
 
 int addresses_open(struct store *store, const struct address *address, const struct ident *token,
 		   bool tell, uint8_t secret[static ADDRESS_SECRET_LEN])
 {
-	/* Stands in for the record of an unknown address, so that both take the same work. */
-	static const uint8_t dummy[11 + NONCE_LEN + SEALED_LEN] = { RECORD_VERSION };
-	uint8_t ad[sizeof(table_name) + ADDRESS_LEN + HEAD_MAX];
-	uint8_t key[crypto_aead_xchacha20poly1305_ietf_KEYBYTES];
-	uint8_t plain[ADDRESS_SECRET_LEN];
+	uint8_t plain[ADDRESS_SECRET_LEN], key[ADDRESS_KEY_LEN];
+	int err = unlock(store, address, token, plain, key);
+
+	if (!err)
+		memcpy(secret, plain, sizeof(plain));
+	sodium_memzero(plain, sizeof(plain));
+	sodium_memzero(key, sizeof(key));
+	return err == -ENOENT && !tell ? -EACCES : err;
+}
+
+int addresses_open_key(struct store *store, const struct address *address,
+		       const struct ident *token, uint8_t key[static ADDRESS_KEY_LEN])
+{
+	uint8_t secret[ADDRESS_SECRET_LEN], plain[ADDRESS_KEY_LEN];
+	int err = unlock(store, address, token, secret, plain);
+
+	if (!err)
+		memcpy(key, plain, sizeof(plain));
+	sodium_memzero(plain, sizeof(plain));
+	sodium_memzero(secret, sizeof(secret));
+	return err == -ENOENT ? -EACCES : err;
+}
+
+/* A login under way. */
+struct login {
+	struct store *store;
+	struct address address;
+	addresses_login_cb cb;
+	void *ctx;
+};
+
+static void on_login_key(void *ctx, int err, const uint8_t *wrap)
+{
+	struct login *l = ctx;
+	uint8_t data[RECORD_MAX], secret[ADDRESS_SECRET_LEN], key[ADDRESS_KEY_LEN];
+	struct record r;
+	int known;
+
+	if (!err) {
+		/* As it is now: it may have been destroyed, or got another password, meanwhile. */
+		known = load(l->store, &l->address, data, &r);
+		err = box_open(r.by_password ? r.by_password : r.secret, purpose_password,
+			       &l->address, NULL, 0, key, ADDRESS_KEY_LEN, wrap);
+		if (!err)
+			err = open_secret(&r, &l->address, key, secret);
+		if (known && known != -ENOENT)
+			err = known;
+	}
+	l->cb(l->ctx, err, err ? NULL : secret, err ? NULL : key);
+	sodium_memzero(secret, sizeof(secret));
+	sodium_memzero(key, sizeof(key));
+	free(l);
+}
+
+int addresses_login(struct store *store, const struct address *address, const char *password,
+		    addresses_login_cb cb, void *ctx)
+{
+	uint8_t data[RECORD_MAX], salt[PASSWORD_SALT_LEN];
+	struct password_cost cost;
+	struct login *l;
+	struct record r;
+	int err = load(store, address, data, &r);
+
+	if (err && err != -ENOENT)
+		return err;
+	l = malloc(sizeof(*l));
+	if (!l)
+		return -ENOMEM;
+	*l = (struct login){ store, *address, cb, ctx };
+	if (r.flags & FLAG_PASSWORD) {
+		cost = r.cost;
+		memcpy(salt, r.salt, sizeof(salt));
+	} else {
+		password_cost_default(&cost);
+		randombytes_buf(salt, sizeof(salt));
+	}
+	/* One that no record can have is no other answer than a wrong one. */
+	err = password_derive_async(store_loop(store), &cost, salt,
+				    strlen(password) > PASSWORD_MAX ? "" : password, on_login_key, l);
+	if (err)
+		free(l);
+	return err;
+}
+
+/* A change of password under way; in guarded memory. */
+struct change {
+	struct store *store;
+	struct address address;
+	struct password_cost cost;
+	uint8_t salt[PASSWORD_SALT_LEN];
+	uint8_t key[ADDRESS_KEY_LEN];
+	store_done_cb cb;
+	void *ctx;
+};
+
+/* Writes the record anew with the key wrapped by @wrap, too. */
+static int rewrap(const struct change *c, const uint8_t *wrap)
+{
+	uint8_t data[RECORD_MAX], record[RECORD_MAX];
+	struct wire_writer w;
+	struct record r;
+	int err = load(c->store, &c->address, data, &r);
+
+	if (!err && r.version != RECORD_V2)
+		err = -EACCES;
+	if (err)
+		return err;
+	wire_write_init(&w, record, sizeof(record));
+	wire_put(&w, r.head, r.head_len);
+	record[1] |= FLAG_PASSWORD;
+	wire_put(&w, r.by_token, KEY_BOX_LEN);
+	wire_put_be32(&w, c->cost.ops);
+	wire_put_be32(&w, c->cost.mem_kib);
+	wire_put(&w, c->salt, sizeof(c->salt));
+	box_seal(&w, purpose_password, &c->address, NULL, 0, c->key, ADDRESS_KEY_LEN, wrap);
+	wire_put(&w, r.secret, SECRET_BOX_LEN);
+	return store_put(c->store, STORE_ADDRESSES, c->address.b, ADDRESS_LEN, record, wire_len(&w));
+}
+
+static void on_change_key(void *ctx, int err, const uint8_t *wrap)
+{
+	struct change *c = ctx;
+	struct store *store = c->store;
+	store_done_cb cb = c->cb;
+	void *cb_ctx = c->ctx;
+
+	if (!err)
+		err = rewrap(c, wrap);
+	sodium_free(c);
+	if (err)
+		cb(cb_ctx, err);
+	else
+		store_commit(store, cb, cb_ctx);
+}
+
+int addresses_set_password(struct store *store, const struct address *address,
+			   const uint8_t key[static ADDRESS_KEY_LEN], const char *password,
+			   store_done_cb cb, void *ctx)
+{
+	uint8_t data[RECORD_MAX], secret[ADDRESS_SECRET_LEN];
+	struct change *c;
+	struct record r;
+	int err = load(store, address, data, &r);
+
+	if (!err)
+		err = open_secret(&r, address, key, secret);
+	sodium_memzero(secret, sizeof(secret));
+	if (err)
+		return err;
+	if (!password[0])
+		return -EINVAL;
+	c = sodium_malloc((sizeof(*c) + 15) & ~(size_t)15);
+	if (!c)
+		return -ENOMEM;
+	*c = (struct change){ .store = store, .address = *address, .cb = cb, .ctx = ctx };
+	password_cost_default(&c->cost);
+	randombytes_buf(c->salt, sizeof(c->salt));
+	memcpy(c->key, key, sizeof(c->key));
+	err = password_derive_async(store_loop(store), &c->cost, c->salt, password, on_change_key, c);
+	if (err)
+		sodium_free(c);
+	return err;
+}
+
+bool addresses_is_namespace(struct store *store, const struct address *address)
+{
 	uint8_t data[RECORD_MAX];
 	struct record record;
 	ssize_t len;
-	bool known;
-	int err;
 
 	len = store_get(store, STORE_ADDRESSES, address->b, ADDRESS_LEN, data, sizeof(data));
-	known = len >= 0;
-	if (!known && len != -ENOENT && len != -EMSGSIZE)
-		return (int)len;
-	if (!known) {
-		memcpy(data, dummy, sizeof(dummy));
-		len = sizeof(dummy);
-	}
-	/* A record damaged beyond parsing opens for nobody. */
-	if (record_parse(data, (size_t)len, &record))
-		return -EACCES;
-	derive_key(address, token, key);
-	err = crypto_aead_xchacha20poly1305_ietf_decrypt(plain, NULL, NULL, record.sealed,
-							 SEALED_LEN, ad,
-							 build_ad(address, record.head,
-								  record.head_len, ad),
-							 record.nonce, key);
-	sodium_memzero(key, sizeof(key));
-	if (err)
-		return !known && tell ? -ENOENT : -EACCES;
-	memcpy(secret, plain, sizeof(plain));
-	sodium_memzero(plain, sizeof(plain));
-	return 0;
+	return len >= 0 && !record_parse(data, (size_t)len, &record) &&
+	       record.flags & FLAG_NAMESPACE;
 }
 
 int addresses_remove(struct store *store, const struct address *address)
@@ -246,33 +555,58 @@ int addresses_remove(struct store *store, const struct address *address)
 	return store_del(store, STORE_ADDRESSES, address->b, ADDRESS_LEN);
 }
 
-struct each_ctx {
-	addresses_cb cb;
-	void *ctx;
+/* At most LIMIT_LOCAL_ADDRESSES were ever made; a store may bring more. */
+struct listing {
+	struct address_info *info;
+	size_t n, room;
 };
 
-static int each_record(void *ctx, const void *key, size_t key_len, const void *value,
+static int list_record(void *ctx, const void *key, size_t key_len, const void *value,
 		       size_t value_len)
 {
-	struct each_ctx *each = ctx;
-	struct address_info info = { 0 };
+	struct listing *l = ctx;
+	struct address_info *info;
 	struct record record;
 
 	if (key_len != ADDRESS_LEN || record_parse(value, value_len, &record))
 		return 0;
-	memcpy(info.address.b, key, ADDRESS_LEN);
-	memcpy(info.name, record.name, record.name_len);
-	info.is_namespace = record.flags & FLAG_NAMESPACE;
-	info.created_s = record.created_s;
-	each->cb(each->ctx, &info);
+	if (l->n == l->room) {
+		size_t room = l->room ? 2 * l->room : 16;
+		void *more = realloc(l->info, room * sizeof(*l->info));
+
+		if (!more)
+			return -ENOMEM;
+		l->info = more;
+		l->room = room;
+	}
+	info = &l->info[l->n++];
+	memset(info, 0, sizeof(*info));
+	memcpy(info->address.b, key, ADDRESS_LEN);
+	memcpy(info->name, record.name, record.name_len);
+	info->is_namespace = record.flags & FLAG_NAMESPACE;
+	info->has_password = record.flags & FLAG_PASSWORD;
+	info->created_s = record.created_s;
 	return 0;
+}
+
+static int by_address(const void *a, const void *b)
+{
+	const struct address_info *x = a, *y = b;
+
+	return memcmp(x->address.b, y->address.b, ADDRESS_LEN);
 }
 
 int addresses_each(struct store *store, addresses_cb cb, void *ctx)
 {
-	struct each_ctx each = { cb, ctx };
+	struct listing l = { 0 };
+	int err = store_each(store, STORE_ADDRESSES, list_record, &l);
 
-	return store_each(store, STORE_ADDRESSES, each_record, &each);
+	if (l.n)
+		qsort(l.info, l.n, sizeof(*l.info), by_address);
+	for (size_t i = 0; i < l.n && !err; i++)
+		cb(ctx, &l.info[i]);
+	free(l.info);
+	return err;
 }
 
 int addresses_router(struct store *store, uint8_t secret[static ADDRESS_SECRET_LEN])

@@ -2,11 +2,21 @@
 #include "ratmand/store/overlay.h"
 
 #include <errno.h>
+#include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "ratmand/store/tables.h"
+
 /* What a record costs beside its key and value. */
 #define RECORD_COST (sizeof(struct overlay_record) + 16)
+
+static void record_free(struct overlay_record *r)
+{
+	if (r && store_tables[r->data[0]].secret)
+		sodium_memzero(r->data, 1u + r->key_len + r->value_len);
+	free(r);
+}
 
 static size_t record_cost(const struct overlay_record *r)
 {
@@ -76,12 +86,12 @@ int overlay_put(struct overlay *o, enum store_table table, const void *key, size
 		}
 		goto fail;
 	}
-	free(old);
+	record_free(old);
 	s->bytes += record_cost(r);
 	o->bytes += record_cost(r);
 	return 0;
 fail:
-	free(r);
+	record_free(r);
 	return -ENOMEM;
 }
 
@@ -107,33 +117,16 @@ const struct overlay_record *overlay_find(const struct overlay *o, enum store_ta
 	return best;
 }
 
-int overlay_compare_keys(const void *a, size_t a_len, const void *b, size_t b_len)
+static bool in_group(const struct overlay_record *r, enum store_table table, const void *prefix)
 {
-	int c = memcmp(a, b, a_len < b_len ? a_len : b_len);
+	size_t len = store_tables[table].prefix;
 
-	return c ? c : (a_len > b_len) - (a_len < b_len);
+	return r->data[0] == table &&
+	       (!prefix || (r->key_len >= len && !memcmp(overlay_key(r), prefix, len)));
 }
 
-static int compare_records(const void *a, const void *b)
-{
-	const struct overlay_record *x = *(const struct overlay_record *const *)a;
-	const struct overlay_record *y = *(const struct overlay_record *const *)b;
-
-	return overlay_compare_keys(x->data, 1u + x->key_len, y->data, 1u + y->key_len);
-}
-
-static bool in_range(const struct overlay_record *r, enum store_table table, const void *start,
-		     size_t start_len, size_t prefix)
-{
-	if (r->data[0] != table || r->key_len < prefix)
-		return false;
-	if (prefix && memcmp(overlay_key(r), start, prefix))
-		return false;
-	return !start_len || overlay_compare_keys(overlay_key(r), r->key_len, start, start_len) >= 0;
-}
-
-ssize_t overlay_collect(const struct overlay *o, enum store_table table, const void *start,
-			size_t start_len, size_t prefix, const struct overlay_record ***out)
+ssize_t overlay_collect(const struct overlay *o, enum store_table table, const void *prefix,
+			const struct overlay_record ***out)
 {
 	const struct overlay_record **list;
 	size_t n = 0, total = 0;
@@ -145,27 +138,11 @@ ssize_t overlay_collect(const struct overlay *o, enum store_table table, const v
 		return -ENOMEM;
 	for (const struct overlay_segment *s = o->oldest; s; s = s->newer)
 		for (const struct overlay_record *r = s->records; r; r = r->hh.next)
-			if (in_range(r, table, start, start_len, prefix) &&
+			if (in_group(r, table, prefix) &&
 			    (!s->newer || overlay_find(o, table, overlay_key(r), r->key_len) == r))
 				list[n++] = r;
-	qsort(list, n, sizeof(*list), compare_records);
 	*out = list;
 	return (ssize_t)n;
-}
-
-const struct overlay_record **overlay_sorted(const struct overlay_segment *segment, size_t *n)
-{
-	const struct overlay_record **list;
-	size_t total = HASH_COUNT(segment->records);
-
-	list = malloc((total ? total : 1) * sizeof(struct overlay_record *));
-	*n = 0;
-	if (!list)
-		return NULL;
-	for (const struct overlay_record *r = segment->records; r; r = r->hh.next)
-		list[(*n)++] = r;
-	qsort(list, *n, sizeof(*list), compare_records);
-	return list;
 }
 
 struct overlay_waiter *overlay_pop(struct overlay *o)
@@ -184,7 +161,7 @@ struct overlay_waiter *overlay_pop(struct overlay *o)
 	HASH_CLEAR(hh, s->records);
 	for (; r; r = next) {
 		next = r->hh.next;
-		free(r);
+		record_free(r);
 	}
 	waiters = s->waiters;
 	free(s);

@@ -66,21 +66,12 @@ const struct overlay_record *overlay_find(const struct overlay *o, enum store_ta
 					  const void *key, size_t key_len);
 
 /*
- * The newest records of a table from @start on with the same first @prefix
- * bytes, sorted by key, deletions included. @out is owned by the caller, the
+ * The newest records of a table, or of the group that @prefix begins (NULL:
+ * all), in no order, deletions included. @out is owned by the caller, the
  * records are borrowed. Returns their number or -ENOMEM.
  */
-ssize_t overlay_collect(const struct overlay *o, enum store_table table, const void *start,
-			size_t start_len, size_t prefix, const struct overlay_record ***out);
-
-/*
- * A segment's records sorted by table and key (owned by the caller). Safe on any thread
- * for a sealed segment. NULL when memory is short.
- */
-const struct overlay_record **overlay_sorted(const struct overlay_segment *segment, size_t *n);
-
-/* Compares keys as LMDB does. */
-int overlay_compare_keys(const void *a, size_t a_len, const void *b, size_t b_len);
+ssize_t overlay_collect(const struct overlay *o, enum store_table table, const void *prefix,
+			const struct overlay_record ***out);
 
 /* Removes the oldest segment and hands over its waiters in order. */
 struct overlay_waiter *overlay_pop(struct overlay *o);

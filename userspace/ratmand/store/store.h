@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The durable store: one LMDB environment, group commit.
+ * The durable store: two LMDB environments, encrypted, with group commit.
  *
+ * What must not be lost lies in state/, what can be had again in cache/, which
+ * is thrown away when it is damaged; a table is in one of them (tables.c).
+ * Records lie on the disk under hidden keys and sealed (Documentation/store.md).
  * Writes are queued on the loop thread, visible at once to reads through this
  * interface, and committed together in the thread pool; an answer that promises
  * durability waits for store_commit(). Reads run on the loop thread and copy
@@ -24,11 +27,17 @@ enum store_table {
 	STORE_META,
 	STORE_ADDRESSES,
 	STORE_STAMPS,		/* address → highest stamp reserved */
-	STORE_SEEN,		/* address → highest record sequence seen, first and last seen time */
+	STORE_SEEN,		/* address → highest record sequence seen */
 	STORE_BLOCKS,		/* stream tag, reference → ERIS block (flow/journal.h) */
 	STORE_OUTBOX,		/* manifest id → entry */
 	STORE_INBOX,		/* manifest id → manifest and state */
 	STORE_DONE,		/* manifest id → delivered: exactly once */
+	STORE_CONTACTS,		/* sealed names → sealed contacts */
+	STORE_SUBSCRIPTIONS,	/* recipient, subscriber → subscription */
+	STORE_DUE,		/* who it is for, order → what is to be delivered to him */
+	STORE_SPACES,		/* namespace → its key */
+	STORE_RECORDS,		/* address, kind, hidden key → sealed by the address (records.h) */
+	STORE_PEERS,		/* cache: address → first and last seen time */
 	STORE_TABLES
 };
 
@@ -36,34 +45,41 @@ enum store_table {
 #define STORE_KEY_MAX 500
 #define STORE_VALUE_MAX (1u << 20)
 
+struct nodekey_options;
+
 struct store_options {
 	/*
-	 * Most bytes the file may grow to; 0 = default for this machine. The map
-	 * starts smaller and grows with the contents; above 90 % writes are
+	 * Most bytes the file in state/ may grow to; 0 = default for this machine.
+	 * The map starts smaller and grows with the contents; above 90 % writes are
 	 * refused with -EDQUOT, because deletions need free pages, too.
 	 */
 	uint64_t map_size;
 	bool ephemeral;		/* no sync: contents may be lost at a power cut */
+	const struct nodekey_options *node_key;	/* borrowed; NULL: node.key in the directory */
 };
 
 /*
- * Opens or creates the environment in @dir (created with mode 0700), refusing a
- * directory another process holds (-EBUSY), a newer format (-EPROTO) and a file
- * system without shared mappings (-ENOTSUP). @why (borrowed, size bytes) gets a
- * sentence for the user on failure.
+ * Opens or creates the store in @dir (created with mode 0700), refusing a
+ * directory another process holds (-EBUSY), a newer format (-EPROTO), a damaged
+ * file (-EBADMSG), a wrong node key (-EKEYREJECTED, -ENOKEY) and a file system
+ * without shared mappings (-ENOTSUP). A store of format 1 is migrated; its file
+ * stays as format-1.mdb. On a file system that cannot be written the store is
+ * opened for reading, and writes are refused with -EROFS; -EROFS when there is
+ * none yet. @why (borrowed, size bytes) gets a sentence for the user on failure.
  */
 int store_open(struct store **out, uv_loop_t *loop, const char *dir,
 	       const struct store_options *options, char *why, size_t size);
 
 /*
  * Commits what is queued, waits for it, calls every callback that is due,
- * closes. Two handles are left to the loop, which must run once more.
+ * closes. Handles are left to the loop, which must run once more.
  */
 void store_close(struct store *store);
 
 /*
- * Reads a value of at most @size bytes. Returns its length, -ENOENT,
- * or -EMSGSIZE when it is larger.
+ * Reads a value of at most @size bytes. Returns its length, -ENOENT, -EMSGSIZE
+ * when it is larger, or -EBADMSG when the record is damaged: it is left out of
+ * store_each(), but store_has() knows it, and a put replaces it.
  */
 ssize_t store_get(struct store *store, enum store_table table, const void *key, size_t key_len,
 		  void *value, size_t size);
@@ -82,8 +98,8 @@ int store_put(struct store *store, enum store_table table, const void *key, size
 int store_del(struct store *store, enum store_table table, const void *key, size_t key_len);
 
 /*
- * Calls @cb (0 or the error of the commit) once everything queued so far is
- * durable; never before this call has returned. A commit that fails takes
+ * Calls @cb (0 or the error of the commit) once everything queued so far for
+ * state/ is durable; never before this call has returned. A commit that fails takes
  * everything queued with it, as if it had never been put.
  */
 typedef void (*store_done_cb)(void *ctx, int err);
@@ -98,6 +114,9 @@ int store_flush(struct store *store);
  */
 uint64_t store_failures(const struct store *store);
 
+/* Damaged records met so far, in state/ and cache/: each was left out and named in the log. */
+uint64_t store_damaged(const struct store *store);
+
 /* Bytes that can still be put before -EDQUOT, roughly. */
 uint64_t store_room(const struct store *store);
 
@@ -105,17 +124,48 @@ uint64_t store_room(const struct store *store);
 size_t store_backlog(const struct store *store);
 
 /*
- * Calls @cb for every record in key order, queued writes included; pointers are
- * borrowed for the call; @cb must not write to the table, nor flush or take a
- * stamp. A return other than 0 stops and is returned.
+ * Calls @cb for every record, queued writes included, group by group and in a
+ * group by order where the table has one, else in no particular order; pointers are borrowed for the call; @cb must not write to the table, nor flush
+ * or take a stamp. A return other than 0 stops and is returned.
  */
 typedef int (*store_each_cb)(void *ctx, const void *key, size_t key_len, const void *value,
 			     size_t value_len);
 int store_each(struct store *store, enum store_table table, store_each_cb cb, void *ctx);
 
-/* The same from the first key not below @start on, while the first @prefix bytes agree with it. */
+/*
+ * The same for the records of a group: those whose keys begin with the bytes at
+ * @prefix, as many as the table's groups have (tables.c).
+ */
+int store_each_of(struct store *store, enum store_table table, const void *prefix, store_each_cb cb,
+		  void *ctx);
+
+/*
+ * The same in a table whose groups are ordered, from the record at the whole key
+ * @start on, to the end of its group.
+ */
 int store_each_from(struct store *store, enum store_table table, const void *start,
-		    size_t start_len, size_t prefix, store_each_cb cb, void *ctx);
+		    store_each_cb cb, void *ctx);
+
+/*
+ * As store_each_of(), with a @prefix of NULL as store_each(), for keys alone: much cheaper for
+ * large values: they come as NULL, 0.
+ */
+int store_each_key(struct store *store, enum store_table table, const void *prefix,
+		   store_each_cb cb, void *ctx);
+
+/*
+ * Goes from group to group of those on the disk, queued ones aside: @prefix gets
+ * the next group's bytes, @cursor (all zeroes at first) moves past it. 1, 0 at
+ * the end, or an error.
+ */
+struct store_cursor {
+	uint8_t b[32];
+};
+int store_next_group(struct store *store, enum store_table table, struct store_cursor *cursor,
+		     void *prefix);
+
+/* The loop, for work that belongs to the store (password.h). */
+uv_loop_t *store_loop(const struct store *store);
 
 /*
  * Next stamp of an address: strictly increasing for ever, at least unix seconds

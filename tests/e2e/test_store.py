@@ -1,0 +1,303 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What the state directory tells a thief, how it is unlocked, and ratctl db."""
+import base64
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import microframe as mf  # noqa: E402
+from harness import program, run_tests, test  # noqa: E402
+from microframe import Client  # noqa: E402
+from restarted import Restarted  # noqa: E402
+
+RATMAND = program("RATMAND", "ratmand")
+RATCTL = program("RATCTL", "ratctl")
+
+
+class Directory:
+    """A directory for one case, and a daemon in it."""
+
+    def __enter__(self):
+        self.path = tempfile.mkdtemp(prefix="store.")
+        self.state = os.path.join(self.path, "state")
+        self.daemon = Restarted(RATMAND, self.path)
+        return self
+
+    def __exit__(self, *exc):
+        self.daemon.process.kill()
+        self.daemon.process.wait()
+        shutil.rmtree(self.path)
+
+    def stop(self):
+        good, text = self.daemon.stop()
+        assert good, text
+        return text
+
+    def db(self, *words, status=0):
+        """ratctl db WORDS: (standard output, standard error)"""
+        p = subprocess.run([RATCTL, "db", *words], capture_output=True, text=True, timeout=60,
+                           env=dict(os.environ, RATMAND=RATMAND))
+        assert p.returncode == status, "%s: status %d\n%s%s" % (words, p.returncode, p.stdout,
+                                                                p.stderr)
+        return p.stdout, p.stderr
+
+    def refuses(self, config="", environment=None):
+        """Starts a daemon that must not start; what it says."""
+        path = os.path.join(self.path, "refused.conf")
+        with open(path, "w") as f:
+            f.write('state_dir = "%s"\nruntime_dir = "%s/run"\napi_bind = "%s"\n%s\n'
+                    % (self.state, self.path, self.daemon.bind, config))
+        p = subprocess.run([RATMAND, "-c", path], capture_output=True, text=True, timeout=60,
+                           stdin=subprocess.DEVNULL, start_new_session=True,
+                           env=dict(os.environ, **(environment or {})))
+        assert p.returncode == 255, "status %d\n%s" % (p.returncode, p.stderr)
+        return p.stderr
+
+
+def forms(value):
+    """A value as it could be found: raw, hex, base32, base64; its beginning and its end."""
+    out = set()
+    for part in (value[:20], value[-20:]):
+        out |= {part, part.hex().encode(), part.hex().upper().encode(),
+                base64.b32encode(part).rstrip(b"="), base64.b32encode(part).lower().rstrip(b"="),
+                base64.b64encode(part).rstrip(b"=")}
+    return out
+
+
+def found(directory, values, leave_out=()):
+    """(file, name) for each of the named values that stands in a file below @directory."""
+    hits = []
+    for top, _, names in os.walk(directory):
+        for name in names:
+            if name in leave_out or not os.path.isfile(os.path.join(top, name)):
+                continue
+            with open(os.path.join(top, name), "rb") as f:
+                content = f.read()
+            hits += [(name, what) for what, value in values.items()
+                     if any(form in content for form in forms(value))]
+    return hits
+
+
+def write_everything(bind):
+    """Addresses, names, streams delivered and not, to here and elsewhere; every value by name."""
+    values, c = {}, Client(bind)
+    people = []
+    for name in (b"Rosalind the first", b"Benvolio's lamp on the roof", b"Capulet router no 3"):
+        address, token = c.create(name)
+        c.up(address, token)
+        people.append((address, token))
+        values.update({"name " + name.decode(): name, "address of " + name.decode(): address,
+                       "token of " + name.decode(): token})
+    seed = os.urandom(32)
+    space, token = c.create(b"the namespace\0" + seed)
+    values.update({"space": space, "token of space": token, "seed": seed, "name": b"the namespace"})
+    stranger, token = c.create(b"somebody who left")
+    c.destroy(stranger, token)
+    values["stranger"] = stranger
+    for i, (to, kept) in enumerate(((0, True), (1, True), (2, False), (None, True))):
+        text = b"the words of stream %d: not to be found by anybody " % i
+        data = text + os.urandom(30000 * i) + b" and these are the last words of %d" % i
+        file_name, tag = b"letter-to-verona-%d.odt" % i, b"tag value number %d of many" % i
+        values.update({"data %d" % i: data, "file %d" % i: file_name, "tag %d" % i: tag})
+        target = stranger if to is None else people[to][0]
+        head = mf.letterhead(people[0][0], target, aux=((b"file_name_%d" % i, file_name),
+                                                        (b"some_tag", tag)))
+        f = c.ask(0x0633, b"\0\1" + head, people[0][1])
+        s = c.data_socket(f, people[0][1])
+        s.sendall(data)
+        s.close()
+        c.frame().ping()
+        if not kept:
+            d = Client(bind)
+            assert d.recv_one(*people[to])[1] == data
+            d.close()
+    c.close()
+    return values, people
+
+
+@test
+def disk_tells_nothing():
+    with Directory() as d:
+        values, _ = write_everything(d.daemon.bind)
+        with open(os.path.join(d.state, "node.key"), "rb") as f:
+            node_key = f.read().strip()
+        assert len(node_key) == 64 and os.stat(f.name).st_mode & 0o777 == 0o600
+        values["node key"] = bytes.fromhex(node_key.decode())
+        # While it runs, after it was stopped, and after a compaction.
+        for when in ("running", "stopped", "compacted"):
+            hits = found(d.state, values, leave_out=("node.key",))
+            assert not hits, "%s: %s" % (when, hits)
+            if when == "running":
+                # The search does find what is there.
+                names = {what for _, what in found(d.path, values)}
+                assert "node key" in names
+                assert {w for w in values if w.startswith("token of ") and w != "token of space"} \
+                    <= names, "tokens of addresses that are up stand in the runtime directory"
+                assert not hits
+                text = d.stop()
+                for what, value in values.items():
+                    for form in forms(value):
+                        if what.startswith(("token", "seed", "node key", "data", "tag", "file")):
+                            assert form not in text.encode(), what + " is in the log"
+            elif when == "stopped":
+                d.db("compact", d.state)
+        for top, _, names in os.walk(d.state):
+            assert os.stat(top).st_mode & 0o77 == 0, top
+            for name in names:
+                assert os.stat(os.path.join(top, name)).st_mode & 0o77 == 0, name
+        # And all of it is there.
+        d.daemon.start()
+        c = Client(d.daemon.bind)
+        assert set(c.addresses()) == {v for w, v in values.items()
+                                      if w.startswith("address of") or w == "space"}
+
+
+@test
+def looking_after():
+    with Directory() as d:
+        values, people = write_everything(d.daemon.bind)
+        rows = {r["table"]: r for r in json.loads(d.db("stat", "--json", d.state)[0])}
+        assert rows["addresses"]["records"] == 4 and rows["outbox"]["records"] == 1
+        assert rows["inbox"]["records"] == 2 and rows["done"]["records"] == 1
+        assert rows["blocks"]["value_bytes"] > 90000 and rows["peers"]["environment"] == "cache"
+        out, err = d.db("verify", d.state)
+        assert out == "ok\n" and "running" in err
+        backup = os.path.join(d.path, "backup")
+        d.db("backup", backup, d.state)
+        assert "File exists" in d.db("backup", backup, d.state, status=2)[1]
+        assert "another ratmand" in d.db("compact", d.state, status=2)[1]
+        c = Client(d.daemon.bind)
+        c.destroy(*people[1])
+        c.close()
+        d.stop()
+        assert d.db("verify", d.state) == ("ok\n", "")
+        sizes = json.loads(d.db("compact", "--json", d.state)[0])
+        assert sizes["after_bytes"] < sizes["before_bytes"]
+        assert d.db("verify", d.state) == ("ok\n", "")
+        assert os.listdir(os.path.join(d.state, "state")).count("data.mdb") == 1
+        # The backup is of the moment it was made.
+        shutil.copy(os.path.join(d.state, "node.key"), backup)
+        shutil.rmtree(d.state)
+        shutil.copytree(backup, d.state)
+        d.daemon.start()
+        c = Client(d.daemon.bind)
+        assert people[1][0] in c.addresses()
+        c.up(*people[1])
+        assert c.recv_one(*people[1])[1] == values["data 1"]
+        c.close()
+        d.stop()
+        assert "no store" in d.db("verify", d.path, status=2)[1]
+        assert "No such file" in d.db("stat", d.path + "/none", status=2)[1]
+
+
+@test
+def damage_is_named():
+    with Directory() as d:
+        write_everything(d.daemon.bind)
+        d.stop()
+        path = os.path.join(d.state, "state", "data.mdb")
+        with open(path, "rb") as f:
+            good = f.read()
+        refused = named = 0
+        started = False
+        # In the middle of values, one after the other, until both were seen.
+        for at in range(2 * 4096 + 3000, len(good), 3 * 1024 + 7):
+            with open(path, "wb") as f:
+                f.write(good[:at] + bytes([good[at] ^ 0x40]) + good[at + 1:])
+            p = subprocess.run([RATCTL, "db", "verify", "--json", d.state], capture_output=True,
+                               text=True, timeout=60, env=dict(os.environ, RATMAND=RATMAND))
+            assert p.returncode in (0, 2), p.stderr
+            if p.returncode and "error" in p.stdout:
+                assert "page" in p.stderr or "header" in p.stderr, p.stderr
+                refused += 1
+            elif p.returncode:
+                (row,) = json.loads(p.stdout)
+                assert len(row["record"]) == 64, row
+                # Without its router key a daemon does not start.
+                if row["table"] == "meta":
+                    assert "router key" in d.refuses()
+                elif not started:
+                    started = True
+                    d.daemon.start()
+                    text = d.stop()
+                    assert "record %s of table %s is damaged" % (row["record"], row["table"]) in text
+                named += 1
+        assert named > 5 and started, (refused, named)
+        with open(path, "wb") as f:
+            f.write(good[:4096 + 20] + b"\xff" * 8 + good[4096 + 28:])
+        said = d.refuses()
+        assert "damaged" in said and "restore a backup" in said, said
+
+
+@test
+def node_keys():
+    with Directory() as d:
+        c = Client(d.daemon.bind)
+        c.create(b"lamp")
+        d.stop()
+        key = os.path.join(d.state, "node.key")
+        with open(key) as f:
+            text = f.read()
+        os.unlink(key)
+        assert "node.key is missing" in d.refuses()
+        assert "no credential" in d.refuses('node_key = "credential"')
+        assert "locked with a key" in d.refuses('node_key = "passphrase"', passphrase(d, "x"))
+        # The same key as systemd hands it over.
+        credentials = os.path.join(d.path, "credentials")
+        os.mkdir(credentials)
+        with open(os.path.join(credentials, "ratmand.key"), "w") as f:
+            f.write(text)
+        os.environ["CREDENTIALS_DIRECTORY"] = credentials
+        try:
+            d.daemon.start()
+            assert len(Client(d.daemon.bind).addresses()) == 1
+            d.stop()
+            assert not os.path.exists(key)
+            with open(os.path.join(credentials, "ratmand.key"), "w") as f:
+                f.write("0" * 64)
+            assert "does not open the store" in d.refuses()
+        finally:
+            del os.environ["CREDENTIALS_DIRECTORY"]
+
+
+def passphrase(d, text):
+    """The environment of a service with the credential ratmand.passphrase."""
+    path = os.path.join(d.path, "passphrase")
+    os.makedirs(path, exist_ok=True)
+    with open(os.path.join(path, "ratmand.passphrase"), "w") as f:
+        f.write(text + "\n")
+    return {"CREDENTIALS_DIRECTORY": path}
+
+
+@test
+def passphrases():
+    with Directory() as d:
+        d.stop()
+        shutil.rmtree(d.state)
+        os.environ.update(passphrase(d, "correct horse"))
+        try:
+            d.daemon.start()
+            c = Client(d.daemon.bind)
+            address, _ = c.create(b"lamp")
+            d.stop()
+            assert not os.path.exists(os.path.join(d.state, "node.key"))
+            assert d.db("verify", d.state)[0] == "ok\n"
+            assert not found(d.state, {"passphrase": b"correct horse"})
+            d.daemon.start()
+            assert Client(d.daemon.bind).addresses() == [address]
+            d.stop()
+            passphrase(d, "wrong horse")
+            assert "this passphrase does not open the store" in d.refuses()
+        finally:
+            del os.environ["CREDENTIALS_DIRECTORY"]
+        # Without it, and without a terminal to ask on.
+        assert "no passphrase" in d.refuses('node_key = "passphrase"')
+
+
+if __name__ == "__main__":
+    sys.exit(run_tests())

@@ -1,0 +1,151 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Runs ratctl and ratcat as somebody would type them, with a home and, if wanted, a terminal."""
+import fcntl
+import os
+import pty
+import re
+import select
+import shutil
+import signal
+import struct
+import subprocess
+import tempfile
+import termios
+import time
+
+from harness import program
+
+ADDRESS = re.compile(r"[0-9A-F]{4}(-[0-9A-F]{4}){15}")
+
+
+class Home:
+    """A user: a home directory, and the daemon at @bind."""
+
+    def __init__(self, bind):
+        self.bind = bind
+        self.path = tempfile.mkdtemp(prefix="tools.")
+        self.programs = {"ratctl": os.path.abspath(program("RATCTL", "ratctl")),
+                         "ratcat": os.path.abspath(program("RATCAT", "ratcat"))}
+        self.env = {k: v for k, v in os.environ.items() if not k.startswith("XDG_")}
+        for name in ("NO_COLOR", "COLUMNS", "LINES"):
+            self.env.pop(name, None)
+        self.env.update(HOME=self.path, TERM="xterm", LC_ALL="C.UTF-8")
+
+    def file(self, name, text=None, mode=0o600):
+        """A path in the home; with @text the file is written."""
+        path = os.path.join(self.path, name)
+        if text is not None:
+            with open(path, "wb") as f:
+                f.write(text if isinstance(text, bytes) else text.encode())
+            os.chmod(path, mode)
+        return path
+
+    def argv(self, name, args, bind=True):
+        where = ["-b", self.bind] if bind else []
+        return [self.programs[name]] + where + [str(a) for a in args]
+
+    def popen(self, name, *args, bind=True, env=None, **kw):
+        kw.setdefault("stdin", subprocess.DEVNULL)
+        kw.setdefault("stdout", subprocess.PIPE)
+        kw.setdefault("stderr", subprocess.PIPE)
+        kw.setdefault("cwd", self.path)
+        return subprocess.Popen(self.argv(name, args, bind), env={**self.env, **(env or {})}, **kw)
+
+    def run(self, name, *args, status=0, input=None, timeout=60, **kw):
+        """Runs it; (stdout, stderr) as text. Its exit status must be @status."""
+        if input is not None:
+            kw["stdin"] = subprocess.PIPE
+        p = self.popen(name, *args, **kw)
+        try:
+            out, err = p.communicate(input, timeout)
+        except subprocess.TimeoutExpired:
+            p.kill()
+            out, err = p.communicate()
+            raise AssertionError("%s %s: no end; %r %r" % (name, args, out, err))
+        out = (out or b"").decode(errors="replace")
+        err = (err or b"").decode(errors="replace")
+        assert p.returncode == status, "%s %s: status %d, wanted %d\n%s%s" % (
+            name, " ".join(map(str, args)), p.returncode, status, out, err)
+        return out, err
+
+    def ctl(self, *args, **kw):
+        return self.run("ratctl", *args, **kw)
+
+    def cat(self, *args, **kw):
+        return self.run("ratcat", *args, **kw)
+
+    def identity(self, name="id1"):
+        """Makes an address that is up, with its identity in a file; (path, address)."""
+        path = self.file(name)
+        out, _ = self.ctl("-q", "-i", path, "addr", "create")
+        self.ctl("-i", path, "addr", "up")
+        return path, out.strip()
+
+    def remove(self):
+        shutil.rmtree(self.path)
+
+
+class Terminal:
+    """A program on a pseudo-terminal of 80x24; what it wrote is in .text."""
+
+    def __init__(self, argv, env, rows=24, columns=80, **kw):
+        self.master, slave = pty.openpty()
+        self.resize(rows, columns)
+        self.before = termios.tcgetattr(slave)
+        streams = {"stdin": slave, "stdout": slave, "stderr": slave, **kw}
+        # A terminal of its own: keys become signals, as they do for people.
+        self.process = subprocess.Popen(argv, env=env, start_new_session=True,
+                                        preexec_fn=lambda: fcntl.ioctl(slave, termios.TIOCSCTTY, 0),
+                                        **streams)
+        self.slave = slave
+        self.text = ""
+
+    def resize(self, rows, columns):
+        fcntl.ioctl(self.master, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+
+    def read(self, seconds):
+        """Reads for at most @seconds; True when something came."""
+        ready, _, _ = select.select([self.master], [], [], seconds)
+        if not ready:
+            return False
+        try:
+            self.text += os.read(self.master, 65536).decode(errors="replace")
+            return True
+        except OSError:
+            return False
+
+    def until(self, pattern, seconds=30):
+        """Reads until @pattern is in the text; returns the match."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            found = re.search(pattern, self.text)
+            if found:
+                return found
+            self.read(0.1)
+        raise AssertionError("never %r in %r" % (pattern, self.text))
+
+    def type(self, keys):
+        os.write(self.master, keys.encode())
+
+    def wait(self, seconds=30):
+        """Reads to its end; the exit status, negative for a signal."""
+        end = time.monotonic() + seconds
+        while self.process.poll() is None:
+            if time.monotonic() > end:
+                self.process.kill()
+                raise AssertionError("no end; %r" % self.text)
+            self.read(0.05)
+        while self.read(0):
+            pass
+        return self.process.returncode
+
+    def restored(self):
+        """True when the terminal is as it was."""
+        return termios.tcgetattr(self.slave) == self.before
+
+    def close(self):
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGKILL)
+            self.process.wait()
+        os.close(self.slave)
+        os.close(self.master)

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Filters of contacts as programs write them, for the wire. Private to the library.
+ */
+#ifndef LIBRATMAN_FILTER_H
+#define LIBRATMAN_FILTER_H
+
+#include "proto/contact.h"
+#include "ratman/ratman.h"
+
+/* Most addresses a filter can name, so that the request stays below the daemon's limit. */
+#define FILTER_ADDRESSES_MAX 1024
+#define FILTER_PAYLOAD_MAX \
+	(2 + 32 * FILTER_ADDRESSES_MAX + LIMIT_CONTACT_NOTE + 1 + 2 + LIMIT_CONTACT_TAG_BYTES + 2)
+
+/* @in NULL: everything. @out borrows from it. -EINVAL, -EILSEQ, -E2BIG. */
+int filter_build(const struct ratman_contact_filter *in, struct contact_filter *out);
+
+/* True when no tag has a value. */
+bool filter_has_keys_only(const struct contact_filter *f);
+
+/* Adds @n tags, a NULL value being an empty one. -EINVAL, -EILSEQ, -E2BIG; -EEXIST for a key twice. */
+int filter_add_tags(struct contact_tags *tags, const struct ratman_tag *in, size_t n);
+
+#endif

@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * The options of ratctl. Commands name those they take by id, see ratctl.c.
+ */
+#include <string.h>
+
+#include "ratctl/ratctl.h"
+#include "tools/options.h"
+#include "tools/term.h"
+
+#define FLAG(member) OPTION_FLAG, offsetof(struct ctl, member)
+#define TEXT(member) OPTION_TEXT, offsetof(struct ctl, member)
+#define OTHER OPTION_OTHER, 0
+
+static const struct option_row rows[] = {
+	{ 'b', 'b', "bind", "IP:PORT", TEXT(bind), "the daemon, default " RATMAN_DEFAULT_BIND },
+	{ 'i', 'i', "cid", "FILE", TEXT(identity_path), "identity file; default by profile" },
+	{ 'p', 'p', "prof", "PROFILE", TEXT(profile),
+	  "profile, default " IDENTITY_PROFILE_DEFAULT "; see ratctl idpath" },
+	{ 'o', 'o', "out", "lines|json", OTHER, "exactly the forms of the existing tools" },
+	{ 'j', 0, "json", NULL, FLAG(style.json), "output for programs, see ratctl-json.md" },
+	{ 'w', 0, "wide", NULL, FLAG(style.wide), "all columns" },
+	{ 'H', 0, "no-header", NULL, FLAG(style.no_header), "tables without their first line" },
+	{ 'C', 0, "color", "auto|always|never", OTHER, "colours; auto: on a terminal only" },
+	{ 'D', 0, "device", "DEVICE", TEXT(device), "mesh device, where there are several" },
+	{ 'q', 'q', "quiet", NULL, FLAG(quiet), "no hints on standard error" },
+	{ 'h', 'h', "help", NULL, FLAG(help), "this text, or that of a noun or a command" },
+	{ 'V', 'V', "version", NULL, FLAG(version), "the version" },
+	{ 'B', 0, "completion", "bash", TEXT(completion), "prints what makes the shell complete" },
+	{ 'n', 0, "name", "TEXT", TEXT(name), "a private label" },
+	{ 'f', 'f', "force", NULL, FLAG(force), "no question; replace what is there" },
+	{ 'S', 0, "show-secrets", NULL, FLAG(show_secrets), "print a token even on a terminal" },
+	{ 'k', 0, "keys", "FILE", TEXT(keys), "two lines of hex: receive key, send key; - is stdin" },
+	{ 'm', 0, "mac", "MAC", TEXT(mac), "link address of the neighbour" },
+	{ 'x', 0, "index", "N", TEXT(index), "our index" },
+	{ 'y', 0, "peer-index", "N", TEXT(peer_index), "the other side's index" },
+	{ 'I', 0, "initiator", NULL, FLAG(initiator), "we began the handshake" },
+	{ 'L', 0, "limits", NULL, FLAG(limits), "what clients may do, and how often it was too little" },
+	{ 't', 't', "timestamps", NULL, FLAG(stamps), "the time of each line" },
+	{ 'a', 'a', "addr", "ADDRESS", TEXT(addr), "streams to this address, the identity's own" },
+	{ 's', 's', "space", "ADDRESS", TEXT(space), "streams to this namespace" },
+	{ 'v', 0, "interval", "SECONDS", TEXT(interval), "from one look to the next, default 1" },
+	{ 'F', 'f', "file", "FILE", TEXT(file), "key file of the namespace" },
+	{ 'W', 't', "timeout", "MS", TEXT(ask_ms), "how long to wait for answers, default 1000" },
+	{ 'c', 'c', "count", "N", TEXT(count), "how many looks, 0: for ever" },
+	{ 'N', 0, "note", "TEXT", TEXT(note), "free text; in queries a part of it" },
+	{ 'K', 0, "nick", "NAME", TEXT(nick), "what we call the contact" },
+	{ 'O', 0, "location", "TEXT", TEXT(location), "where the contact is" },
+	{ 'M', 0, "met", NULL, FLAG(met), "we met in person" },
+	{ 'T', 0, "trust", "1..7", TEXT(trust), "how far we trust; in queries at least so" },
+	{ 'U', 0, "trust-below", "1..7", TEXT(trust_below), "only who is trusted less" },
+	{ 'g', 0, "tag", "KEY[=VALUE]", OTHER, "a note of our own; can be repeated" },
+	{ 'u', 0, "untag", "KEY", OTHER, "takes a tag away; can be repeated" },
+	{ 'A', 0, "all", NULL, FLAG(all), "all contacts" },
+	{ 0 },
+};
+
+/* Keeps one of several words; the limit is that of a contact. */
+static int keep_word(const struct ctl *ctl, struct ctl_words *words, const char *value)
+{
+	if (words->n == CTL_WORDS_MAX)
+		return ctl_fail(ctl, CTL_USER, "at most %d tags at once", CTL_WORDS_MAX);
+	words->list[words->n++] = value;
+	return CTL_OK;
+}
+
+static int apply(void *target, const struct option_row *row, const char *value)
+{
+	struct ctl *ctl = target;
+	enum term_when when;
+
+	switch (row->id) {
+	case 'o':
+		if (!print_style_set_form(&ctl->style, value))
+			return ctl_fail(ctl, CTL_USER, "--out %s: must be lines or json", value);
+		break;
+	case 'C':
+		if (!term_when_parse(value, &when))
+			return ctl_fail(ctl, CTL_USER, "--color %s: must be auto, always or never",
+					value);
+		term_set_color(when);
+		break;
+	case 'g':
+		return keep_word(ctl, &ctl->tags, value);
+	case 'u':
+		return keep_word(ctl, &ctl->untags, value);
+	}
+	return CTL_OK;
+}
+
+const struct options_table ctl_options = {
+	.program = "ratctl", .rows = rows, .common = "bipojwHCDqhVB", .apply = apply,
+};

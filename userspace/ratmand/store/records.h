@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Records of one address: private to it, sealed under its own key inside the
+ * store's encryption. Whoever has the store's node key sees which address has
+ * how many of which kind, and no more; with the address's key they are gone.
+ */
+#ifndef RATMAND_STORE_RECORDS_H
+#define RATMAND_STORE_RECORDS_H
+
+#include "ratmand/store/addresses.h"
+
+/* On the disk: never renumbered. */
+enum record_kind {
+	RECORD_CONTACT = 1,
+	RECORD_MESSAGE,		/* what an address sees of a message */
+	RECORD_SERVICE,		/* a service's data for it */
+	RECORD_FILE,
+	RECORD_PROFILE,
+	RECORD_KINDS
+};
+
+#define RECORDS_KEY_MAX 256
+#define RECORDS_VALUE_MAX (64u << 10)
+
+/*
+ * The keys of an address's records, made from its own key (addresses_open());
+ * the owner keeps it in guarded memory and wipes it.
+ */
+struct records {
+	struct store *store;
+	struct address address;
+	uint8_t index[32];
+	uint8_t value[32];
+};
+
+void records_open(struct records *r, struct store *store, const struct address *address,
+		  const uint8_t key[static ADDRESS_KEY_LEN]);
+
+/* As store_put(), store_get(), store_del(); keys 1 to RECORDS_KEY_MAX bytes. */
+int records_put(const struct records *r, enum record_kind kind, const void *key, size_t key_len,
+		const void *value, size_t value_len);
+ssize_t records_get(const struct records *r, enum record_kind kind, const void *key, size_t key_len,
+		    void *value, size_t size);
+int records_del(const struct records *r, enum record_kind kind, const void *key, size_t key_len);
+
+/* As store_each(); records that do not open under this key are left out. */
+int records_each(const struct records *r, enum record_kind kind, store_each_cb cb, void *ctx);
+
+/* Queues the removal of everything an address has; needs no key. Storage errors, -ENOMEM. */
+int records_remove_all(struct store *store, const struct address *address);
+
+#endif
