@@ -388,10 +388,11 @@ static void ratman_neigh_key_proven(struct ratman_neigh_key *key)
 {
 	struct ratman_neigh *neigh = key->neigh;
 	struct ratman_neigh_key *prev;
+	unsigned long now = jiffies;
 
 	if (READ_ONCE(key->mode) == RATMAN_KEY_RETIRING) {
-		if (READ_ONCE(key->last_use) != jiffies)
-			WRITE_ONCE(key->last_use, jiffies);
+		if (READ_ONCE(key->last_use) != now)
+			WRITE_ONCE(key->last_use, now);
 		return;
 	}
 	spin_lock(&neigh->lock);
@@ -471,6 +472,7 @@ void ratman_neigh_xmit_data(struct ratman_neigh_key *key, struct sk_buff *skb,
 {
 	struct ratman_hop_hdr *hdr = (void *)skb->data;
 	struct ratman_neigh *neigh = key->neigh;
+	unsigned long now = jiffies;
 	u32 seq;
 
 	if (unlikely(!ratman_neigh_seq(key, &seq))) {
@@ -482,8 +484,8 @@ void ratman_neigh_xmit_data(struct ratman_neigh_key *key, struct sk_buff *skb,
 	memcpy(tagged->hop, hdr, sizeof(tagged->hop));
 	put_unaligned_le64(siphash(tagged, sizeof(*tagged), &key->tx_key), hdr->tag);
 
-	if (READ_ONCE(neigh->last_tx) != jiffies)
-		WRITE_ONCE(neigh->last_tx, jiffies);
+	if (READ_ONCE(neigh->last_tx) != now)
+		WRITE_ONCE(neigh->last_tx, now);
 	ratman_neigh_busy(neigh);
 	ratman_traffic_tx(neigh->stats, skb->len);
 	ratman_link_xmit(key->link, key->lladdr, skb);

@@ -180,8 +180,10 @@ static inline struct ratman_packet_cb *ratman_packet_cb(const struct sk_buff *sk
 
 static inline void ratman_session_used(struct ratman_session *session)
 {
-	if (READ_ONCE(session->last_used) != jiffies)
-		WRITE_ONCE(session->last_used, jiffies);
+	unsigned long now = jiffies;
+
+	if (READ_ONCE(session->last_used) != now)
+		WRITE_ONCE(session->last_used, now);
 }
 
 /* Notes the time of the first event of a row; 0 stands for none. */
