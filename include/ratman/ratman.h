@@ -57,6 +57,24 @@ enum ratman_error {
 	RATMAN_ENOSUBSCRIPTION = -1011,	/* no such subscription */
 	RATMAN_EBUSY = -1012,		/* another call, send or receive is under way */
 	RATMAN_EAGAIN = -1013,		/* not yet: see ratman_set_nonblocking() */
+	/* Of the Service API; ratman_error_text() has the daemon's words. */
+	RATMAN_ENOTAUTHORISED = -1100,	/* not allowed */
+	RATMAN_ENOUSER = -1101,		/* no such user, or wrong password */
+	RATMAN_ECONTACTEXISTS = -1102,
+	RATMAN_ENOCONTACT = -1103,
+	RATMAN_EQUERY = -1104,		/* the query is wrong */
+	RATMAN_ENODATA = -1105,		/* nothing there, or no more */
+	RATMAN_EPAYLOAD = -1106,	/* the request's contents are wrong */
+	RATMAN_ECALLBACK = -1107,
+	RATMAN_ENOSIGN = -1108,
+	RATMAN_EBADSIGN = -1109,
+	RATMAN_ENETWORK = -1110,
+	RATMAN_ENOROUTE = -1111,
+	RATMAN_ESERIALISE = -1112,
+	RATMAN_ENOSERVICE = -1113,	/* no such service is registered */
+	RATMAN_ESERVICEEXISTS = -1114,
+	RATMAN_ECOMM = -1115,
+	RATMAN_EIO = -1116,		/* the daemon's storage failed or is full */
 };
 
 /* A conversation with one daemon. */

@@ -300,7 +300,7 @@ static void golden_decode_pings(void **state)
 	assert_string_equal(p.send_socket, "127.0.0.1:40002");
 	free(d);
 	/* Unknown kinds are told apart from broken ones. */
-	assert_int_equal(ping_read((const uint8_t *)"\x20", 1, &p), -ENOTSUP);
+	assert_int_equal(ping_read((const uint8_t *)"\x1f", 1, &p), -ENOTSUP);
 	assert_int_equal(ping_read((const uint8_t *)"", 0, &p), -EPROTO);
 }
 
@@ -659,6 +659,88 @@ static int64_t datetime(const char *text, bool *ok)
 	return v;
 }
 
+/* The primitives of the Service API have one encoding; every other is refused. */
+static void service_primitives(void **state)
+{
+	static const struct {
+		uint8_t bytes[8];
+		size_t len;
+		bool good;
+	} opt_str[] = {
+		{ { 0 }, 1, true },			/* none */
+		{ { 1, 0 }, 2, true },			/* "" */
+		{ { 1, 'a', 'b', 0 }, 4, true },
+		{ { 1, 'a', 'b', 'c', 0 }, 5, false },	/* over the limit of 2 */
+		{ { 1, 'a', 'b' }, 3, false },		/* no terminator */
+		{ { 1, 0xff, 0 }, 3, false },		/* no UTF-8 */
+		{ { 2, 'a', 0 }, 3, false },		/* no presence byte */
+		{ { 0 }, 0, false },
+	};
+	uint8_t buf[64];
+	struct wire_reader r;
+	struct wire_writer w;
+	struct field_text t;
+	struct ident id;
+	size_t len;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(opt_str) / sizeof(opt_str[0]); i++) {
+		wire_read_init(&r, opt_str[i].bytes, opt_str[i].len);
+		field_get_opt_str(&r, 2, &t);
+		assert_int_equal(wire_done(&r), opt_str[i].good);
+	}
+	wire_write_init(&w, buf, sizeof(buf));
+	field_put_opt_str(&w, "x");
+	field_put_opt_str(&w, NULL);
+	field_put_opt_ident(&w, NULL);
+	field_put_opt_ident(&w, (const struct ident *)&A);
+	field_put_blob(&w, "123", 3);
+	field_put_blob(&w, NULL, 0);
+	assert_int_equal(wire_len(&w), 3 + 1 + 1 + 33 + 7 + 4);
+	wire_read_init(&r, buf, wire_len(&w));
+	assert_true(field_get_opt_str(&r, 1, &t) && t.len == 1 && t.at[0] == 'x');
+	assert_false(field_get_opt_str(&r, 1, &t));
+	assert_false(field_get_opt_ident(&r, &id));
+	assert_true(field_get_opt_ident(&r, &id) && !memcmp(id.b, A.b, sizeof(id.b)));
+	assert_memory_equal(field_get_blob(&r, 3, &len), "123", 3);
+	assert_int_equal(len, 3);
+	assert_non_null(field_get_blob(&r, 0, &len));
+	assert_true(wire_done(&r));
+	/* A length beyond the limit, or beyond what is there. */
+	wire_read_init(&r, "\0\0\0\3" "123", 7);
+	assert_null(field_get_blob(&r, 2, &len));
+	wire_read_init(&r, "\0\0\0\4" "123", 7);
+	assert_null(field_get_blob(&r, 9, &len));
+	assert_true(r.failed && !len);
+}
+
+static void service_errors(void **state)
+{
+	static const uint8_t bytes[] = { 0x20, 0x01, 'n', 'o', 0 };
+	char text[2 * PING_TEXT_MAX];
+	uint8_t buf[2 + PING_TEXT_MAX];
+	struct wire_writer w;
+	struct ping p;
+
+	(void)state;
+	wire_write_init(&w, buf, sizeof(buf));
+	ping_write_service_error(&w, SERVICE_E_NO_USER, "no");
+	assert_int_equal(wire_len(&w), sizeof(bytes));
+	assert_memory_equal(buf, bytes, sizeof(bytes));
+	assert_int_equal(ping_read(buf, wire_len(&w), &p), 0);
+	assert_true(p.kind == PING_SERVICE_ERROR && p.service_error.code == SERVICE_E_NO_USER &&
+		    !strcmp(p.service_error.text, "no"));
+	for (size_t cut = 1; cut < sizeof(bytes); cut++)
+		assert_int_equal(ping_read(bytes, cut, &p), -EPROTO);
+	memset(text, 'x', sizeof(text) - 1);
+	text[sizeof(text) - 1] = '\0';
+	wire_write_init(&w, buf, sizeof(buf));
+	ping_write_service_error(&w, SERVICE_E_IO_FAULT, text);
+	assert_false(w.failed);
+	assert_int_equal(ping_read(buf, wire_len(&w), &p), 0);
+	assert_int_equal(strlen(p.service_error.text), PING_TEXT_MAX - 1);
+}
+
 static void datetimes(void **state)
 {
 	static const int64_t times[] = { 0, 1, -1, 999999999, 1729531526123456789, -1000000000,
@@ -753,6 +835,7 @@ int main(void)
 		cmocka_unit_test(golden_decode_requests), cmocka_unit_test(truncations),
 		cmocka_unit_test(limits_reply), cmocka_unit_test(error_blobs), cmocka_unit_test(create_table),
 		cmocka_unit_test(hello_rules), cmocka_unit_test(strings),
+		cmocka_unit_test(service_primitives), cmocka_unit_test(service_errors),
 		cmocka_unit_test(datetimes), cmocka_unit_test(events),
 		cmocka_unit_test(op_table),
 	};

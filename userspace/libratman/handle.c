@@ -284,6 +284,10 @@ int handle_ping(struct ratman *r, const struct reply *reply, enum ping_kind want
 		if (out->error.code == PING_E_INTERNAL && !r->extended)
 			handle_drop(r);
 		return error_code(&out->error);
+	case PING_SERVICE_ERROR:
+		snprintf(r->text, sizeof(r->text), "%s", out->service_error.text);
+		return out->service_error.code < SERVICE_E_COUNT ?
+		       RATMAN_ENOTAUTHORISED - out->service_error.code : RATMAN_EINTERNAL;
 	case PING_TIMEOUT:
 		return handle_fail(r, RATMAN_ECLOSED);
 	case PING_VERSION:

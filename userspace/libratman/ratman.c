@@ -29,6 +29,23 @@ static const struct {
 	{ RATMAN_ENOSUBSCRIPTION, "no such subscription" },
 	{ RATMAN_EBUSY, "another call or stream is under way on this handle" },
 	{ RATMAN_EAGAIN, "not yet; make the call again when ratman_fd() is readable" },
+	{ RATMAN_ENOTAUTHORISED, "not allowed" },
+	{ RATMAN_ENOUSER, "no such user, or wrong password" },
+	{ RATMAN_ECONTACTEXISTS, "the contact exists already" },
+	{ RATMAN_ENOCONTACT, "no such contact" },
+	{ RATMAN_EQUERY, "the query is wrong" },
+	{ RATMAN_ENODATA, "nothing there" },
+	{ RATMAN_EPAYLOAD, "the request's contents are wrong" },
+	{ RATMAN_ECALLBACK, "a callback took too long" },
+	{ RATMAN_ENOSIGN, "the signature is missing" },
+	{ RATMAN_EBADSIGN, "the signature is wrong" },
+	{ RATMAN_ENETWORK, "the network failed" },
+	{ RATMAN_ENOROUTE, "no route" },
+	{ RATMAN_ESERIALISE, "malformed data" },
+	{ RATMAN_ENOSERVICE, "no such service is registered" },
+	{ RATMAN_ESERVICEEXISTS, "the service is registered already" },
+	{ RATMAN_ECOMM, "communication failed" },
+	{ RATMAN_EIO, "the router's storage failed or is full" },
 };
 
 PUBLIC const char *ratman_strerror(int err)

@@ -89,6 +89,77 @@ void field_put_option_u32(struct wire_writer *w, bool present, uint32_t value)
 		wire_put_be32(w, value);
 }
 
+struct field_text field_get_str(struct wire_reader *r, size_t max)
+{
+	struct field_text t = field_get_terminated(r);
+
+	if (t.len > max || !field_is_utf8((const uint8_t *)t.at, t.len))
+		r->failed = true;
+	if (r->failed)
+		t = (struct field_text){ "", 0 };
+	return t;
+}
+
+bool field_get_bool(struct wire_reader *r)
+{
+	uint8_t v = wire_get_u8(r);
+
+	if (v > 1)
+		r->failed = true;
+	return v == 1;
+}
+
+bool field_get_opt_str(struct wire_reader *r, size_t max, struct field_text *out)
+{
+	*out = (struct field_text){ "", 0 };
+	if (!field_get_bool(r))
+		return false;
+	*out = field_get_str(r, max);
+	return !r->failed;
+}
+
+void field_put_opt_str(struct wire_writer *w, const char *text)
+{
+	wire_put_u8(w, text != NULL);
+	if (text)
+		field_put_text(w, text);
+}
+
+bool field_get_opt_ident(struct wire_reader *r, struct ident *out)
+{
+	if (!field_get_bool(r))
+		return false;
+	wire_get(r, out->b, sizeof(out->b));
+	return !r->failed;
+}
+
+void field_put_opt_ident(struct wire_writer *w, const struct ident *id)
+{
+	wire_put_u8(w, id != NULL);
+	if (id)
+		wire_put(w, id->b, sizeof(id->b));
+}
+
+const uint8_t *field_get_blob(struct wire_reader *r, size_t max, size_t *len)
+{
+	const uint8_t *data;
+
+	*len = wire_get_be32(r);
+	if (*len > max)
+		r->failed = true;
+	data = r->failed ? NULL : wire_get_ref(r, *len);
+	if (r->failed)
+		*len = 0;
+	return data;
+}
+
+void field_put_blob(struct wire_writer *w, const void *data, size_t len)
+{
+	wire_put_be32(w, (uint32_t)len);
+	if (len)
+		wire_put(w, data, len);
+}
+
 bool field_ident_is_clean(const struct ident *id)
 {
 	return !memchr(id->b, 0, sizeof(id->b));

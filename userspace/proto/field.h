@@ -45,6 +45,30 @@ bool field_is_utf8(const uint8_t *s, size_t len);
 bool field_get_option_u32(struct wire_reader *r, uint32_t *out);
 void field_put_option_u32(struct wire_writer *w, bool present, uint32_t value);
 
+/*
+ * Primitives of the Service API (service-api.md section 7.3). In contrast to the
+ * others they have one encoding: a presence byte is 00 or 01, a string has its
+ * terminator, and well-formed UTF-8; all else fails.
+ */
+
+/* A string, which may be empty, of at most @max bytes without its terminator. */
+struct field_text field_get_str(struct wire_reader *r, size_t max);
+
+/* A boolean or presence byte: 00 or 01. */
+bool field_get_bool(struct wire_reader *r);
+
+/* Optional fields: a presence byte, and false when there is none. */
+bool field_get_opt_str(struct wire_reader *r, size_t max, struct field_text *out);
+/* @text NULL: none. */
+void field_put_opt_str(struct wire_writer *w, const char *text);
+bool field_get_opt_ident(struct wire_reader *r, struct ident *out);
+/* @id NULL: none. */
+void field_put_opt_ident(struct wire_writer *w, const struct ident *id);
+
+/* Bytes with their length before them, at most @max: borrowed, NULL after a failure. */
+const uint8_t *field_get_blob(struct wire_reader *r, size_t max, size_t *len);
+void field_put_blob(struct wire_writer *w, const void *data, size_t len);
+
 /* True when no byte of @id is 00, as peers require of random identifiers. */
 bool field_ident_is_clean(const struct ident *id);
 

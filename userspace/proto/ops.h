@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Every exchange of the client protocol in one table, compiled into the
- * library and the daemon (microframe.md section 3).
+ * library and the daemon (microframe.md section 3, service-api.md section 7.3).
  */
 #ifndef RATMAN_PROTO_OPS_H
 #define RATMAN_PROTO_OPS_H
@@ -68,6 +68,44 @@ enum op_id {
 	OP_SPACE_UP,
 	OP_SPACE_DOWN,
 	OP_SPACE_ANYCAST,
+	OP_USER_CREATE,
+	OP_USER_DESTROY,
+	OP_USER_SUB,
+	OP_USER_UNSUB,
+	OP_USER_UP,
+	OP_USER_DOWN,
+	OP_USER_MODIFY,
+	OP_USER_LIST,
+	OP_USER_QUERY,
+	OP_USER_STATUS,
+	OP_MESSAGE_SUB,
+	OP_MESSAGE_RESUB,
+	OP_MESSAGE_UNSUB,
+	OP_MESSAGE_DELETE,
+	OP_MESSAGE_MODIFY,
+	OP_MESSAGE_QUERY,
+	OP_MESSAGE_ONE,
+	OP_MESSAGE_MANY,
+	OP_SERVICE_CREATE,
+	OP_SERVICE_DESTROY,
+	OP_SERVICE_ADD,
+	OP_SERVICE_DELETE,
+	OP_SERVICE_LIST,
+	OP_SERVICE_QUERY,
+	OP_SERVICE_STATUS,
+	OP_FILE_CREATE,
+	OP_FILE_SUB,
+	OP_FILE_UP,
+	OP_FILE_DOWN,
+	OP_FILE_ADD,
+	OP_FILE_DELETE,
+	OP_FILE_MODIFY,
+	OP_FILE_LIST,
+	OP_FILE_QUERY,
+	OP_FILE_ONE,
+	OP_FILE_MANY,
+	OP_FILE_STATUS,
+	OP_FILE_GET,
 	OP_COUNT,
 };
 
@@ -93,5 +131,14 @@ const struct op *op_get(enum op_id id);
 #define MODE_LETTERHEAD_ONE 0x0532
 #define MODE_LETTERHEAD_MANY 0x0533
 #define MODE_LETTERHEAD_SUB 0x0332
+
+/*
+ * True in the namespaces of the Service API: a reply carries mode and token of its
+ * request (service-api.md section 7.3). Elsewhere its mode is MODE_REPLY.
+ */
+static inline bool mode_is_service(uint16_t mode)
+{
+	return mode >> 8 >= 0x09;
+}
 
 #endif

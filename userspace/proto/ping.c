@@ -173,6 +173,14 @@ void ping_write_contacts(struct wire_writer *w, uint16_t n)
 	wire_put_be16(w, n);
 }
 
+void ping_write_service_error(struct wire_writer *w, enum service_error_code code, const char *text)
+{
+	wire_put_u8(w, PING_SERVICE_ERROR);
+	wire_put_u8(w, (uint8_t)code);
+	wire_put(w, text, strnlen(text, PING_TEXT_MAX - 1));
+	wire_put_u8(w, 0);
+}
+
 void ping_write_links(struct wire_writer *w, uint16_t n)
 {
 	wire_put_u8(w, PING_LINKS);
@@ -339,6 +347,22 @@ int ping_read(const uint8_t *data, size_t len, struct ping *out)
 		out->limits.n = wire_get_be16(&r);
 		check_list(&r, out->limits.n, 2 + 3 * 8);
 		out->limits.at = r;
+		break;
+	case PING_SERVICE_ERROR:
+		out->service_error.code = wire_get_u8(&r);
+		field_copy_text(field_get_terminated(&r), out->service_error.text,
+				sizeof(out->service_error.text));
+		break;
+	case PING_USER:
+	case PING_PROFILES:
+	case PING_MESSAGE:
+	case PING_MESSAGES:
+	case PING_SERVICE_VALUE:
+	case PING_SERVICE_KEYS:
+	case PING_SERVICES:
+	case PING_FILE:
+	case PING_FILES:
+		out->body = r;
 		break;
 	default:
 		return -ENOTSUP;

@@ -29,10 +29,42 @@ enum ping_kind {
 	PING_SEND_SOCKET = 9,
 	PING_STATUS = 10,
 	PING_ANYCAST = 11,
-	/* From 0x20 on only for clients with CAPABILITY_EXTENDED. */
+	/* From 0x20 on only for clients with CAPABILITY_EXTENDED, or in namespaces from 9 on. */
+	PING_SERVICE_ERROR = 0x20,
+	PING_USER = 0x21,		/* id 32 */
+	PING_PROFILES = 0x22,
+	PING_MESSAGE = 0x23,		/* id 32 */
+	PING_MESSAGES = 0x24,
+	PING_SERVICE_VALUE = 0x25,
+	PING_SERVICE_KEYS = 0x26,
+	PING_SERVICES = 0x27,
 	PING_CONTACTS = 0x28,
 	PING_LINKS = 0x29,
+	PING_FILE = 0x2a,		/* id 32, size u64 */
+	PING_FILES = 0x2b,
 	PING_LIMITS = 0x2c,
+};
+
+/* What went wrong in the Service API; the order of service-api.md section 7.1. */
+enum service_error_code {
+	SERVICE_E_NOT_AUTHORISED,
+	SERVICE_E_NO_USER,
+	SERVICE_E_CONTACT_EXISTS,
+	SERVICE_E_NO_CONTACT,
+	SERVICE_E_INVALID_QUERY,
+	SERVICE_E_NO_DATA,
+	SERVICE_E_INVALID_PAYLOAD,
+	SERVICE_E_CALLBACK_TIMEOUT,
+	SERVICE_E_NO_SIGN,
+	SERVICE_E_BAD_SIGN,
+	SERVICE_E_NETWORK_FAULT,
+	SERVICE_E_NO_ROUTE,
+	SERVICE_E_BAD_SERIALISE,
+	SERVICE_E_NO_SERVICE,
+	SERVICE_E_SERVICE_EXISTS,
+	SERVICE_E_COMM_FAULT,
+	SERVICE_E_IO_FAULT,
+	SERVICE_E_COUNT,
 };
 
 /* Variants of the error blob; a Rust client dies of any other. */
@@ -120,6 +152,12 @@ struct ping {
 			size_t n;
 			struct wire_reader at;	/* for ping_next_limit() */
 		} limits;
+		struct {
+			uint8_t code;		/* enum service_error_code, or one we do not know */
+			char text[PING_TEXT_MAX];	/* cut when longer on the wire */
+		} service_error;
+		/* Kinds 0x21 to 0x27, 0x2a and 0x2b: unchecked, for the codec of their noun. */
+		struct wire_reader body;
 	};
 };
 
@@ -127,6 +165,9 @@ void ping_write_ok(struct wire_writer *w);
 void ping_write_ids(struct wire_writer *w, enum ping_kind kind, const struct payload_ids *ids);
 void ping_write_error(struct wire_writer *w, const struct ping_error *e);
 void ping_write_timeout(struct wire_writer *w);
+/* @text is cut to PING_TEXT_MAX - 1 bytes. */
+void ping_write_service_error(struct wire_writer *w, enum service_error_code code,
+			      const char *text);
 void ping_write_version(struct wire_writer *w, const char *router, const char *client);
 void ping_write_subscription(struct wire_writer *w, const struct ident *id, const char *bind);
 #define PING_LIMIT_NAME_MAX 32	/* with NUL */

@@ -177,6 +177,18 @@ static const struct flow_ops flow_ops = {
 
 /* Life. */
 
+static int open_records(struct node *node, const struct address *address,
+			const struct ident *token)
+{
+	uint8_t key[ADDRESS_KEY_LEN];
+	int err = addresses_open_key(node->store, address, token, key);
+
+	if (!err)
+		err = service_address_up(node->service, address, key);
+	sodium_memzero(key, sizeof(key));
+	return err;
+}
+
 int node_addr_up(struct node *node, const struct address *address, const struct ident *token)
 {
 	bool was_up = mesh_local_secret(node->mesh, address) != NULL;
@@ -195,8 +207,11 @@ int node_addr_up(struct node *node, const struct address *address, const struct 
 	sodium_memzero(secret, sizeof(secret));
 	if (err)
 		return err;
-	err = flow_local_up(node->flow, address);
+	err = open_records(node, address, token);
+	if (!err)
+		err = flow_local_up(node->flow, address);
 	if (err) {
+		service_address_down(node->service, address);
 		mesh_local_down(node->mesh, address);
 		return err;
 	}
@@ -267,6 +282,8 @@ static int open_parts(struct node *node, const uint8_t secret[ADDRESS_SECRET_LEN
 		return err;
 	node->mesh = mesh_new(node->loop, node->config, secret, &mesh_ops, node);
 	err = node->mesh ? flow_new(&node->flow, node->loop, node->store, &flow_ops, node) : -ENOMEM;
+	if (!err)
+		err = service_new(&node->service, node->loop, node->store, node->flow);
 	if (err)
 		snprintf(why, size, "cannot start the stream exchange: %s", strerror(-err));
 	return err;
@@ -303,6 +320,7 @@ static void flow_closed(void *ctx)
 {
 	struct node *node = ctx;
 
+	service_free(node->service);
 	mesh_free(node->mesh);
 	if (node->store)
 		store_close(node->store);

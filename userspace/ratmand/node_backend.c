@@ -10,7 +10,6 @@
 #include <string.h>
 
 #include "base/limits.h"
-#include "ratmand/store/records.h"
 
 /* A call whose answer waits for the store's commit. */
 struct pending {
@@ -71,6 +70,7 @@ static void go_down(struct node *node, const struct address *address)
 		return;
 	}
 	node_spaces_leave(node, address);
+	service_address_down(node->service, address);
 	flow_local_down(node->flow, address);
 	mesh_local_down(node->mesh, address);
 	resume_remove(&node->resume, address);
@@ -119,6 +119,16 @@ static int purge_contacts(struct node *node, const struct address *address,
 	return err;
 }
 
+static int forget(struct node *node, const struct address *address, const struct ident *token)
+{
+	uint8_t key[ADDRESS_KEY_LEN];
+	bool opened = !addresses_open_key(node->store, address, token, key);
+	int err = service_address_forget(node->service, address, opened ? key : NULL);
+
+	sodium_memzero(key, sizeof(key));
+	return err;
+}
+
 static void addr_destroy(void *be, const struct address *address, const struct ident *token,
 			 bool force, backend_done_cb cb, void *ctx)
 {
@@ -136,11 +146,11 @@ static void addr_destroy(void *be, const struct address *address, const struct i
 		cb(ctx, err);
 		return;
 	}
+	/* What the disk refuses now stays as noise: nothing will open it any more. */
+	(void)forget(node, address, token);
 	go_down(node, address);
 	flow_local_unsubscribe(node->flow, address);
 	addresses_remove(node->store, address);
-	/* Nothing opens them any more; what the disk refuses now stays as noise. */
-	(void)records_remove_all(node->store, address);
 	if (is_namespace) {
 		node_spaces_leave(node, address);
 		spaces_remove(node->store, address);

@@ -12,6 +12,7 @@
 #include "ratmand/mesh.h"
 #include "ratmand/node.h"
 #include "ratmand/resume.h"
+#include "ratmand/service/service.h"
 #include "ratmand/store/addresses.h"
 #include "ratmand/store/contacts.h"
 #include "ratmand/store/spaces.h"
@@ -22,6 +23,7 @@ struct node {
 	struct store *store;
 	struct mesh *mesh;
 	struct flow *flow;
+	struct service *service;
 	struct api_server *server;
 	struct resume resume;
 	void (*stopped)(void *ctx);

@@ -25,6 +25,8 @@ enum exit_code report_code(int err)
 	case RATMAN_ENOSUBSCRIPTION:
 		return EXIT_REFUSED;
 	}
+	if (err <= RATMAN_ENOTAUTHORISED && err >= RATMAN_EIO)
+		return EXIT_REFUSED;
 	return EXIT_USER;
 }
 

@@ -242,7 +242,11 @@ bool client_was_reset(struct client *c);
 
 /* reply.c. With @echo the request's token goes into the header. */
 void client_frame(struct client *c, uint16_t mode, bool echo, const void *payload, size_t len);
+/* A ping as the reply to the request: in the Service API its mode and token go with it. */
+void client_reply(struct client *c, bool echo, const void *ping, size_t len);
 void client_reply_ok(struct client *c);
+/* @text says what was wrong and what to do. */
+void client_reply_service(struct client *c, enum service_error_code code, const char *text);
 void client_reply_error(struct client *c, bool echo, const struct ping_error *e);
 void client_reply_code(struct client *c, enum ping_error_code code);
 void client_reply_input(struct client *c, const char *got, const char *expected);

@@ -77,7 +77,7 @@ void listing_reply(struct client *c, struct listing *l, enum ping_kind kind, boo
 	wire_put_be16(&w, (uint16_t)l->n);
 	for (size_t i = 0; i < l->n; i++)
 		wire_put(&w, l->bytes + l->entries[i].at, l->entries[i].len);
-	client_frame(c, MODE_REPLY, echo, reply, wire_len(&w));
+	client_reply(c, echo, reply, wire_len(&w));
 	free(reply);
 	listing_free(l);
 }

@@ -28,11 +28,28 @@ void client_frame(struct client *c, uint16_t mode, bool echo, const void *payloa
 	sodium_memzero(&h, sizeof(h));
 }
 
+void client_reply(struct client *c, bool echo, const void *ping, size_t len)
+{
+	bool service = mode_is_service(c->header.mode);
+
+	client_frame(c, service ? c->header.mode : MODE_REPLY, echo || service, ping, len);
+}
+
 void client_reply_ok(struct client *c)
 {
 	static const uint8_t ok = PING_OK;
 
-	client_frame(c, MODE_REPLY, true, &ok, 1);
+	client_reply(c, true, &ok, 1);
+}
+
+void client_reply_service(struct client *c, enum service_error_code code, const char *text)
+{
+	uint8_t buf[2 + PING_TEXT_MAX];
+	struct wire_writer w;
+
+	wire_write_init(&w, buf, sizeof(buf));
+	ping_write_service_error(&w, code, text);
+	client_reply(c, true, buf, wire_len(&w));
 }
 
 void client_reply_error(struct client *c, bool echo, const struct ping_error *e)
@@ -42,7 +59,7 @@ void client_reply_error(struct client *c, bool echo, const struct ping_error *e)
 
 	wire_write_init(&w, buf, sizeof(buf));
 	ping_write_error(&w, e);
-	client_frame(c, MODE_REPLY, echo, buf, wire_len(&w));
+	client_reply(c, echo, buf, wire_len(&w));
 }
 
 void client_reply_code(struct client *c, enum ping_error_code code)

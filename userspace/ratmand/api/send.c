@@ -339,7 +339,7 @@ static int send_listen(struct send_job *j)
 		return err;
 	wire_write_init(&w, buf, sizeof(buf));
 	ping_write_send_socket(&w, bind);
-	client_frame(j->client, MODE_REPLY, true, buf, wire_len(&w));
+	client_reply(j->client, true, buf, wire_len(&w));
 	return 0;
 }
 

@@ -211,7 +211,7 @@ static void pending_answer(struct client *c, struct pending *p)
 
 	wire_write_init(&w, buf, sizeof(buf));
 	ping_write_subscription(&w, &p->id, p->bind);
-	client_frame(c, MODE_REPLY, true, buf, wire_len(&w));
+	client_reply(c, true, buf, wire_len(&w));
 	p->client = NULL;
 	if (!p->helper)
 		pending_free(p);

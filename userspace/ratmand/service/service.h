@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The Service API behind the client protocol: users, messages, services and
+ * files, between the store and the streams on one side, api/ on the other.
+ */
+#ifndef RATMAND_SERVICE_SERVICE_H
+#define RATMAND_SERVICE_SERVICE_H
+
+#include <uv.h>
+
+#include "ratmand/flow/flow.h"
+#include "ratmand/service/online.h"
+
+/* For the files of service/ and the node that owns it. */
+struct service {
+	uv_loop_t *loop;	/* borrowed, as store and flow */
+	struct store *store;
+	struct flow *flow;
+	struct online *online;	/* owned */
+};
+
+/* @store and @flow are borrowed and outlive it. -ENOMEM, storage errors. */
+int service_new(struct service **out, uv_loop_t *loop, struct store *store, struct flow *flow);
+void service_free(struct service *s);
+
+/*
+ * A local address (no namespace) is online from here on; @key, its own, is copied.
+ * 0 also when it was. Errors of online_add().
+ */
+int service_address_up(struct service *s, const struct address *address,
+		       const uint8_t key[static ADDRESS_KEY_LEN]);
+void service_address_down(struct service *s, const struct address *address);
+
+/*
+ * Queues the removal of everything that is kept for @address alone, before its key
+ * is destroyed. @key may be NULL when it is online.
+ */
+int service_address_forget(struct service *s, const struct address *address,
+			   const uint8_t *key);
+
+#endif
