@@ -50,6 +50,19 @@ static void (*const handlers[OP_COUNT])(struct client *c) = {
 	[OP_SPACE_UP] = space_up,
 	[OP_SPACE_DOWN] = space_down,
 	[OP_SPACE_ANYCAST] = space_anycast,
+	[OP_USER_CREATE] = user_create,
+	[OP_USER_DESTROY] = user_destroy,
+	[OP_USER_UP] = user_up,
+	[OP_USER_DOWN] = user_down,
+	[OP_USER_MODIFY] = user_modify,
+	[OP_USER_STATUS] = user_status,
+	[OP_SERVICE_CREATE] = service_create,
+	[OP_SERVICE_DESTROY] = service_destroy,
+	[OP_SERVICE_ADD] = service_add,
+	[OP_SERVICE_DELETE] = service_delete,
+	[OP_SERVICE_LIST] = service_list,
+	[OP_SERVICE_QUERY] = service_query,
+	[OP_SERVICE_STATUS] = service_status,
 };
 
 /* The "check" of section 3.0. */
@@ -112,6 +125,7 @@ static bool authorised(struct client *c, const struct op *op)
 {
 	bool ok = false;
 
+	session_tick(c->server);
 	switch (op->auth) {
 	case OP_AUTH_NONE:
 		return true;
@@ -135,7 +149,8 @@ static bool authorised(struct client *c, const struct op *op)
 	case OP_AUTH_OWNER:
 		switch (check_owner(c)) {
 		case 0:
-			return true;
+			ok = true;
+			break;
 		case -2:
 			refuse(c, op, PING_E_NO_ADDRESS);
 			return false;
@@ -151,7 +166,9 @@ static bool authorised(struct client *c, const struct op *op)
 		ok = c->admin;
 		break;
 	}
-	if (!ok)
+	if (ok)
+		session_renew(c);
+	else
 		refuse(c, op, PING_E_AUTH);
 	return ok;
 }
