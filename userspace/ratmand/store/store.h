@@ -38,6 +38,8 @@ enum store_table {
 	STORE_SPACES,		/* namespace → its key */
 	STORE_RECORDS,		/* address, kind, hidden key → sealed by the address (records.h) */
 	STORE_PEERS,		/* cache: address → first and last seen time */
+	STORE_PROFILES,		/* cache: of users elsewhere (profiles.h) */
+	STORE_USERS,		/* the same of users here */
 	STORE_TABLES
 };
 
