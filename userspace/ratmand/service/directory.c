@@ -241,7 +241,9 @@ int directory_sort(struct directory *d)
 	struct directory_entry **list;
 
 	close_holes(d);
-	list = reallocarray(NULL, d->n_slots + 1, sizeof(struct directory_entry *));
+	if (!d->n_slots)
+		return 0;
+	list = reallocarray(NULL, d->n_slots, sizeof(struct directory_entry *));
 	if (!list)
 		return -ENOMEM;
 	qsort(d->slots, d->n_slots, sizeof(*d->slots), compare_first);
