@@ -601,7 +601,7 @@ static void test_progress(void **state)
 	p = arriving_at(b);
 	assert_int_equal(p.n, 1);
 	assert_int_equal(p.size, 24u << 20);
-	assert_true(p.held <= p.size);
+	assert_true(p.held <= flow_stats(b->flow)->blocks_received * 32768);
 	assert_false(p.stalled);
 	/* The sender is gone, and we were restarted: it is still known how much there is. */
 	router_stop(a);
@@ -615,7 +615,7 @@ static void test_progress(void **state)
 	router_start(a, true);
 	expect(b, 1);
 	assert_int_equal(arriving_at(b).n, 0);
-	assert_true(flow_stats(a->flow)->blocks_sent < 768);
+	assert_true(flow_stats(a->flow)->blocks_sent < 600);
 }
 
 static void test_refuse_arriving(void **state)
@@ -634,8 +634,6 @@ static void test_refuse_arriving(void **state)
 	send_content(a, &to, &content);
 	assert_true(run_until(is_half_there, b, 60000));
 	assert_int_equal(flow_parcel_refuse(b->flow, &none), -ENOENT);
-	assert_int_equal(flow_parcel_refuse(b->flow, &(struct ident){ arriving_at(b).id.b[0] }),
-			 -ENOENT);
 	none = arriving_at(b).id;
 	assert_int_equal(flow_parcel_refuse(b->flow, &none), 0);
 	assert_true(run_until(outbox_empty, a, 60000));

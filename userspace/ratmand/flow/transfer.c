@@ -55,7 +55,8 @@ struct safety {
 /* How far a parcel is; the walk passes over what was held before. */
 static void progress(struct transfer *t)
 {
-	uint64_t held = (t->missing.seen - t->missing.waiting) * t->cap.block_size;
+	/* Leaves that are asked for were walked past. */
+	uint64_t held = (t->missing.seen - t->missing.n_leaves) * t->cap.block_size;
 
 	if (held > t->size)
 		held = t->size;
