@@ -56,6 +56,9 @@ void node_namespace_down(struct node *node, const struct address *space);
 /* The secret key of an address, or of a namespace, that is up (borrowed until it goes down), or NULL. */
 const uint8_t *node_owner_secret(const struct node *node, const struct address *owner);
 
+/* The namespace of everybody: its key is no client's. */
+bool node_is_commons(const struct address *space);
+
 int node_space_up(struct node *node, const struct address *space, const struct address *member);
 void node_space_down(struct node *node, const struct address *space, const struct address *member);
 /* Ends every membership of @address, and of others in it. */
@@ -81,6 +84,9 @@ void node_addr_down(struct node *node, const struct address *address);
 /* node_session.c, node_service.c: the Service API's part of the backend. */
 extern const struct backend_session_ops node_session_ops;
 extern const struct backend_service_ops node_service_ops;
+
+/* node_profile.c */
+extern const struct backend_profile_ops node_profile_ops;
 
 /* node_contact.c: ops of the backend, and what the mesh asks. */
 void node_contact_put(void *be, const struct address *owner, const struct contact *contact,

@@ -102,9 +102,9 @@ void addr_up(struct client *c)
 
 	memcpy(address.b, c->payload, ADDRESS_LEN);
 	/* Who holds a session is up as long as that lasts. */
-	session_tick(s);
+	login_tick(s);
 	if (dispatch_check(c, &address) && token_table_is_session(c->server->tokens, &c->header.token)) {
-		session_renew(c);
+		login_renew(c);
 		client_reply_ok(c);
 		return;
 	}
@@ -119,7 +119,7 @@ static void on_gone(void *ctx, int err)
 	struct client *c = call->client;
 
 	if (!err)
-		session_address_gone(c->server, &call->address);
+		login_address_gone(c->server, &call->address);
 	free(call);
 	if (client_answered(c))
 		addr_reply(c, err);

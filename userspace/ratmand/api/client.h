@@ -22,7 +22,7 @@
 #include "ratmand/api/helper.h"
 #include "ratmand/api/quota.h"
 #include "ratmand/api/server.h"
-#include "ratmand/api/session.h"
+#include "ratmand/api/login.h"
 #include "ratmand/api/token.h"
 
 struct client;
@@ -140,10 +140,11 @@ struct api_server {
 	unsigned int accepts;	/* connections of this turn */
 	bool listen_next;	/* accepting goes on in the next turn */
 	struct helper *helpers;
-	uv_timer_t session_timer;	/* session.c */
+	uv_timer_t session_timer;	/* login.c */
 	struct registration *registrations;	/* service.c: of sockets to come */
 	struct quota quota;	/* quota.c */
 	unsigned int passwords;	/* requests that wait for a key made from one */
+	struct feed *feeds;	/* feed.h */
 	struct listener tcp, local;
 	char *socket_path;	/* owned; of the Unix socket */
 	ino_t socket_inode;
@@ -343,5 +344,11 @@ void service_query(struct client *c);
 void service_status(struct client *c);
 /* A session was opened or has ended: tells every service. */
 void service_tell(struct api_server *s, bool open, const struct token_session *session);
+void user_list(struct client *c);
+void user_query(struct client *c);
+/* User/Modify of what = 0. */
+void user_modify_profile(struct client *c);
+void user_sub(struct client *c);
+void user_unsub(struct client *c);
 
 #endif

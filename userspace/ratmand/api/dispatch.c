@@ -63,6 +63,10 @@ static void (*const handlers[OP_COUNT])(struct client *c) = {
 	[OP_SERVICE_LIST] = service_list,
 	[OP_SERVICE_QUERY] = service_query,
 	[OP_SERVICE_STATUS] = service_status,
+	[OP_USER_LIST] = user_list,
+	[OP_USER_QUERY] = user_query,
+	[OP_USER_SUB] = user_sub,
+	[OP_USER_UNSUB] = user_unsub,
 };
 
 /* The "check" of section 3.0. */
@@ -125,7 +129,7 @@ static bool authorised(struct client *c, const struct op *op)
 {
 	bool ok = false;
 
-	session_tick(c->server);
+	login_tick(c->server);
 	switch (op->auth) {
 	case OP_AUTH_NONE:
 		return true;
@@ -167,7 +171,7 @@ static bool authorised(struct client *c, const struct op *op)
 		break;
 	}
 	if (ok)
-		session_renew(c);
+		login_renew(c);
 	else
 		refuse(c, op, PING_E_AUTH);
 	return ok;

@@ -74,7 +74,7 @@ static void reply_user(struct client *c, const struct address *id, const struct 
 static void open_session(struct client *c, const struct address *id)
 {
 	struct ident token;
-	int err = session_open(c, id, &token);
+	int err = login_open(c, id, &token);
 
 	switch (err) {
 	case 0:
@@ -101,11 +101,6 @@ static void refuse_creation(struct client *c, int err)
 		client_reply_service(c, SERVICE_E_INVALID_PAYLOAD,
 				     "the password must have from 1 to 1024 bytes");
 		break;
-	case -ENAMETOOLONG:
-	case -EILSEQ:
-		client_reply_service(c, SERVICE_E_INVALID_PAYLOAD,
-				     "the handle is too long, or no UTF-8");
-		break;
 	case -E2BIG:
 		client_reply_service(c, SERVICE_E_NOT_AUTHORISED,
 				     "this router has as many addresses as it can keep");
@@ -130,7 +125,7 @@ static void on_created(void *ctx, int err, const struct address *id)
 		client_process(c);
 	}
 	if (!err)
-		session_settle(s, id);
+		login_settle(s, id);
 }
 
 void user_create(struct client *c)
@@ -144,10 +139,10 @@ void user_create(struct client *c)
 		return;
 	wire_read_init(&r, c->payload, c->header.payload_len);
 	password = field_get_str(&r, LIMIT_CONTROL_PAYLOAD);
-	has_handle = field_get_opt_str(&r, LIMIT_CONTROL_PAYLOAD, &handle);
+	has_handle = field_get_opt_str(&r, LIMIT_HANDLE, &handle);
 	if (!wire_done(&r)) {
 		client_reply_service(c, SERVICE_E_INVALID_PAYLOAD,
-				     "expected a password and an optional handle, both UTF-8");
+				     "expected a password and an optional handle of up to 64 bytes, both UTF-8");
 		return;
 	}
 	if (!quota_take(c)) {
@@ -182,7 +177,7 @@ static void on_login(void *ctx, int err)
 		client_process(c);
 	}
 	if (!err)
-		session_settle(s, &id);
+		login_settle(s, &id);
 }
 
 void user_up(struct client *c)
@@ -211,7 +206,7 @@ void user_down(struct client *c)
 {
 	if (!need_sessions(c))
 		return;
-	if (session_close(c->server, &c->header.token))
+	if (login_close(c->server, &c->header.token))
 		client_reply_ok(c);
 	else
 		client_reply_service(c, SERVICE_E_NOT_AUTHORISED,
@@ -285,7 +280,7 @@ void user_modify(struct client *c)
 {
 	switch (c->payload[ADDRESS_LEN]) {
 	case 0:
-		client_reply_code(c, PING_E_NOT_SUPPORTED);
+		user_modify_profile(c);
 		break;
 	case 1:
 		modify_password(c);

@@ -16,7 +16,7 @@
  * value nothing tells of is as good as none.
  */
 #define VERSION 1
-#define NAME_MAX (1 + 4 + LIMIT_SERVICE_NAME + 1 + LIMIT_SERVICE_NS + 1 + LIMIT_SERVICE_KEY + 1)
+#define RECORD_LEN_MAX (1 + 4 + LIMIT_SERVICE_NAME + 1 + LIMIT_SERVICE_NS + 1 + LIMIT_SERVICE_KEY + 1)
 #define ID_LEN 32
 
 struct entry {
@@ -207,7 +207,7 @@ static int check_room(const struct services *s, const struct service_key *key,
 
 static int put_name(const struct services *s, const struct entry *e, const uint8_t *id)
 {
-	uint8_t buf[NAME_MAX];
+	uint8_t buf[RECORD_LEN_MAX];
 	struct wire_writer w;
 	int err;
 

@@ -37,7 +37,10 @@ enum store_table {
 	STORE_DUE,		/* who it is for, order → what is to be delivered to him */
 	STORE_SPACES,		/* namespace → its key */
 	STORE_RECORDS,		/* address, kind, hidden key → sealed by the address (records.h) */
+	STORE_CONTENTS,		/* stream tag → how often it is kept (flow/content.h) */
 	STORE_PEERS,		/* cache: address → first and last seen time */
+	STORE_PROFILES,		/* cache: of users elsewhere (profiles.h) */
+	STORE_USERS,		/* the same of users here */
 	STORE_TABLES
 };
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-#include "ratmand/api/session.h"
+#include "ratmand/api/login.h"
 
 #include <errno.h>
 #include <sodium.h>
@@ -22,7 +22,7 @@ static void arm(struct api_server *s)
 
 static void on_timer(uv_timer_t *timer)
 {
-	session_tick(timer->data);
+	login_tick(timer->data);
 }
 
 static void on_closed(uv_handle_t *handle)
@@ -30,25 +30,25 @@ static void on_closed(uv_handle_t *handle)
 	server_release(handle->data);
 }
 
-void session_init(struct api_server *s)
+void login_init(struct api_server *s)
 {
 	uv_timer_init(s->loop, &s->session_timer);
 	s->session_timer.data = s;
 	s->handles++;
 }
 
-void session_stop(struct api_server *s)
+void login_stop(struct api_server *s)
 {
 	uv_close((uv_handle_t *)&s->session_timer, on_closed);
 }
 
-int session_open(struct client *c, const struct address *address, struct ident *token)
+int login_open(struct client *c, const struct address *address, struct ident *token)
 {
 	struct api_server *s = c->server;
 	struct token_session session = { .address = *address, .uid = client_uid(c) };
 	int err;
 
-	session_tick(s);
+	login_tick(s);
 	if (token_table_sessions(s->tokens) >= s->limits.sessions) {
 		s->counters.refused_sessions++;
 		return -EUSERS;
@@ -81,7 +81,7 @@ static void end_jobs(struct api_server *s, const struct address *address, bool a
 	}
 }
 
-void session_settle(struct api_server *s, const struct address *address)
+void login_settle(struct api_server *s, const struct address *address)
 {
 	if (!token_table_has(s->tokens, address))
 		s->ops->session->offline(s->be, address);
@@ -92,11 +92,11 @@ static void ended(struct api_server *s, struct token_session *session)
 {
 	service_tell(s, false, session);
 	end_jobs(s, &session->address, false);
-	session_settle(s, &session->address);
+	login_settle(s, &session->address);
 	sodium_memzero(session, sizeof(*session));
 }
 
-bool session_close(struct api_server *s, const struct ident *token)
+bool login_close(struct api_server *s, const struct ident *token)
 {
 	struct token_session session;
 
@@ -107,7 +107,7 @@ bool session_close(struct api_server *s, const struct ident *token)
 	return true;
 }
 
-void session_address_gone(struct api_server *s, const struct address *address)
+void login_address_gone(struct api_server *s, const struct address *address)
 {
 	struct token_session session;
 
@@ -130,7 +130,7 @@ static bool is_used(const struct api_server *s, const struct ident *token)
 	return false;
 }
 
-void session_tick(struct api_server *s)
+void login_tick(struct api_server *s)
 {
 	uint64_t now = uv_now(s->loop);
 	struct token_session session;
@@ -150,7 +150,7 @@ void session_tick(struct api_server *s)
 	arm(s);
 }
 
-void session_renew(struct client *c)
+void login_renew(struct client *c)
 {
 	struct api_server *s = c->server;
 
