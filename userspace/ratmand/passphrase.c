@@ -7,7 +7,8 @@
 
 int ask_passphrase(void *ctx, bool fresh, char *out, size_t size)
 {
-	int err = prompt_secret("Passphrase of the store: ", fresh, out, size);
+	int err = prompt_secret(fresh ? "New passphrase of the store: " : "Passphrase of the store: ",
+				fresh, out, size);
 
 	(void)ctx;
 	return err == -EINVAL || err == -ENXIO ? -ENOKEY : err;
