@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,13 +21,16 @@ static void on_signal(int number)
 static const int signals[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGTSTP };
 #define N_SIGNALS (sizeof(signals) / sizeof(signals[0]))
 
-/* A line without its end; false when it is too long, empty, or never came. */
-static bool read_line(int fd, char *out, size_t size)
+/* A line without its end; false when it is too long, empty, or never came. @mask: while waiting. */
+static bool read_line(int fd, char *out, size_t size, const sigset_t *mask)
 {
+	struct pollfd p = { .fd = fd, .events = POLLIN };
 	size_t n = 0;
 	ssize_t got;
 	char c;
 
+	if (ppoll(&p, 1, NULL, mask) < 0)
+		return false;
 	while ((got = read(fd, &c, 1)) == 1 && c != '\n')
 		if (n < size)
 			out[n++] = c;
@@ -40,6 +44,7 @@ static int ask(int fd, const char *prompt, char *out, size_t size)
 {
 	struct sigaction act = { .sa_handler = on_signal }, before[N_SIGNALS];
 	struct termios shown, hidden;
+	sigset_t blocked, mask;
 	bool good;
 
 	if (tcgetattr(fd, &shown))
@@ -47,15 +52,22 @@ static int ask(int fd, const char *prompt, char *out, size_t size)
 	hidden = shown;
 	hidden.c_lflag &= ~(tcflag_t)ECHO;
 	caught = 0;
-	for (size_t i = 0; i < N_SIGNALS; i++)
+	sigemptyset(&blocked);
+	for (size_t i = 0; i < N_SIGNALS; i++) {
+		sigaddset(&blocked, signals[i]);
 		sigaction(signals[i], &act, &before[i]);
-	dprintf(fd, "%s", prompt);
+	}
+	/* They come while we wait for the line, and at no other time. */
+	sigprocmask(SIG_BLOCK, &blocked, &mask);
+	/* Typed ahead is thrown away; from the prompt on nothing is shown. */
 	tcsetattr(fd, TCSAFLUSH, &hidden);
-	good = read_line(fd, out, size);
+	dprintf(fd, "%s", prompt);
+	good = read_line(fd, out, size, &mask);
 	tcsetattr(fd, TCSAFLUSH, &shown);
 	dprintf(fd, "\n");
 	for (size_t i = 0; i < N_SIGNALS; i++)
 		sigaction(signals[i], &before[i], NULL);
+	sigprocmask(SIG_SETMASK, &mask, NULL);
 	if (caught)
 		raise(caught);
 	return good ? 0 : -EINVAL;
