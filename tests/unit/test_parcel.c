@@ -6,6 +6,7 @@
 #include <cmocka.h>
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <sodium.h>
 #include <stdlib.h>
@@ -657,6 +658,105 @@ static void test_refuse_arriving(void **state)
 	assert_int_equal(count(b, STORE_INBOX), 0);
 }
 
+/* ---- a daemon that is killed ---- */
+
+#define LIVES 6
+#define SENT 80
+
+/* What a handler does in the child: its record goes with the parcel. */
+struct child {
+	struct router *router;
+	int log;			/* gets every seed that is handed over */
+};
+
+static void on_child_parcel(void *ctx, struct flow_parcel *p, const struct parcel *info)
+{
+	struct child *child = ctx;
+	uint64_t seed;
+
+	(void)info;
+	if (flow_parcel_read(p, &seed, sizeof(seed)) != sizeof(seed) ||
+	    write(child->log, &seed, sizeof(seed)) != sizeof(seed) ||
+	    store_put(child->router->store, STORE_META, &seed, sizeof(seed), "taken", 5))
+		_exit(1);
+	flow_parcel_close(p, true);
+}
+
+static pid_t child_start(struct router *r, int log)
+{
+	struct child child = { r, log };
+	pid_t pid = fork();
+
+	if (pid)
+		return pid;
+	if (uv_loop_init(&loop))
+		_exit(1);
+	/* The sender is there: it says so to nobody here. */
+	routers[0].up = true;
+	router_start(r, true);
+	flow_parcel_handler(r->flow, PARCEL_MESSAGE, on_child_parcel, &child);
+	uv_run(&loop, UV_RUN_DEFAULT);
+	_exit(0);
+}
+
+/* None is lost; in one life of the daemon each is handed over once. */
+static void test_killed(void **state)
+{
+	struct router *a = &routers[0], *b = &routers[1];
+	unsigned int times[SENT] = { 0 };
+	char value[8];
+	uint64_t seed;
+	int log[2];
+
+	(void)state;
+	assert_int_equal(pipe(log), 0);
+	b->up = true;
+	for (int life = 0; life < LIVES; life++) {
+		bool seen[SENT] = { false };
+		pid_t pid = child_start(b, log[1]);
+
+		if (!a->flow)
+			router_start(a, true);
+		for (uint64_t i = 0; i < SENT / LIVES + 1; i++) {
+			seed = (uint64_t)life * (SENT / LIVES + 1) + i;
+			if (seed < SENT)
+				send_parcel(a, PARCEL_MESSAGE, &a->address, address_of(b), seed, 200);
+		}
+		run_until(never, NULL, life < LIVES - 1 ? 150 + 40 * (uint64_t)life : 1);
+		if (life == LIVES - 1)
+			assert_true(run_until(outbox_empty, a, 60000));
+		kill(pid, SIGKILL);
+		waitpid(pid, NULL, 0);
+		assert_int_equal(fcntl(log[0], F_SETFL, O_NONBLOCK), 0);
+		while (read(log[0], &seed, sizeof(seed)) == sizeof(seed)) {
+			assert_true(seed < SENT);
+			assert_false(seen[seed]);
+			seen[seed] = true;
+			times[seed]++;
+		}
+	}
+	/* What was not handed over is still there. */
+	router_start(b, true);
+	handle_all(b);
+	run_until(never, NULL, 500);
+	for (size_t i = 0; i < inbox_of(b)->n; i++)
+		times[inbox_of(b)->got[i].seed] += 1;
+	for (seed = 0; seed < SENT; seed++) {
+		bool recorded = store_get(b->store, STORE_META, &seed, sizeof(seed), value,
+					  sizeof(value)) == 5;
+		bool here = false;
+
+		for (size_t i = 0; i < inbox_of(b)->n; i++)
+			here = here || inbox_of(b)->got[i].seed == seed;
+		assert_in_range(times[seed], 1, LIVES + 1);
+		/* It never went without what the handler wrote. */
+		assert_true(recorded || here);
+	}
+	assert_int_equal(count(b, STORE_INBOX), 0);
+	close(log[0]);
+	close(log[1]);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -664,7 +764,7 @@ int main(void)
 		TEST(test_kinds), TEST(test_not_for_clients), TEST(test_recipient_down),
 		TEST(test_not_taken), TEST(test_open), TEST(test_bad_arguments),
 		TEST(test_offered), TEST(test_content), TEST(test_content_to_many),
-		TEST(test_progress), TEST(test_refuse_arriving),
+		TEST(test_progress), TEST(test_refuse_arriving), TEST(test_killed),
 	};
 
 	if (sodium_init() < 0)
