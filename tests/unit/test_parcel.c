@@ -33,7 +33,8 @@ struct inbox {
 	size_t n;
 	bool refuse_next;		/* closed as not taken */
 	bool keep_open;
-	struct flow_parcel *open;
+	struct flow_parcel *open[PARCEL_OPEN_MAX];
+	size_t n_open;
 	struct flow_content content;
 	enum parcel_answer answer;
 	size_t asked;
@@ -76,7 +77,7 @@ static void on_parcel(void *ctx, struct flow_parcel *p, const struct parcel *inf
 	assert_int_equal(flow_parcel_content(p, &b->content), 0);
 	b->n++;
 	if (b->keep_open) {
-		b->open = p;
+		b->open[b->n_open++] = p;
 		return;
 	}
 	flow_parcel_close(p, !b->refuse_next);
@@ -288,7 +289,7 @@ static void test_open(void **state)
 {
 	struct router *a = &routers[0];
 	struct inbox *b = inbox_of(a);
-	struct flow_parcel *open;
+	struct flow_parcel *first = NULL;
 	uint8_t byte;
 
 	(void)state;
@@ -304,15 +305,20 @@ static void test_open(void **state)
 	for (size_t i = 0; i < PARCEL_OPEN_MAX; i++)
 		assert_int_equal(b->got[i].seed, i);
 	/* One that is withdrawn says so, and can be closed. */
-	open = b->open;
+	first = b->open[0];
 	flow_local_purge(a->flow, &a->address);
-	assert_int_equal(flow_parcel_read(open, &byte, 1), -ESTALE);
-	assert_int_equal(flow_parcel_content(open, &b->content), -ESTALE);
-	flow_parcel_close(open, true);
+	assert_int_equal(flow_parcel_read(first, &byte, 1), -ESTALE);
+	assert_int_equal(flow_parcel_content(first, &b->content), -ESTALE);
+	flow_parcel_close(first, true);
 	run_until(never, NULL, 100);
 	assert_int_equal(count(a, STORE_INBOX), 0);
 	assert_int_equal(b->n, PARCEL_OPEN_MAX);
-	/* Those still open go with the flow. */
+	/* Those still open can be closed when the flow is gone. */
+	router_stop(a);
+	for (size_t i = 1; i < b->n_open; i++) {
+		assert_int_equal(flow_parcel_read(b->open[i], &byte, 1), -ESTALE);
+		flow_parcel_close(b->open[i], true);
+	}
 }
 
 static void test_bad_arguments(void **state)
@@ -527,7 +533,7 @@ static void test_content_to_many(void **state)
 		expect(&routers[i], 1);
 		assert_int_equal(b->got[0].seed, 9);
 		assert_int_equal(flow_content_hold(routers[i].flow, &b->content), 0);
-		flow_parcel_close(b->open, true);
+		flow_parcel_close(b->open[0], true);
 	}
 	run_until(never, NULL, 300);
 	for (int i = 0; i < 4; i++) {
