@@ -688,13 +688,10 @@ static void on_child_parcel(void *ctx, struct flow_parcel *p, const struct parce
 	flow_parcel_close(p, true);
 }
 
-static pid_t child_start(struct router *r, int log)
+static void child_run(struct router *r, int log)
 {
 	struct child child = { r, log };
-	pid_t pid = fork();
 
-	if (pid)
-		return pid;
 	if (uv_loop_init(&loop))
 		_exit(1);
 	/* The sender is there: it says so to nobody here. */
@@ -705,24 +702,79 @@ static pid_t child_start(struct router *r, int log)
 	_exit(0);
 }
 
+/*
+ * A process that starts and kills the child: a fork of the test itself, with its threads and
+ * its open store, would not do. It answers each command when that is done.
+ */
+struct keeper {
+	int commands[2], answers[2];
+	pid_t pid;
+};
+
+static void keeper_run(struct keeper *k, struct router *r, int log)
+{
+	pid_t child = 0;
+	char c;
+
+	close(k->commands[1]);
+	while (read(k->commands[0], &c, 1) == 1) {
+		if (c == 's')
+			child = fork();
+		if (!child)
+			child_run(r, log);
+		if (c == 'k') {
+			kill(child, SIGKILL);
+			waitpid(child, NULL, 0);
+		}
+		if (write(k->answers[1], &c, 1) != 1)
+			_exit(1);
+	}
+	_exit(0);
+}
+
+static void keeper_start(struct keeper *k, struct router *r, int log)
+{
+	assert_int_equal(pipe(k->commands), 0);
+	assert_int_equal(pipe(k->answers), 0);
+	k->pid = fork();
+	if (!k->pid)
+		keeper_run(k, r, log);
+	close(k->commands[0]);
+	close(k->answers[1]);
+}
+
+static void keeper_do(struct keeper *k, char c)
+{
+	assert_int_equal(write(k->commands[1], &c, 1), 1);
+	assert_int_equal(read(k->answers[0], &c, 1), 1);
+}
+
+static void keeper_stop(struct keeper *k)
+{
+	close(k->commands[1]);
+	close(k->answers[0]);
+	waitpid(k->pid, NULL, 0);
+}
+
 /* None is lost; in one life of the daemon each is handed over once. */
 static void test_killed(void **state)
 {
 	struct router *a = &routers[0], *b = &routers[1];
 	unsigned int times[SENT] = { 0 };
 	char value[8];
+	struct keeper keeper;
 	uint64_t seed;
 	int log[2];
 
 	(void)state;
 	assert_int_equal(pipe(log), 0);
+	keeper_start(&keeper, b, log[1]);
 	b->up = true;
+	router_start(a, true);
 	for (int life = 0; life < LIVES; life++) {
 		bool seen[SENT] = { false };
-		pid_t pid = child_start(b, log[1]);
 
-		if (!a->flow)
-			router_start(a, true);
+		keeper_do(&keeper, 's');
 		for (uint64_t i = 0; i < SENT / LIVES + 1; i++) {
 			seed = (uint64_t)life * (SENT / LIVES + 1) + i;
 			if (seed < SENT)
@@ -731,8 +783,7 @@ static void test_killed(void **state)
 		run_until(never, NULL, life < LIVES - 1 ? 150 + 40 * (uint64_t)life : 1);
 		if (life == LIVES - 1)
 			assert_true(run_until(outbox_empty, a, 60000));
-		kill(pid, SIGKILL);
-		waitpid(pid, NULL, 0);
+		keeper_do(&keeper, 'k');
 		assert_int_equal(fcntl(log[0], F_SETFL, O_NONBLOCK), 0);
 		while (read(log[0], &seed, sizeof(seed)) == sizeof(seed)) {
 			assert_true(seed < SENT);
@@ -741,6 +792,7 @@ static void test_killed(void **state)
 			times[seed]++;
 		}
 	}
+	keeper_stop(&keeper);
 	/* What was not handed over is still there. */
 	router_start(b, true);
 	handle_all(b);
