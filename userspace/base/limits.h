@@ -55,4 +55,13 @@
 #define LIMIT_SPACES_BYTES (16ull << 30)
 #define LIMIT_SPACE_AHEAD_S 86400	/* a sender's clock may be ahead of ours */
 
+/* Parcels (flow/parcel.h) and the commons. */
+#define LIMIT_PARCEL_DATA (1u << 20)	/* content of one that is sent from memory */
+#define LIMIT_PARCEL_UNASKED (1u << 20)	/* taken from anybody, when no handler was asked */
+#define LIMIT_SPACE_SHARE_ITEMS 1024	/* of one sender, in one namespace */
+#define LIMIT_SPACE_SHARE_BYTES (1ull << 30)
+#define LIMIT_COMMONS_SHARE_ITEMS 64
+#define LIMIT_COMMONS_SHARE_BYTES (64ull << 20)
+#define LIMIT_COMMONS_ITEM (1ull << 20)	/* bytes of one parcel to the commons */
+
 #endif
