@@ -351,7 +351,7 @@ static struct directory_entry *entry(struct directory *d, unsigned int n)
 static void evictions(void **state)
 {
 	struct directory *d = directory_new(4, on_gone, NULL);
-	const struct fold_sum sum = { { 1 } };
+	const struct fold_sum sum = { .pairs = { 1 } };
 	struct address a;
 
 	(void)state;

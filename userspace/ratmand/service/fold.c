@@ -59,24 +59,39 @@ bool fold_in_word(uint32_t c)
 	return iswalnum_l((wint_t)c, unicode());
 }
 
+static void set_bit(uint64_t *bits, uint32_t h)
+{
+	h = (h ^ h >> 15) * 0xc2b2ae3du;
+	h >>= 24;
+	bits[h / 64] |= (uint64_t)1 << h % 64;
+}
+
 void fold_sum_add(struct fold_sum *sum, const uint32_t *text, size_t n)
 {
 	for (size_t i = 1; i < n; i++) {
 		uint32_t h = (text[i - 1] * 0x9e3779b1u) ^ (text[i] * 0x85ebca77u);
 
-		h = (h ^ h >> 15) * 0xc2b2ae3du;
-		h >>= 24;
-		sum->w[h / 64] |= (uint64_t)1 << h % 64;
+		set_bit(sum->pairs, h);
+		if (i + 1 < n)
+			set_bit(sum->triples, (h ^ h >> 13) + text[i + 1] * 0x27d4eb2fu);
 	}
 }
 
-unsigned int fold_sum_lacks(const struct fold_sum *text, const struct fold_sum *pattern)
+bool fold_sum_may(const struct fold_sum *text, const struct fold_sum *pattern, unsigned int most)
 {
+	uint64_t missing[2 * FOLD_SUM_WORDS], any = 0;
 	unsigned int n = 0;
 
-	for (size_t i = 0; i < 4; i++)
-		n += (unsigned int)__builtin_popcountll(pattern->w[i] & ~text->w[i]);
-	return n;
+	for (size_t i = 0; i < FOLD_SUM_WORDS; i++) {
+		missing[2 * i] = pattern->pairs[i] & ~text->pairs[i];
+		missing[2 * i + 1] = pattern->triples[i] & ~text->triples[i];
+		any |= missing[2 * i] | missing[2 * i + 1];
+	}
+	if (!any || !most)
+		return !any;
+	for (size_t i = 0; i < 2 * FOLD_SUM_WORDS && n <= most; i++)
+		n += (unsigned int)__builtin_popcountll(missing[i]);
+	return n <= most;
 }
 
 static unsigned int least(unsigned int a, unsigned int b)

@@ -71,6 +71,9 @@ static void sum_pattern(struct term *t)
 		fold_sum_add(&t->sum, t->pattern + t->words[i].at, t->words[i].len);
 		t->may_lack += FUZZY_PAIRS * differences(&t->words[i]);
 	}
+	/* A difference parts too many triples for them to tell anything. */
+	if (t->may_lack)
+		memset(t->sum.triples, 0, sizeof(t->sum.triples));
 }
 
 /* Hex digits, dashes aside. */
@@ -151,7 +154,7 @@ void search_sum(const struct profile *p, struct fold_sum *out)
 	struct profile_pair pair;
 	const char *name;
 
-	*out = (struct fold_sum){ { 0 } };
+	*out = (struct fold_sum){ .pairs = { 0 } };
 	sum_text(out, p->handle);
 	sum_text(out, p->display_name);
 	for (size_t at = 0; profile_bio_next(&p->bio, &at, &pair);) {
@@ -187,7 +190,7 @@ bool search_may_match(const struct search *s, const struct address *id, const st
 	for (size_t i = 0; i < s->n; i++) {
 		const struct term *t = &s->terms[i];
 
-		if (fold_sum_lacks(sum, &t->sum) > t->may_lack &&
+		if (!fold_sum_may(sum, &t->sum, t->may_lack) &&
 		    !((t->any || t->id) && matches_id(t, id)))
 			return false;
 	}
