@@ -18,7 +18,7 @@ struct users_change {
 	struct users_change *prev, *next;
 	struct users *users;	/* NULL: gone */
 	struct address id;
-	store_done_cb cb;
+	store_done_cb cb;	/* may be NULL */
 	void *ctx;
 };
 
@@ -221,27 +221,7 @@ static void new_record(struct profile_record *record, const struct address *id)
 	profile_init(&record->profile, id);
 }
 
-int users_create(struct users *u, const struct address *id, const char *handle)
-{
-	struct profile_record record;
-
-	if (users_has_local(u, id))
-		return -EEXIST;
-	new_record(&record, id);
-	if (handle) {
-		size_t len = strlen(handle);
-
-		if (len > LIMIT_HANDLE)
-			return -E2BIG;
-		if (!field_is_utf8((const uint8_t *)handle, len))
-			return -EINVAL;
-		memcpy(record.profile.handle, handle, len + 1);
-		record.profile.has_handle = true;
-	}
-	return put_local(u, &record, false);
-}
-
-void users_reload(struct users *u, const struct address *id)
+static void reload(struct users *u, const struct address *id)
 {
 	struct directory_entry *e = directory_find(u->directory, id);
 	struct profile_record record;
@@ -303,7 +283,7 @@ static void on_durable(void *ctx, int err)
 	if (u) {
 		DL_DELETE(u->changes, change);
 		if (err)
-			users_reload(u, &change->id);
+			reload(u, &change->id);
 		e = directory_find(u->directory, &change->id);
 		if (!err && e) {
 			directory_changed(u->directory, e);
@@ -311,8 +291,61 @@ static void on_durable(void *ctx, int err)
 				u->ops->changed(u->ctx, &change->id);
 		}
 	}
-	change->cb(change->ctx, err);
+	if (change->cb)
+		change->cb(change->ctx, err);
 	free(change);
+}
+
+/* Waits for what is queued for the user @id. */
+static void await(struct users *u, struct users_change *change, const struct address *id,
+		  store_done_cb cb, void *ctx)
+{
+	change->users = u;
+	change->id = *id;
+	change->cb = cb;
+	change->ctx = ctx;
+	DL_APPEND(u->changes, change);
+	store_commit(u->store, on_durable, change);
+}
+
+int users_check_handle(const char *handle)
+{
+	size_t len = handle ? strlen(handle) : 0;
+
+	if (len > LIMIT_HANDLE)
+		return -E2BIG;
+	return field_is_utf8((const uint8_t *)handle, len) ? 0 : -EINVAL;
+}
+
+static int create(struct users *u, const struct address *id, const char *handle)
+{
+	struct profile_record record;
+	int err = users_check_handle(handle);
+
+	if (err)
+		return err;
+	new_record(&record, id);
+	if (handle) {
+		strcpy(record.profile.handle, handle);
+		record.profile.has_handle = true;
+	}
+	return put_local(u, &record, false);
+}
+
+int users_create(struct users *u, const struct address *id, const char *handle)
+{
+	struct users_change *change;
+	int err;
+
+	if (users_has_local(u, id))
+		return -EEXIST;
+	change = calloc(1, sizeof(*change));
+	err = change ? create(u, id, handle) : -ENOMEM;
+	if (err)
+		free(change);
+	else
+		await(u, change, id, NULL, NULL);
+	return err;
 }
 
 static int modify(struct users *u, const struct address *id, const struct user_update *update)
@@ -341,12 +374,7 @@ void users_modify(struct users *u, const struct address *id, const struct user_u
 		cb(ctx, err);
 		return;
 	}
-	change->users = u;
-	change->id = *id;
-	change->cb = cb;
-	change->ctx = ctx;
-	DL_APPEND(u->changes, change);
-	store_commit(u->store, on_durable, change);
+	await(u, change, id, cb, ctx);
 }
 
 /* From others ---------------------------------------------------------------------------- */
