@@ -778,6 +778,110 @@ static void lookups(void **state)
 	look(&q, USER_BOTH, &b);
 }
 
+/* Everybody who fits, found without any index, in order. */
+static void plain_search(const struct user_query *q, struct result *out)
+{
+	struct user_query all = { .take = 64 };
+	struct profile_record r;
+	uint32_t skip = q->skip;
+	struct result page;
+
+	*out = (struct result){ .n = 0 };
+	for (;; all.skip += (uint32_t)page.n) {
+		look(&all, USER_BOTH, &page);
+		finish(&page);
+		for (size_t i = 0; i < page.n && out->n < q->take; i++) {
+			assert_int_equal(users_get(now.users, &page.ids[i], &r, NULL), 0);
+			if (holds(q, &r.profile) && !(skip && skip--))
+				out->ids[out->n++] = r.profile.id;
+		}
+		if (!page.n)
+			return;
+	}
+}
+
+/* What the index of values finds is what going through all finds, whatever changed before. */
+static void index_is_right(void **state)
+{
+	static const char *const attributes[] = { "", "handle", "key1", "services", "id", "display_name" };
+	struct user_query q = { .take = 64 };
+	struct result want, have;
+	unsigned int hits = 0;
+	struct profile p;
+
+	(void)state;
+	for (unsigned int i = 0; i < 120; i++) {
+		struct address id = number(i);
+
+		users_seen(now.users, &id, i, i);
+		if (i % 15 == 3)
+			assert_int_equal(modify(i, letters[i % 9], NULL), 0);
+	}
+	for (unsigned int round = 1; round <= 20; round++) {
+		for (unsigned int i = 0; i < 100; i++) {
+			unsigned int who = randombytes_uniform(110);
+			char digits[65];
+
+			random_profile(&p, who);
+			/* A key of the name of an attribute, and a value that is an id. */
+			if (i % 10 == 0) {
+				sodium_bin2hex(digits, sizeof(digits), number(i).b, 32);
+				assert_int_equal(profile_bio_set(&p.bio, "ID", digits), 0);
+			}
+			users_merge(now.users, &p.id, round * 1000 + i, &p);
+		}
+		if (round % 5 == 0)
+			reopen(LIMIT_PROFILES);
+		for (unsigned int i = 0; i < 60; i++) {
+			char pattern[2][100];
+
+			q.n = (uint16_t)(1 + randombytes_uniform(2));
+			for (uint16_t t = 0; t < q.n; t++) {
+				random_text(pattern[t], 2);
+				if (i % 6 == 0 && !t)
+					sodium_bin2hex(pattern[t], 65, number(i).b, 32);
+				else if (i % 6 == 1)
+					snprintf(pattern[t], 8, "s%s", letters[i % 9]);
+				q.terms[t] = (struct user_term){
+					attributes[randombytes_uniform(6)], pattern[t],
+					t ? randombytes_uniform(4) : USER_MATCH_EXACT };
+			}
+			q.skip = randombytes_uniform(3);
+			q.take = 1 + randombytes_uniform(40);
+			plain_search(&q, &want);
+			look(&q, USER_BOTH, &have);
+			finish(&have);
+			assert_int_equal(have.n, want.n);
+			assert_memory_equal(have.ids, want.ids, want.n * sizeof(want.ids[0]));
+			hits += want.n > 0;
+		}
+	}
+	assert_true(hits > 100);
+}
+
+/* More than the index is asked for: it is searched all the same, in order. */
+static void index_of_many(void **state)
+{
+	struct user_query q = { .n = 1, .skip = 400, .take = 60 };
+	struct result r;
+	int n = 0;
+
+	(void)state;
+	for (unsigned int i = 0; i < 500; i++)
+		merge(i, i, 1, i % 2 ? "Common" : "COMMON", 0);
+	q.terms[0] = (struct user_term){ "handle", "common", USER_MATCH_EXACT };
+	look(&q, USER_BOTH, &r);
+	finish(&r);
+	assert_int_equal(r.n, 60);
+	for (unsigned int i = 0; i < 60; i++)
+		assert_true(address_equal(&r.ids[i], (struct address[]){ number(400 + i) }));
+	/* Nothing is left in the index of those who are gone. */
+	reopen(10);
+	assert_int_equal(users_count(now.users), 10);
+	assert_int_equal(store_each(now.store, STORE_PROFILE_VALUES, count_records, &n), 0);
+	assert_int_equal(n, 10);
+}
+
 /* A turn of the loop reads no more than it may: the rest is read in the next ones. */
 static void pieces(void **state)
 {
@@ -900,6 +1004,7 @@ int main(void)
 		WITH_STORE(from_the_future),	WITH_STORE(room_for_few),
 		WITH_STORE(local_ones),		WITH_STORE(orphans),
 		WITH_STORE(lookups),		WITH_STORE(pieces),
+		WITH_STORE(index_is_right),	WITH_STORE(index_of_many),
 		WITH_STORE(watches),		cmocka_unit_test(announcements),
 	};
 

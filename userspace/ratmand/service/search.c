@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #define WORDS_MAX (LIMIT_QUERY_PATTERN / 2 + 1)
 #define FUZZY_CHARACTERS 4	/* of a word, for each difference that is allowed */
@@ -195,6 +196,22 @@ bool search_may_match(const struct search *s, const struct address *id, const st
 			return false;
 	}
 	return true;
+}
+
+bool search_whole_id(const char *pattern, struct address *out)
+{
+	char digits[ID_DIGITS + 1];
+	size_t n = 0;
+
+	for (; *pattern; pattern++) {
+		if (*pattern == '-')
+			continue;
+		if (n == ID_DIGITS)
+			return false;
+		digits[n++] = *pattern;
+	}
+	digits[n] = '\0';
+	return !address_parse(digits, out);
 }
 
 static bool has_part(const uint32_t *text, size_t len, const uint32_t *part, size_t part_len)

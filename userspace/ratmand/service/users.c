@@ -10,6 +10,7 @@
 #include "base/limits.h"
 #include "base/log.h"
 #include "proto/field.h"
+#include "ratmand/service/exact.h"
 #include "ratmand/service/search.h"
 #include "ratmand/service/users_priv.h"
 
@@ -32,13 +33,24 @@ static enum profile_side side_of(const struct directory_entry *e)
 	return e->local ? PROFILES_HERE : PROFILES_ELSEWHERE;
 }
 
+/* What the store has of somebody elsewhere goes. */
+static void forget_remote(struct users *u, const struct directory_entry *e)
+{
+	struct profile_record record;
+
+	if (!e->filled)
+		return;
+	if (!profiles_get(u->store, PROFILES_ELSEWHERE, &e->id, &record, NULL))
+		exact_remove(u->store, &record.profile, NULL);
+	profiles_remove(u->store, PROFILES_ELSEWHERE, &e->id);
+}
+
 static void on_evicted(void *ctx, const struct directory_entry *e)
 {
 	struct users *u = ctx;
 
 	u->stats.evicted++;
-	if (e->filled)
-		profiles_remove(u->store, PROFILES_ELSEWHERE, &e->id);
+	forget_remote(u, e);
 }
 
 /* Notes in the directory what the store has. */
@@ -186,8 +198,7 @@ static struct directory_entry *add_local(struct users *u, const struct address *
 	if (e && e->local)
 		return e;
 	if (e) {
-		if (e->filled)
-			profiles_remove(u->store, PROFILES_ELSEWHERE, id);
+		forget_remote(u, e);
 		directory_remove(u->directory, e);
 	}
 	return directory_add(u->directory, id, true, first_ns, first_ns);
@@ -384,11 +395,23 @@ void users_malformed(struct users *u)
 	u->stats.malformed++;
 }
 
-/* Puts the record of somebody elsewhere; makes room once when there is none. */
-static int put_remote(struct users *u, struct profile_record *record)
+/* Puts the record of somebody elsewhere, of whom @e tells what is known (NULL: nothing). */
+static int put_remote(struct users *u, const struct directory_entry *e,
+		      struct profile_record *record)
 {
-	int err = profiles_put(u->store, PROFILES_ELSEWHERE, record, true);
+	struct profile_record old;
+	bool has_old = e && e->filled &&
+		       !profiles_get(u->store, PROFILES_ELSEWHERE, &e->id, &old, NULL);
+	const struct profile *before = has_old ? &old.profile : NULL;
+	int err = exact_add(u->store, before, &record->profile);
 
+	if (!err) {
+		err = profiles_put(u->store, PROFILES_ELSEWHERE, record, true);
+		if (err)
+			exact_remove(u->store, &record->profile, before);
+		else if (has_old)
+			exact_remove(u->store, before, &record->profile);
+	}
 	/* What is evicted is room only after some commits: the next announcement finds it. */
 	if (err == -EDQUOT)
 		for (int i = 0; i < 64 && directory_evict_filled(u->directory); i++)
@@ -416,7 +439,7 @@ void users_merge(struct users *u, const struct address *from, uint64_t version,
 	/* The time is the user's word; ours is that it is not in the future. */
 	if (record.profile.updated_ns > now)
 		record.profile.updated_ns = now;
-	if (put_remote(u, &record)) {
+	if (put_remote(u, e, &record)) {
 		u->stats.no_room++;
 		return;
 	}
