@@ -315,6 +315,75 @@ static void fuzzy_words(void **state)
 	}
 }
 
+/* One difference at random: a letter more, less, another, or two swapped. */
+static size_t differ(char *word, size_t len)
+{
+	size_t at = randombytes_uniform((uint32_t)len);
+	char c = (char)('a' + randombytes_uniform(26));
+
+	switch (randombytes_uniform(4)) {
+	case 0:
+		memmove(word + at + 1, word + at, len - at + 1);
+		word[at] = c;
+		return len + 1;
+	case 1:
+		memmove(word + at, word + at + 1, len - at);
+		return len - 1;
+	case 2:
+		word[at] = c;
+		return len;
+	}
+	if (at + 1 < len) {
+		c = word[at];
+		word[at] = word[at + 1];
+		word[at + 1] = c;
+	}
+	return len;
+}
+
+/* Whatever the differences, as long as they are no more than a word may have, it is found. */
+static void all_differences(void **state)
+{
+	unsigned int may = 0, tried = 0;
+	struct profile p;
+
+	(void)state;
+	for (int round = 0; round < 30000; round++) {
+		const struct address id = number(1);
+		size_t len = 1 + randombytes_uniform(20), n = len;
+		struct user_query q = { .n = 1 };
+		char word[32], value[64] = "xy ";
+		struct fold_sum sum;
+		struct search *s;
+
+		for (size_t i = 0; i < len; i++)
+			word[i] = (char)('a' + randombytes_uniform(26));
+		word[len] = '\0';
+		memcpy(value + 3, word, len + 1);
+		for (size_t i = 0; i < len / 4; i++)
+			n = differ(value + 3, n);
+		/* Two at one place can be more than two. */
+		if (distance(word, value + 3, 9) > len / 4)
+			continue;
+		tried++;
+		strcat(value, " z");
+		profile_init(&p, &id);
+		p.has_display_name = true;
+		strcpy(p.display_name, value);
+		q.terms[0] = (struct user_term){ "", word, USER_MATCH_FUZZY };
+		if (!holds(&q, &p))
+			fail_msg("%s in %s", word, value);
+		/* And the quick look sees at once what is nothing like it. */
+		strcpy(p.display_name, "0123456789 0123456789");
+		search_sum(&p, &sum);
+		assert_int_equal(search_new(&s, &q), 0);
+		may += search_may_match(s, &id, &sum);
+		search_free(s);
+	}
+	/* Words of one letter have no pairs. */
+	assert_true(tried > 20000 && may < tried / 10);
+}
+
 /* The directory -------------------------------------------------------------------- */
 
 static struct address gone[16];
@@ -999,7 +1068,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(folding),	cmocka_unit_test(distances),
 		cmocka_unit_test(matches_nest), cmocka_unit_test(all_terms_hold),
-		cmocka_unit_test(fuzzy_words),	cmocka_unit_test(evictions),
+		cmocka_unit_test(fuzzy_words),	cmocka_unit_test(all_differences),
+		cmocka_unit_test(evictions),
 		cmocka_unit_test(order),	WITH_STORE(merging),
 		WITH_STORE(from_the_future),	WITH_STORE(room_for_few),
 		WITH_STORE(local_ones),		WITH_STORE(orphans),

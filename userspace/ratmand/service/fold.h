@@ -38,8 +38,17 @@ struct fold_sum {
 /* Adds what is in @n folded characters. */
 void fold_sum_add(struct fold_sum *sum, const uint32_t *text, size_t n);
 
-/* True when no more than @most bits of @pattern are missing in @text. */
-bool fold_sum_may(const struct fold_sum *text, const struct fold_sum *pattern, unsigned int most);
+/* True when @text has every bit of @pattern. */
+bool fold_sum_has(const struct fold_sum *text, const struct fold_sum *pattern);
+
+/* The bits of the pair and of the triple of characters at @text. */
+uint8_t fold_pair_bit(const uint32_t *text);
+uint8_t fold_triple_bit(const uint32_t *text);
+
+static inline bool fold_bit_is_set(const uint64_t bits[static FOLD_SUM_WORDS], uint8_t bit)
+{
+	return bits[bit / 64] >> bit % 64 & 1;
+}
 
 /*
  * The least number of characters to insert, remove, replace, or swap with their
