@@ -182,7 +182,7 @@ build/fuzz/fuzz_server: fuzz_wraps := uv_timer_start uv_timer_stop uv_timer_get_
 $(fuzzers): build/fuzz/%: build/fuzz/obj/tests/fuzz/%.o $(fuzz_support) build/fuzz/ratman.a
 	@echo "  LD    $@"
 	@clang -fsanitize=fuzzer,address,undefined $(addprefix -Wl$(comma)--wrap=,$(fuzz_wraps)) $^ -o $@ \
-		-ljson-c $(libs_daemon)
+		-lcmocka -ljson-c $(libs_daemon)
 
 FUZZ_SECONDS ?= 60
 fuzz: $(fuzzers)

@@ -73,6 +73,9 @@ void node_anycast_stop(struct backend_anycast *a);
 /* node_backend.c */
 extern const struct backend_ops node_backend_ops;
 
+/* node_profile.c */
+extern const struct backend_profile_ops node_profile_ops;
+
 /* node_contact.c: ops of the backend, and what the mesh asks. */
 void node_contact_put(void *be, const struct address *owner, const struct contact *contact,
 		      backend_done_cb cb, void *ctx);

@@ -50,6 +50,11 @@ static void (*const handlers[OP_COUNT])(struct client *c) = {
 	[OP_SPACE_UP] = space_up,
 	[OP_SPACE_DOWN] = space_down,
 	[OP_SPACE_ANYCAST] = space_anycast,
+	[OP_USER_MODIFY] = user_modify_profile,
+	[OP_USER_LIST] = user_list,
+	[OP_USER_QUERY] = user_query,
+	[OP_USER_SUB] = user_sub,
+	[OP_USER_UNSUB] = user_unsub,
 };
 
 /* The "check" of section 3.0. */

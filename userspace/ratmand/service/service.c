@@ -4,6 +4,30 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "base/limits.h"
+
+static bool user_online(void *ctx, const struct address *id, bool local)
+{
+	struct service *s = ctx;
+
+	if (local)
+		return online_records(s->online, id);
+	return s->reachable && s->reachable(s->reachable_ctx, id);
+}
+
+static void user_changed(void *ctx, const struct address *id)
+{
+	struct service *s = ctx;
+
+	if (online_records(s->online, id))
+		announce_user(s->announce, id);
+}
+
+static const struct users_ops users_ops = {
+	.online = user_online,
+	.changed = user_changed,
+};
+
 int service_new(struct service **out, uv_loop_t *loop, struct store *store, struct flow *flow)
 {
 	struct service *s = calloc(1, sizeof(*s));
@@ -15,6 +39,10 @@ int service_new(struct service **out, uv_loop_t *loop, struct store *store, stru
 	s->store = store;
 	s->flow = flow;
 	err = online_new(&s->online, store);
+	if (!err)
+		err = users_new(&s->users, loop, store, LIMIT_PROFILES, &users_ops, s);
+	if (!err)
+		err = announce_new(&s->announce, loop, flow, s->users);
 	if (err) {
 		service_free(s);
 		return err;
@@ -23,10 +51,17 @@ int service_new(struct service **out, uv_loop_t *loop, struct store *store, stru
 	return 0;
 }
 
+void service_stop(struct service *s)
+{
+	announce_stop(s->announce);
+}
+
 void service_free(struct service *s)
 {
 	if (!s)
 		return;
+	announce_free(s->announce);
+	users_free(s->users);
 	online_free(s->online);
 	free(s);
 }
@@ -34,12 +69,43 @@ void service_free(struct service *s)
 int service_address_up(struct service *s, const struct address *address,
 		       const uint8_t key[static ADDRESS_KEY_LEN])
 {
-	return online_add(s->online, address, key);
+	int err = online_add(s->online, address, key);
+
+	return err ? err : announce_user(s->announce, address);
+}
+
+void service_set_reachable(struct service *s,
+			   bool (*reachable)(void *ctx, const struct address *peer), void *ctx)
+{
+	s->reachable = reachable;
+	s->reachable_ctx = ctx;
 }
 
 void service_address_down(struct service *s, const struct address *address)
 {
+	announce_offline(s->announce, address);
 	online_remove(s->online, address);
+}
+
+int service_user_check(const char *handle)
+{
+	switch (users_check_handle(handle)) {
+	case 0:
+		return 0;
+	case -E2BIG:
+		return -ENAMETOOLONG;
+	}
+	return -EILSEQ;
+}
+
+int service_user_create(struct service *s, const struct address *id, const char *handle)
+{
+	return users_create(s->users, id, handle);
+}
+
+int service_user_make(struct service *s, const struct address *id)
+{
+	return users_has_local(s->users, id) ? 0 : users_create(s->users, id, NULL);
 }
 
 int service_address_forget(struct service *s, const struct address *address, const uint8_t *key)
@@ -51,6 +117,8 @@ int service_address_forget(struct service *s, const struct address *address, con
 		err = service_address_up(s, address, key);
 	if (!err)
 		err = records_remove_all(s->store, address);
+	if (!err)
+		err = users_forget(s->users, address);
 	if (!was_online)
 		service_address_down(s, address);
 	return err;

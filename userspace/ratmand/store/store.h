@@ -39,6 +39,9 @@ enum store_table {
 	STORE_RECORDS,		/* address, kind, hidden key → sealed by the address (records.h) */
 	STORE_CONTENTS,		/* stream tag → how often it is kept (flow/content.h) */
 	STORE_PEERS,		/* cache: address → first and last seen time */
+	STORE_PROFILES,		/* cache: of users elsewhere (profiles.h) */
+	STORE_USERS,		/* the same of users here */
+	STORE_PROFILE_VALUES,	/* cache: hash of a value, address → nothing (service/exact.h) */
 	STORE_TABLES
 };
 
