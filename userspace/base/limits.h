@@ -55,6 +55,23 @@
 #define LIMIT_SPACES_BYTES (16ull << 30)
 #define LIMIT_SPACE_AHEAD_S 86400	/* a sender's clock may be ahead of ours */
 
+/* Client sessions, users, and services. */
+#define LIMIT_SESSION_MS 1800000	/* without a request */
+#define LIMIT_SESSIONS 1024		/* of all users */
+#define LIMIT_SESSIONS_PER_USER 64
+#define LIMIT_CREATIONS 16		/* addresses and users of one Unix user or host, per minute */
+#define LIMIT_PASSWORDS 64		/* requests that wait for a key to be made from one */
+#define LIMIT_SERVICES 256		/* registered at a time */
+#define LIMIT_SERVICES_PER_UID 64	/* … by one Unix user, or one host */
+#define LIMIT_SERVICE_NAME 128		/* bytes */
+#define LIMIT_SERVICE_TEXT 256		/* bytes of a description */
+#define LIMIT_SERVICE_NS 128		/* bytes of a namespace of keys */
+#define LIMIT_SERVICE_KEY 256		/* bytes */
+#define LIMIT_SERVICE_KEYS 1024		/* of one user and service */
+#define LIMIT_SERVICE_BYTES (8u << 20)	/* … of their values */
+#define LIMIT_SERVICES_KEYS 4096	/* of one user, all services together */
+#define LIMIT_SERVICES_BYTES (32u << 20)
+#define LIMIT_SERVICE_EVENTS 1024	/* that wait for a service's program */
 /* Profiles of users. One fits a request, an announcement and a page with room to spare. */
 #define LIMIT_HANDLE 64			/* bytes */
 #define LIMIT_DISPLAY_NAME 128		/* bytes */

@@ -229,8 +229,7 @@ int cmd_user_search(struct ctl *ctl, int argc, char **argv)
 	return status ? status : show_all(ctl, &q);
 }
 
-/* Whom the user means: an address in any form, or the handle of one user. */
-static int find_user(struct ctl *ctl, const char *text, struct ratman_id *out)
+int ctl_find_user(struct ctl *ctl, const char *text, struct ratman_id *out)
 {
 	const struct ratman_user_term term = { "handle", text, RATMAN_MATCH_EXACT };
 	struct ratman_profile *list;
@@ -304,7 +303,7 @@ int cmd_user_show(struct ctl *ctl, int argc, char **argv)
 	int err, status = ctl_need_api(ctl);
 
 	if (!status && argc) {
-		status = find_user(ctl, argv[0], &id);
+		status = ctl_find_user(ctl, argv[0], &id);
 	} else if (!status) {
 		status = ctl_need_identity(ctl, &own);
 		if (!status) {

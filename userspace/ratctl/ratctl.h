@@ -65,6 +65,9 @@ struct ctl {
 	struct ctl_words bio, unbio, services;
 	bool exact, prefix, fuzzy, remote;
 	const char *skip, *take;
+	const char *password_file;	/* "-": stdin; NULL: the terminal */
+	const char *description;
+	bool purge;
 	bool limits;
 	bool help, version;
 	const char *completion;		/* shell to write one for */
@@ -98,6 +101,15 @@ int ctl_interface(struct ctl *ctl, const char *text, uint32_t *out);
 int ctl_hex(struct ctl *ctl, const char *what, const char *text, uint8_t *out, size_t len);
 /* Full form, unique prefix, or IPv6 address of one the daemon or the kernel knows. */
 int ctl_address(struct ctl *ctl, const char *text, struct address *out);
+
+/* Whom the user means: an address in any form, or the handle of one user. Needs the daemon. */
+int ctl_find_user(struct ctl *ctl, const char *text, struct ratman_id *out);
+
+/* Asks whether the identity's address shall be gone for ever, unless --force says so; CTL_OK: yes. */
+int ctl_confirm_destroy(struct ctl *ctl);
+
+/* Prints an address whose token went into the file @path. */
+void ctl_print_saved(const struct ctl *ctl, const struct address *address, const char *path);
 
 /* Prints what a call of the library returned (borrowed). */
 int ctl_print_peers(struct ctl *ctl, const struct ratman_peer *peers, size_t n);
@@ -146,6 +158,18 @@ int cmd_db_compact(struct ctl *ctl, int argc, char **argv);
 int cmd_db_rekey(struct ctl *ctl, int argc, char **argv);
 int cmd_top(struct ctl *ctl, int argc, char **argv);
 int cmd_monitor(struct ctl *ctl, int argc, char **argv);
+int cmd_user_create(struct ctl *ctl, int argc, char **argv);
+int cmd_user_login(struct ctl *ctl, int argc, char **argv);
+int cmd_user_logout(struct ctl *ctl, int argc, char **argv);
+int cmd_user_status(struct ctl *ctl, int argc, char **argv);
+int cmd_user_passwd(struct ctl *ctl, int argc, char **argv);
+int cmd_user_destroy(struct ctl *ctl, int argc, char **argv);
+int cmd_service_list(struct ctl *ctl, int argc, char **argv);
+int cmd_service_register(struct ctl *ctl, int argc, char **argv);
+int cmd_service_keys(struct ctl *ctl, int argc, char **argv);
+int cmd_service_get(struct ctl *ctl, int argc, char **argv);
+int cmd_service_set(struct ctl *ctl, int argc, char **argv);
+int cmd_service_del(struct ctl *ctl, int argc, char **argv);
 int cmd_user_list(struct ctl *ctl, int argc, char **argv);
 int cmd_user_show(struct ctl *ctl, int argc, char **argv);
 int cmd_user_search(struct ctl *ctl, int argc, char **argv);

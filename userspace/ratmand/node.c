@@ -100,14 +100,20 @@ static int space_secret(void *ctx, const struct address *space, uint8_t *secret)
 	return spaces_open(node->store, space, secret);
 }
 
+static void listen_again(void *ctx, const struct records *records)
+{
+	struct node *node = ctx;
+
+	flow_local_up(node->flow, &records->address);
+}
+
 static void joined(void *ctx)
 {
 	struct node *node = ctx;
 
 	/* Listening needs the address on the device, which it may not have had until now. */
-	for (size_t i = 0; node->flow && i < node->resume.n; i++)
-		if (mesh_local_secret(node->mesh, &node->resume.entries[i].address))
-			flow_local_up(node->flow, &node->resume.entries[i].address);
+	if (node->service)
+		online_each(node->service->online, listen_again, node);
 }
 
 static const struct mesh_ops mesh_ops = {
@@ -183,22 +189,28 @@ static const struct flow_ops flow_ops = {
 
 /* Life. */
 
-static int open_records(struct node *node, const struct address *address,
-			const struct ident *token)
+int node_online(struct node *node, const struct address *address, const uint8_t *secret,
+		const uint8_t *key)
 {
-	uint8_t key[ADDRESS_KEY_LEN];
-	int err = addresses_open_key(node->store, address, token, key);
+	bool was_up = mesh_local_secret(node->mesh, address) != NULL;
+	int err = mesh_local_up(node->mesh, address, secret);
 
 	if (!err)
 		err = service_address_up(node->service, address, key);
-	sodium_memzero(key, sizeof(key));
+	if (!err)
+		err = flow_local_up(node->flow, address);
+	if (!err && !was_up)
+		flow_event(node->flow, PAYLOAD_EVENT_UP, address);
+	if (err && !was_up) {
+		service_address_down(node->service, address);
+		mesh_local_down(node->mesh, address);
+	}
 	return err;
 }
 
 int node_addr_up(struct node *node, const struct address *address, const struct ident *token)
 {
-	bool was_up = mesh_local_secret(node->mesh, address) != NULL;
-	uint8_t secret[ADDRESS_SECRET_LEN];
+	uint8_t secret[ADDRESS_SECRET_LEN], key[ADDRESS_KEY_LEN];
 	int err = addresses_open(node->store, address, token, true, secret);
 
 	if (!err && addresses_is_namespace(node->store, address)) {
@@ -209,22 +221,14 @@ int node_addr_up(struct node *node, const struct address *address, const struct 
 		return err;
 	}
 	if (!err)
-		err = mesh_local_up(node->mesh, address, secret);
-	sodium_memzero(secret, sizeof(secret));
-	if (err)
-		return err;
-	err = open_records(node, address, token);
+		err = addresses_open_key(node->store, address, token, key);
 	if (!err)
-		err = flow_local_up(node->flow, address);
-	if (err) {
-		service_address_down(node->service, address);
-		mesh_local_down(node->mesh, address);
-		return err;
-	}
-	resume_add(&node->resume, address, token);
-	if (!was_up)
-		flow_event(node->flow, PAYLOAD_EVENT_UP, address);
-	return 0;
+		err = node_online(node, address, secret, key);
+	sodium_memzero(secret, sizeof(secret));
+	sodium_memzero(key, sizeof(key));
+	if (!err)
+		resume_add(&node->resume, address, token);
+	return err;
 }
 
 static void bring_up_again(struct node *node)

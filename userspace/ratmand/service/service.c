@@ -43,6 +43,10 @@ int service_new(struct service **out, uv_loop_t *loop, struct store *store, stru
 		err = users_new(&s->users, loop, store, LIMIT_PROFILES, &users_ops, s);
 	if (!err)
 		err = announce_new(&s->announce, loop, flow, s->users);
+	s->registry = registry_new();
+	s->values = values_new(store, s->online);
+	if (!err && (!s->registry || !s->values))
+		err = -ENOMEM;
 	if (err) {
 		service_free(s);
 		return err;
@@ -62,6 +66,8 @@ void service_free(struct service *s)
 		return;
 	announce_free(s->announce);
 	users_free(s->users);
+	values_free(s->values);
+	registry_free(s->registry);
 	online_free(s->online);
 	free(s);
 }
@@ -84,6 +90,7 @@ void service_set_reachable(struct service *s,
 void service_address_down(struct service *s, const struct address *address)
 {
 	announce_offline(s->announce, address);
+	values_close(s->values, address);
 	online_remove(s->online, address);
 }
 
@@ -115,6 +122,7 @@ int service_address_forget(struct service *s, const struct address *address, con
 
 	if (!was_online && key)
 		err = service_address_up(s, address, key);
+	values_close(s->values, address);
 	if (!err)
 		err = records_remove_all(s->store, address);
 	if (!err)

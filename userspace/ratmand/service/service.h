@@ -11,7 +11,9 @@
 #include "ratmand/flow/flow.h"
 #include "ratmand/service/announce.h"
 #include "ratmand/service/online.h"
+#include "ratmand/service/registry.h"
 #include "ratmand/service/users.h"
+#include "ratmand/service/values.h"
 
 /* For the files of service/ and the node that owns it. */
 struct service {
@@ -21,6 +23,8 @@ struct service {
 	struct online *online;	/* owned */
 	struct users *users;	/* owned */
 	struct announce *announce;	/* owned */
+	struct registry *registry;	/* owned */
+	struct values *values;	/* owned */
 	bool (*reachable)(void *ctx, const struct address *peer);	/* NULL: nobody is */
 	void *reachable_ctx;
 };
