@@ -144,7 +144,7 @@ struct api_server {
 	struct registration *registrations;	/* service.c: of sockets to come */
 	struct quota quota;	/* quota.c */
 	unsigned int passwords;	/* requests that wait for a key made from one */
-	struct feed *feeds;	/* feed.h */
+	struct watcher *watchers;	/* watcher.h */
 	struct listener tcp, local;
 	char *socket_path;	/* owned; of the Unix socket */
 	ino_t socket_inode;

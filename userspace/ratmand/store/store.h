@@ -41,6 +41,7 @@ enum store_table {
 	STORE_PEERS,		/* cache: address → first and last seen time */
 	STORE_PROFILES,		/* cache: of users elsewhere (profiles.h) */
 	STORE_USERS,		/* the same of users here */
+	STORE_PROFILE_VALUES,	/* cache: hash of a value, address → nothing (service/exact.h) */
 	STORE_TABLES
 };
 
