@@ -101,6 +101,11 @@ static void refuse_creation(struct client *c, int err)
 		client_reply_service(c, SERVICE_E_INVALID_PAYLOAD,
 				     "the password must have from 1 to 1024 bytes");
 		break;
+	case -ENAMETOOLONG:
+	case -EILSEQ:
+		client_reply_service(c, SERVICE_E_INVALID_PAYLOAD,
+				     "the handle must have at most 64 bytes of UTF-8");
+		break;
 	case -E2BIG:
 		client_reply_service(c, SERVICE_E_NOT_AUTHORISED,
 				     "this router has as many addresses as it can keep");
@@ -139,10 +144,10 @@ void user_create(struct client *c)
 		return;
 	wire_read_init(&r, c->payload, c->header.payload_len);
 	password = field_get_str(&r, LIMIT_CONTROL_PAYLOAD);
-	has_handle = field_get_opt_str(&r, LIMIT_HANDLE, &handle);
+	has_handle = field_get_opt_str(&r, LIMIT_CONTROL_PAYLOAD, &handle);
 	if (!wire_done(&r)) {
 		client_reply_service(c, SERVICE_E_INVALID_PAYLOAD,
-				     "expected a password and an optional handle of up to 64 bytes, both UTF-8");
+				     "expected a password and an optional handle, both UTF-8");
 		return;
 	}
 	if (!quota_take(c)) {
