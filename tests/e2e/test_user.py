@@ -179,6 +179,18 @@ def a_client_that_leaves_before_the_answer():
         wait_until("he is offline", lambda: not online(other, c.id))
 
 
+@test
+def the_daemon_stops_in_the_middle():
+    for mode in (0x0901, 0x0910, 0x0922):
+        with daemon() as d:                     # looks whether it stops cleanly
+            c, others = person(d), [client(d) for _ in range(2)]
+            payload = {0x0901: text(PASSWORD) + b"\0", 0x0910: c.id + text(PASSWORD),
+                       0x0922: c.id + b"\1" + text(PASSWORD)}[mode]
+            for other in others:
+                other.send(mf.frame(mode, payload, c.token))
+            c.is_authenticated()
+
+
 # Sessions ------------------------------------------------------------------------------
 
 
