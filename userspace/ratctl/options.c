@@ -64,8 +64,8 @@ static const struct option_row rows[] = {
 	{ '4', 0, "remote", NULL, FLAG(remote), "users of other routers" },
 	{ '5', 0, "skip", "N", TEXT(skip), "leave out the first N" },
 	{ '6', 0, "take", "N", TEXT(take), "at most N" },
-	{ 'E', 0, "password-file", "FILE", TEXT(password_file), "the password is its first line; - is stdin" },
-	{ 'G', 0, "purge", NULL, FLAG(purge), "also streams that are stored for the address" },
+	{ '@', 0, "password-file", "FILE", TEXT(password_file), "the password is its first line; - is stdin" },
+	{ '~', 0, "purge", NULL, FLAG(purge), "also streams that are stored for the address" },
 	{ 'd', 0, "description", "TEXT", TEXT(description), "what the service does" },
 	{ 0 },
 };
