@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "base/wire.h"
 #include "ratmand/store/pages.h"
 
 #define MAP_START (32ull << 20)
@@ -443,6 +444,69 @@ int environment_each(struct environment *e, const struct environment_range *rang
 	}
 	walk_end(&w);
 	return stop ? stop : err == -ENOENT ? 0 : err;
+}
+
+/* Of the record the walk stands on, whose table is ordered. */
+static uint64_t walk_order(const struct walk *w)
+{
+	struct wire_reader r;
+
+	wire_read_init(&r, (const uint8_t *)w->key.mv_data + CIPHER_GROUP_LEN, TABLES_ORDER_LEN);
+	return wire_get_be64(&r);
+}
+
+int environment_orders(struct environment *e, enum store_table table,
+		       const uint8_t start[static CIPHER_KEY_LEN], environment_order_cb cb,
+		       void *ctx)
+{
+	struct walk w = { .grouped = true };
+	int err, stop = 0;
+
+	memcpy(w.group, start, sizeof(w.group));
+	err = walk_begin(&w, e, table);
+	if (err)
+		return err;
+	w.key = (MDB_val){ CIPHER_KEY_LEN, (void *)start };
+	err = walk_step(&w, MDB_SET_RANGE);
+	while (!err && !stop) {
+		if (w.key.mv_size == CIPHER_KEY_LEN)
+			stop = cb(ctx, walk_order(&w));
+		else
+			environment_note_damage(e, table, w.key.mv_data, w.key.mv_size);
+		if (!stop)
+			err = walk_step(&w, MDB_NEXT);
+	}
+	walk_end(&w);
+	return stop ? stop : err == -ENOENT ? 0 : err;
+}
+
+int environment_last_order(struct environment *e, enum store_table table,
+			   const uint8_t group[static CIPHER_GROUP_LEN], uint64_t *order)
+{
+	struct walk w = { .grouped = false };
+	uint8_t end[CIPHER_KEY_LEN];
+	int err;
+
+	memcpy(w.group, group, sizeof(w.group));
+	memcpy(end, group, CIPHER_GROUP_LEN);
+	memset(end + CIPHER_GROUP_LEN, 0xff, sizeof(end) - CIPHER_GROUP_LEN);
+	err = walk_begin(&w, e, table);
+	if (err)
+		return err;
+	/* Behind the group, or behind the table; then back one. */
+	w.key = (MDB_val){ sizeof(end), end };
+	err = walk_step(&w, MDB_SET_RANGE);
+	w.grouped = true;
+	if (err == -ENOENT)
+		err = walk_step(&w, MDB_LAST);
+	else if (!err)
+		err = walk_step(&w, MDB_PREV);
+	if (!err && w.key.mv_size != CIPHER_KEY_LEN)
+		err = -EBADMSG;
+	if (!err)
+		*order = walk_order(&w);
+	walk_end(&w);
+	return err == -ENOENT ? 0 : err ? err : 1;
 }
 
 int environment_next_group(struct environment *e, enum store_table table,

@@ -38,6 +38,9 @@ enum store_table {
 	STORE_SPACES,		/* namespace → its key */
 	STORE_RECORDS,		/* address, kind, hidden key → sealed by the address (records.h) */
 	STORE_PEERS,		/* cache: address → first and last seen time */
+	STORE_BODIES,		/* messages: content and who refers to it (bodies.h) */
+	STORE_OVERLAY,		/* messages: what each user sees of them (mailbox.h) */
+	STORE_FLOODS,		/* messages to everybody, as they came (floods.h) */
 	STORE_TABLES
 };
 
@@ -152,6 +155,28 @@ int store_each_from(struct store *store, enum store_table table, const void *sta
  */
 int store_each_key(struct store *store, enum store_table table, const void *prefix,
 		   store_each_cb cb, void *ctx);
+
+/*
+ * Brackets writes to state/ that must be on the disk together or not at all: all
+ * of them become part of one transaction. Few and small; not nested, without a
+ * flush or stamp between; what fails half way the caller has to take back.
+ */
+void store_together(struct store *store, bool on);
+
+/*
+ * In an ordered table: the orders of at most @n records of the group @prefix, from
+ * @from on, ascending. Much cheaper than reading them, and does not see damage.
+ * Returns how many (fewer than @n only at the end of the group), or an error.
+ */
+ssize_t store_orders(struct store *store, enum store_table table, const void *prefix,
+		     uint64_t from, uint64_t *orders, size_t n);
+
+/*
+ * The highest order in the group, or a higher one that was deleted and whose
+ * deletion is queued: 1, 0 when it is empty, or an error.
+ */
+int store_last_order(struct store *store, enum store_table table, const void *prefix,
+		     uint64_t *order);
 
 /*
  * Goes from group to group of those on the disk, queued ones aside: @prefix gets
