@@ -463,6 +463,11 @@ static void run_until_killed(struct shared *shared, uint64_t seed)
 		step(&m, true);
 		*w = (struct waiting){ shared, i };
 		store_commit(store, on_durable, w);
+		/* In some rounds so many steps at once that they do not fit one transaction. */
+		if (seed % 2 && i % 1000)
+			continue;
+		while (seed % 2 && shared->acked < i)
+			uv_run(&loop, UV_RUN_ONCE);
 		uv_run(&loop, UV_RUN_NOWAIT);
 	}
 }
@@ -530,7 +535,7 @@ static void test_killed(void **state)
 		}
 		for (int i = 0; i < 4000 && !shared->acked; i++)
 			usleep(5000);
-		usleep((useconds_t)(randombytes_uniform(60) * 1000));
+		usleep((useconds_t)(randombytes_uniform(300) * 1000));
 		kill(pid, SIGKILL);
 		assert_int_equal(waitpid(pid, &status, 0), pid);
 		assert_true(WIFSIGNALED(status));
