@@ -55,11 +55,20 @@
 #define LIMIT_SPACES_BYTES (16ull << 30)
 #define LIMIT_SPACE_AHEAD_S 86400	/* a sender's clock may be ahead of ours */
 
+/* Parcels (flow/parcel.h) and the commons. */
+#define LIMIT_PARCEL_DATA (1u << 20)	/* content of one that is sent from memory */
+#define LIMIT_PARCEL_UNASKED (1u << 20)	/* taken from anybody, when no handler was asked */
+#define LIMIT_SPACE_SHARE_ITEMS 1024	/* of one sender, in one namespace */
+#define LIMIT_SPACE_SHARE_BYTES (1ull << 30)
+#define LIMIT_COMMONS_SHARE_ITEMS 64
+#define LIMIT_COMMONS_SHARE_BYTES (64ull << 20)
+#define LIMIT_COMMONS_ITEM (1ull << 20)	/* bytes of one parcel to the commons */
+
 /* Messages. */
 #define LIMIT_MESSAGE_SERVICE 128	/* bytes of a service's name */
 #define LIMIT_MESSAGE_TAGS 64		/* of one message */
 #define LIMIT_MESSAGE_TAG_BYTES 8192	/* all keys and values of one, as they are encoded */
-#define LIMIT_MESSAGE_PAYLOAD (64000)	/* bytes; fits a request with what else it needs */
+#define LIMIT_MESSAGE_PAYLOAD 65000		/* bytes; a request of 64 KiB holds it, but for long tags */
 #define LIMIT_MESSAGE_REPLY (1u << 20)	/* bytes of one reply to a query; then "more" */
 #define LIMIT_MESSAGE_SUBSCRIPTIONS 64	/* of one user */
 #define LIMIT_FLOODS 16384		/* messages to everybody that are kept; the oldest go first */

@@ -79,7 +79,7 @@ int message_tags_add(struct message_tags *tags, const struct message_tag *tag)
 	at = find(tags, tag, &there);
 	if (there)
 		return 0;
-	if (tags->n == LIMIT_MESSAGE_TAGS || len > sizeof(tags->bytes) - tags->len)
+	if (tags->n == MESSAGE_TAGS_MAX || len > sizeof(tags->bytes) - tags->len)
 		return -E2BIG;
 	memmove(tags->bytes + at + len, tags->bytes + at, tags->len - at);
 	wire_write_init(&w, tags->bytes + at, len);
@@ -124,6 +124,15 @@ bool message_tags_reserved(const struct message_tags *tags)
 		if (message_tag_is_reserved(&tag))
 			return true;
 	return false;
+}
+
+bool message_tags_fit(const struct message_tags *tags)
+{
+	const struct message_tag unread = { .key = MESSAGE_TAG_UNREAD };
+	bool there = message_tags_has(tags, &unread);
+
+	return tags->n - there <= LIMIT_MESSAGE_TAGS &&
+	       tags->len - (there ? tag_len(&unread) : 0) <= LIMIT_MESSAGE_TAG_BYTES;
 }
 
 int message_tags_read(struct wire_reader *r, struct message_tags *out)
@@ -171,6 +180,14 @@ static int read_service(struct wire_reader *r, char out[static LIMIT_MESSAGE_SER
 		return -EILSEQ;
 	field_copy_text(t, out, LIMIT_MESSAGE_SERVICE + 1);
 	return 0;
+}
+
+/* Tags as a client gives them. */
+static int read_tags(struct wire_reader *r, struct message_tags *out)
+{
+	int err = message_tags_read(r, out);
+
+	return err ? err : message_tags_fit(out) ? 0 : -E2BIG;
 }
 
 static int read_opt_service(struct wire_reader *r, struct message_filter *f)
@@ -252,7 +269,7 @@ static int read_content(struct wire_reader *r, struct message_send *out)
 	int err = read_service(r, out->service);
 
 	if (!err)
-		err = message_tags_read(r, &out->tags);
+		err = read_tags(r, &out->tags);
 	if (!err)
 		err = read_data(r, &out->data, &out->len);
 	if (!err && !wire_done(r))
@@ -339,7 +356,7 @@ int message_query_read(const uint8_t *data, size_t len, struct message_query *ou
 	f->has_sender = field_get_opt_ident(&r, &sender);
 	if (f->has_sender)
 		memcpy(f->sender.b, sender.b, ADDRESS_LEN);
-	err = message_tags_read(&r, &f->tags);
+	err = read_tags(&r, &f->tags);
 	if (err)
 		return err;
 	out->skip = wire_get_be32(&r);
@@ -373,7 +390,7 @@ int message_sub_read(const uint8_t *data, size_t len, struct address *user,
 	out->has_sender = false;
 	err = read_opt_service(&r, out);
 	if (!err)
-		err = message_tags_read(&r, &out->tags);
+		err = read_tags(&r, &out->tags);
 	return err ? err : wire_done(&r) ? 0 : -EINVAL;
 }
 
@@ -393,9 +410,9 @@ int message_change_read(const uint8_t *data, size_t len, struct message_change *
 	wire_read_init(&r, data, len);
 	wire_get(&r, out->user.b, ADDRESS_LEN);
 	wire_get(&r, out->id.b, sizeof(out->id.b));
-	err = message_tags_read(&r, &out->add);
+	err = read_tags(&r, &out->add);
 	if (!err)
-		err = message_tags_read(&r, &out->remove);
+		err = read_tags(&r, &out->remove);
 	return err ? err : wire_done(&r) ? 0 : -EINVAL;
 }
 
@@ -426,7 +443,7 @@ int message_body_read(const uint8_t *data, size_t len, struct message *out,
 	out->trust = MESSAGE_TRUSTED;
 	err = read_service(&r, out->service);
 	if (!err)
-		err = message_tags_read(&r, &out->tags);
+		err = read_tags(&r, &out->tags);
 	out->time_ns = (int64_t)wire_get_be64(&r);
 	if (!err)
 		err = read_data(&r, &out->data, &out->len);

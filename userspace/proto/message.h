@@ -28,12 +28,16 @@
 #define MESSAGE_TAG_SENDER "libqaul._int.sender"	/* 32 bytes */
 #define MESSAGE_TAG_SERVICE "libqaul._int.service"	/* the name */
 
+/* Room for those a client may set, and for the unread tag besides. */
+#define MESSAGE_TAGS_MAX (LIMIT_MESSAGE_TAGS + 1)
+#define MESSAGE_TAG_BYTES_MAX (LIMIT_MESSAGE_TAG_BYTES + 32)
+
 /*
  * A set of pairs of key and value; the same key may stand there with several
  * values. Sorted by key, then value, both as bytes.
  */
 struct message_tags {
-	uint8_t bytes[LIMIT_MESSAGE_TAG_BYTES];	/* for each: key NUL, u16 length, value */
+	uint8_t bytes[MESSAGE_TAG_BYTES_MAX];	/* for each: key NUL, u16 length, value */
 	size_t len;
 	uint16_t n;
 };
@@ -64,6 +68,8 @@ bool message_tag_is_reserved(const struct message_tag *tag);
 bool message_tag_is_unread(const struct message_tag *tag);
 /* True when one of @tags is reserved. */
 bool message_tags_reserved(const struct message_tags *tags);
+/* True when there are no more than a client may set, the unread tag aside. */
+bool message_tags_fit(const struct message_tags *tags);
 
 /* Pairs that come twice count once. */
 int message_tags_read(struct wire_reader *r, struct message_tags *out);
@@ -105,7 +111,7 @@ size_t message_written_len(const struct message *m);
 
 #define MESSAGE_RECORD_MIN (1 + 32 + 32 + 2 + 1 + 2 + 35 + 1 + 4)
 #define MESSAGE_RECORD_MAX (MESSAGE_RECORD_MIN + 32 + LIMIT_MESSAGE_SERVICE + \
-			    LIMIT_MESSAGE_TAG_BYTES + LIMIT_MESSAGE_PAYLOAD)
+			    MESSAGE_TAG_BYTES_MAX + LIMIT_MESSAGE_PAYLOAD)
 
 /* Message/One and Message/Many. */
 struct message_send {

@@ -16,7 +16,8 @@
 #define VERSION 1
 #define PAD 64
 #define FIXED_LEN (1 + 32 + 32 + ADDRESS_LEN + 1 + 1 + 8 + 1 + 2)
-#define PLAIN_MAX (FIXED_LEN + ADDRESS_LEN + LIMIT_MESSAGE_SERVICE + LIMIT_MESSAGE_TAG_BYTES + PAD)
+#define PLAIN_MAX \
+	(FIXED_LEN + ADDRESS_LEN + LIMIT_MESSAGE_SERVICE + MESSAGE_TAG_BYTES_MAX + PAD)
 
 /* In flags. */
 #define FLAG_STD 1
@@ -75,7 +76,7 @@ static struct group make_group(const struct mailbox *mb, enum list_kind kind, co
 static struct group tag_group(const struct mailbox *mb, const struct message_tag *tag)
 {
 	/* A key has no NUL inside: no two pairs make the same name. */
-	uint8_t name[LIMIT_MESSAGE_TAG_BYTES];
+	uint8_t name[MESSAGE_TAG_BYTES_MAX];
 	struct wire_writer w;
 
 	wire_write_init(&w, name, sizeof(name));
@@ -439,7 +440,7 @@ static int apply(const struct message_tags *add, const struct message_tags *remo
 		message_tags_remove(tags, &tag);
 	for (size_t at = 0; !err && message_tags_next(add, &at, &tag);)
 		err = message_tags_add(tags, &tag);
-	return err;
+	return err ? err : message_tags_fit(tags) ? 0 : -E2BIG;
 }
 
 static int change_one(struct mailbox *mb, uint64_t number, const struct message_tags *add,
@@ -485,7 +486,7 @@ int mailbox_change(struct mailbox *mb, const struct ident *id, const struct mess
 }
 
 /* A damaged entry goes alone: which lists it is on, and which body it had, nobody knows. */
-static int remove_one(struct mailbox *mb, uint64_t number)
+int mailbox_remove_number(struct mailbox *mb, uint64_t number)
 {
 	struct store *store = mb->bodies->store;
 	struct group all = make_group(mb, LIST_ALL, NULL, 0);
@@ -510,7 +511,7 @@ int mailbox_remove(struct mailbox *mb, const struct ident *id)
 	int err = n < 0 ? (int)n : !n ? -ENOENT : 0;
 
 	for (ssize_t i = 0; i < n && !err; i++)
-		err = remove_one(mb, numbers[i]);
+		err = mailbox_remove_number(mb, numbers[i]);
 	return err;
 }
 
@@ -527,7 +528,7 @@ int mailbox_empty(struct mailbox *mb, size_t n)
 	if (got < 0)
 		return (int)got;
 	for (ssize_t i = 0; i < got && !err; i++)
-		err = remove_one(mb, numbers[i]);
+		err = mailbox_remove_number(mb, numbers[i]);
 	return err ? err : (size_t)got == n;
 }
 

@@ -75,6 +75,8 @@ int mailbox_change(struct mailbox *mb, const struct ident *id, const struct mess
 
 /* Removes every message with @id. -ENOENT, storage errors. */
 int mailbox_remove(struct mailbox *mb, const struct ident *id);
+/* Removes one entry. */
+int mailbox_remove_number(struct mailbox *mb, uint64_t number);
 
 /* Removes at most @n entries, oldest first: 1 when there may be more, 0, or an error. */
 int mailbox_empty(struct mailbox *mb, size_t n);
