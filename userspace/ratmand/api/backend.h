@@ -25,6 +25,7 @@
 #include "proto/letterhead.h"
 #include "proto/link.h"
 #include "proto/payload.h"
+#include "ratmand/api/message_backend.h"
 
 /* One remote address, as in Peer/List. Times are wall clock, ns since 1970. */
 struct backend_peer {
@@ -235,6 +236,9 @@ struct backend_ops {
 	int (*anycast)(void *be, const struct address *self, const struct address *space,
 		       backend_answer_cb answer, void *ctx, struct backend_anycast **out);
 	void (*anycast_stop)(struct backend_anycast *a);
+
+	/* One table for each noun of the Service API; a backend without a noun leaves it NULL. */
+	const struct backend_message_ops *message;
 };
 
 #endif

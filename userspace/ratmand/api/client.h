@@ -310,5 +310,13 @@ void space_create(struct client *c);
 void space_up(struct client *c);
 void space_down(struct client *c);
 void space_anycast(struct client *c);
+void message_one(struct client *c);
+void message_many(struct client *c);
+void message_query(struct client *c);
+void message_modify(struct client *c);
+void message_delete(struct client *c);
+void message_sub(struct client *c);
+void message_resub(struct client *c);
+void message_unsub(struct client *c);
 
 #endif

@@ -50,6 +50,14 @@ static void (*const handlers[OP_COUNT])(struct client *c) = {
 	[OP_SPACE_UP] = space_up,
 	[OP_SPACE_DOWN] = space_down,
 	[OP_SPACE_ANYCAST] = space_anycast,
+	[OP_MESSAGE_ONE] = message_one,
+	[OP_MESSAGE_MANY] = message_many,
+	[OP_MESSAGE_QUERY] = message_query,
+	[OP_MESSAGE_MODIFY] = message_modify,
+	[OP_MESSAGE_DELETE] = message_delete,
+	[OP_MESSAGE_SUB] = message_sub,
+	[OP_MESSAGE_RESUB] = message_resub,
+	[OP_MESSAGE_UNSUB] = message_unsub,
 };
 
 /* The "check" of section 3.0. */
