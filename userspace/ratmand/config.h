@@ -39,6 +39,8 @@ struct config {
 	bool ephemeral;
 	enum nodekey_source node_key;
 	char *key_file;			/* empty: node.key in the state directory */
+	bool god_mode;			/* all services' messages at once may be asked for */
+	bool discard_unknown_services;	/* messages of services nobody has registered are dropped */
 };
 
 #define CONFIG_DEFAULT_PATH "/etc/ratmand/ratmand.conf"

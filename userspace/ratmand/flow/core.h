@@ -1,16 +1,20 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * What the parts of flow share: flow.c (life and events), lane.c (outgoing),
- * transfer.c (arriving), send.c and recv.c (clients); for namespaces space.c
+ * transfer.c (arriving), send.c and recv.c (clients), content.c (contents in the
+ * journal), parcel.c (parcels and their handlers); for namespaces space.c
  * (members and streams here), spread.c (outgoing), gossip.c (between members) and
  * probe.c (anycast). Private to them.
  */
 #ifndef RATMAND_FLOW_CORE_H
 #define RATMAND_FLOW_CORE_H
 
+#include "ratmand/flow/content.h"
 #include "ratmand/flow/flow.h"
 #include "ratmand/flow/inbox.h"
+#include "ratmand/flow/manifest.h"
 #include "ratmand/flow/outbox.h"
+#include "ratmand/flow/parcel.h"
 #include "ratmand/flow/peerlink.h"
 #include "ratmand/store/subscriptions.h"
 
@@ -145,6 +149,22 @@ struct flow_listener {
 	bool due;			/* to be told in the round under way */
 };
 
+/* Reads what lies in the journal. */
+struct flow_reader {
+	struct journal_view view;
+	struct eris_reader reader;
+	uint64_t offset;		/* of the next byte */
+};
+
+/* Where parcels of a kind go. */
+struct parcel_door {
+	parcel_cb cb;			/* NULL: nobody takes them yet */
+	void *ctx;
+	parcel_offered_cb offered;
+	void *offered_ctx;
+	unsigned int n_open;
+};
+
 struct flow {
 	uv_loop_t *loop;
 	struct store *store;
@@ -165,11 +185,16 @@ struct flow {
 	size_t n_transfers;
 	struct flow_listener *listeners;
 	struct flow_recv *recvs;
+	struct parcel_door doors[PARCEL_KINDS];
+	struct flow_parcel *parcels;	/* that handlers have */
+	struct held_content *contents;	/* content.c */
 	struct delivery *deliveries;	/* not committed yet, or the commit failed */
 	struct subscriptions subscriptions;
 	uv_timer_t timer;		/* retries and expiry */
 	uv_timer_t turn;		/* goes on with long walks */
+	uv_timer_t handover;		/* gives parcels to their handlers */
 	uint64_t expiry_at;
+	uint64_t handover_at;		/* loop ms: some parcel comes again, or UINT64_MAX */
 	struct flow_stats stats;
 	uint64_t wrong_peers;		/* connections closed for what the peer sent */
 	size_t pending;			/* commits and handles that will still call back */
@@ -324,6 +349,9 @@ bool transfer_turn(struct flow_link *fl);
 /* Ends every transfer of a connection; what was received stays. */
 void transfer_link_down(struct flow_link *fl);
 
+/* A parcel that is arriving is not wanted: its sender hears it. False when nobody is sending it. */
+bool transfer_unwanted(struct flow *f, struct inbox_entry *e);
+
 /* ---- claim.c: who gets a stream ---- */
 
 /*
@@ -344,7 +372,68 @@ void claim_drop(struct flow *f, const struct ident *id, const struct address *ad
 /* Once, after everything was loaded: sorts out what a crash left half done. */
 int claim_load(struct flow *f);
 
+/* ---- send.c ---- */
+
+/* What makes a parcel of a stream. */
+struct send_parcel {
+	enum parcel_kind kind;
+	const uint8_t *meta;
+	size_t meta_len;
+};
+
+/* 0, -EACCES (the sender is not up) or -EINVAL: what letterheads of one stream must be. */
+int send_check(struct flow *f, const struct letterhead *heads, size_t n, bool parcel);
+
+/*
+ * Queues a manifest of @content for each of the @n letterheads, all or none, and then @cb
+ * says that they are durable. @parcel is NULL for a client's stream.
+ */
+int send_queue(struct flow *f, const struct letterhead *heads, size_t n,
+	       const struct send_parcel *parcel, const struct flow_content *content,
+	       flow_done_cb cb, void *ctx);
+
+/* ---- content.c ---- */
+
+/* Opens what @tag and @cap name, and finds its length. Errors of eris_content_length(), -ENOMEM. */
+int flow_reader_open(struct flow_reader *r, struct flow *f, const struct journal_tag *tag,
+		     const struct eris_capability *cap, uint64_t *size);
+
+/* The next bytes, 0 at the end, -EBADMSG when a block is damaged or lost. */
+ssize_t flow_reader_read(struct flow_reader *r, void *buf, size_t size);
+void flow_reader_close(struct flow_reader *r);
+
+/* As flow_content_write(), without waiting for the disk. */
+int content_put(struct flow_content_writer *w, const void *data, size_t len);
+
+/* Loads the holds, so that the sweep spares what is held. Storage errors. */
+int content_load(struct flow *f);
+void content_free(struct flow *f);
+
+/* ---- parcel.c ---- */
+
+/* What is known of a parcel from its manifest. */
+void parcel_describe(const struct manifest *m, const struct ident *id, struct parcel *out);
+
+/* Whether a parcel to a local address is to be taken in. */
+enum parcel_answer parcel_ask(struct flow *f, const struct manifest *m, const struct ident *id);
+
+/* Some parcel may be handed over now. */
+void parcel_kick(struct flow *f);
+void parcel_tick(struct flow *f);
+
+/* Takes @e from under a handler that has it. */
+void parcel_withdraw(struct flow *f, const struct inbox_entry *e);
+void parcel_init(struct flow *f);
+void parcel_free_all(struct flow *f);
+
 /* ---- recv.c ---- */
+
+/* Opens the manifest of a complete entry (the caller wipes @m) and its content. Errors of both. */
+int recv_open_entry(struct flow *f, const struct inbox_entry *e, struct flow_reader *r,
+		    struct manifest *m);
+
+/* A complete entry is durable: listeners or handlers may have it. */
+void recv_announce(struct flow *f, struct inbox_entry *e);
 
 /* Tells the listeners of @local (NULL: of any) for @to that something may wait. */
 void recv_notify(struct flow *f, const struct recipient *to, const struct address *local);

@@ -252,11 +252,7 @@ static void on_handout_durable(void *ctx, int err)
 		claim_undo(f, e);
 		inbox_remove(&f->inbox, e, false);
 	} else if (e) {
-		struct recipient to = e->to;
-		struct address local = e->local;
-
-		inbox_announce(&f->inbox, e);
-		recv_notify(f, &to, &local);
+		recv_announce(f, e);
 	}
 	free(d);
 	flow_settled(f);
@@ -310,7 +306,8 @@ static void deliver_to(void *ctx, const struct address *local)
 {
 	struct takers *t = ctx;
 
-	if (deliver(t->flow, t->item, local))
+	/* A parcel is handed over as the item that it is, once for all here. */
+	if (!t->item->kind && deliver(t->flow, t->item, local))
 		t->space->missed = true;
 }
 
@@ -343,7 +340,7 @@ void space_catch_up(struct flow *f, struct space *sp, const struct address *loca
 		struct exchange_mark mark = space_mark(sp->items[i]);
 
 		/* Past its time, and not swept yet. */
-		if (space_mark_compare(&mark, &horizon) <= 0)
+		if (sp->items[i]->kind || space_mark_compare(&mark, &horizon) <= 0)
 			continue;
 		if (deliver(f, sp->items[i], local))
 			sp->missed = true;
@@ -361,6 +358,7 @@ void space_item_complete(struct flow *f, struct inbox_entry *e, const struct flo
 	f->stats.items_received++;
 	if (sp && !keep(sp, e)) {
 		each_taker(&t, deliver_to);
+		parcel_kick(f);
 		gossip_push(f, sp, e, from);
 	}
 	make_room(f, sp);
@@ -499,6 +497,7 @@ int flow_space_up(struct flow *f, const struct address *address, const uint8_t *
 	if (fresh)
 		recv_listeners(f, &to, catch_up_one, &t);
 	recv_notify(f, &to, member);
+	parcel_kick(f);
 	spread_members_changed(f, address);
 	/* Connections that stand may serve the namespace from now on. */
 	uv_timer_start(&f->turn, f->turn.timer_cb, 1, 0);

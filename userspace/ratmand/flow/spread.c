@@ -113,7 +113,8 @@ static int adopt(struct flow *f, struct outbox_entry *e)
 {
 	struct inbox_entry like = { .id = e->id, .tag = e->tag, .to = e->to,
 				    .created_s = e->created_s, .size = e->size,
-				    .complete = true };
+				    .from = e->from, .kind = e->kind, .complete = true,
+				    .pool = e->kind != 0 };
 	struct adoption *a = malloc(sizeof(*a));
 	uint8_t sealed[MANIFEST_MAX];
 	struct inbox_entry *in;

@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "ratmand/service/messages.h"
+
 int service_new(struct service **out, uv_loop_t *loop, struct store *store, struct flow *flow)
 {
 	struct service *s = calloc(1, sizeof(*s));
@@ -27,6 +29,7 @@ void service_free(struct service *s)
 {
 	if (!s)
 		return;
+	messages_free(s->messages);
 	online_free(s->online);
 	free(s);
 }
@@ -34,12 +37,17 @@ void service_free(struct service *s)
 int service_address_up(struct service *s, const struct address *address,
 		       const uint8_t key[static ADDRESS_KEY_LEN])
 {
-	return online_add(s->online, address, key);
+	int err = online_add(s->online, address, key);
+
+	if (!err)
+		messages_user_up(s->messages, address);
+	return err;
 }
 
 void service_address_down(struct service *s, const struct address *address)
 {
 	online_remove(s->online, address);
+	messages_user_down(s->messages, address);
 }
 
 int service_address_forget(struct service *s, const struct address *address, const uint8_t *key)
@@ -49,6 +57,8 @@ int service_address_forget(struct service *s, const struct address *address, con
 
 	if (!was_online && key)
 		err = service_address_up(s, address, key);
+	if (!err && online_records(s->online, address))
+		err = messages_forget_user(s->messages, online_records(s->online, address));
 	if (!err)
 		err = records_remove_all(s->store, address);
 	if (!was_online)

@@ -17,6 +17,7 @@ struct service {
 	struct store *store;
 	struct flow *flow;
 	struct online *online;	/* owned */
+	struct messages *messages;	/* owned; messages.h. NULL before messages_new() */
 };
 
 /* @store and @flow are borrowed and outlive it. -ENOMEM, storage errors. */
