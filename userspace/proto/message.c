@@ -223,10 +223,10 @@ int message_read(struct wire_reader *r, struct message *out)
 	wire_get(r, out->id.b, sizeof(out->id.b));
 	wire_get(r, out->sender.b, ADDRESS_LEN);
 	out->mode = read_mode(r);
-	out->has_to = field_get_bool(r);
 	out->to = (struct address){ { 0 } };
-	if (out->has_to)
+	if (out->mode == MESSAGE_STD)
 		wire_get(r, out->to.b, ADDRESS_LEN);
+	out->has_to = !address_is_zero(&out->to);
 	err = read_service(r, out->service);
 	if (!err)
 		err = message_tags_read(r, &out->tags);
@@ -235,7 +235,7 @@ int message_read(struct wire_reader *r, struct message *out)
 	out->time_ns = field_get_datetime(r);
 	trust = wire_get_u8(r);
 	out->trust = (enum message_trust)trust;
-	if (trust > MESSAGE_INVALID || (out->has_to && out->mode == MESSAGE_FLOOD))
+	if (trust > MESSAGE_INVALID)
 		return -EINVAL;
 	return read_data(r, &out->data, &out->len);
 }
@@ -246,8 +246,7 @@ void message_write(struct wire_writer *w, const struct message *m)
 	wire_put(w, m->id.b, sizeof(m->id.b));
 	wire_put(w, m->sender.b, ADDRESS_LEN);
 	wire_put_u8(w, (uint8_t)m->mode);
-	wire_put_u8(w, m->has_to);
-	if (m->has_to)
+	if (m->mode == MESSAGE_STD)
 		wire_put(w, m->to.b, ADDRESS_LEN);
 	field_put_text(w, m->service);
 	message_tags_write(w, &m->tags);
@@ -258,7 +257,7 @@ void message_write(struct wire_writer *w, const struct message *m)
 
 size_t message_written_len(const struct message *m)
 {
-	return MESSAGE_RECORD_MIN + (m->has_to ? ADDRESS_LEN : 0) + strlen(m->service) +
+	return MESSAGE_RECORD_MIN + (m->mode == MESSAGE_STD ? ADDRESS_LEN : 0) + strlen(m->service) +
 	       m->tags.len + m->len;
 }
 

@@ -92,7 +92,7 @@ struct message {
 	struct ident id;
 	struct address sender;
 	enum message_mode mode;
-	bool has_to;		/* MESSAGE_STD: to one; not in what one's own went to several */
+	bool has_to;		/* MESSAGE_STD to one; false for one's own that went to several */
 	struct address to;
 	char service[LIMIT_MESSAGE_SERVICE + 1];
 	struct message_tags tags;
@@ -102,14 +102,17 @@ struct message {
 	size_t len;
 };
 
-/* One record of a list of messages, or the payload of a subscription's frame. */
+/*
+ * One record of a list of messages, or the payload of a subscription's frame. Who
+ * sent to several finds zeroes in place of the recipient.
+ */
 int message_read(struct wire_reader *r, struct message *out);
 void message_write(struct wire_writer *w, const struct message *m);
 
 /* Bytes message_write() takes. */
 size_t message_written_len(const struct message *m);
 
-#define MESSAGE_RECORD_MIN (1 + 32 + 32 + 2 + 1 + 2 + 35 + 1 + 4)
+#define MESSAGE_RECORD_MIN (1 + 32 + 32 + 1 + 1 + 2 + 35 + 1 + 4)
 #define MESSAGE_RECORD_MAX (MESSAGE_RECORD_MIN + 32 + LIMIT_MESSAGE_SERVICE + \
 			    MESSAGE_TAG_BYTES_MAX + LIMIT_MESSAGE_PAYLOAD)
 

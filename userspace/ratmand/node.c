@@ -175,6 +175,15 @@ static const struct flow_ops flow_ops = {
 	.members = flow_members,
 };
 
+/* Messages. */
+
+static const uint8_t *message_secret(void *ctx, const struct address *user)
+{
+	struct node *node = ctx;
+
+	return mesh_local_secret(node->mesh, user);
+}
+
 /* Life. */
 
 static int open_records(struct node *node, const struct address *address,
@@ -260,6 +269,18 @@ static int open_store(struct node *node, uint8_t secret[ADDRESS_SECRET_LEN], cha
 	return err;
 }
 
+static int open_messages(struct node *node)
+{
+	const struct messages_options options = {
+		.god_mode = node->config->god_mode,
+		.discard_unknown_services = node->config->discard_unknown_services,
+		.secret = message_secret,
+		.ctx = node,
+	};
+
+	return messages_new(&node->service->messages, node->service, &options);
+}
+
 static int open_parts(struct node *node, const uint8_t secret[ADDRESS_SECRET_LEN], char *why,
 		      size_t size)
 {
@@ -284,6 +305,8 @@ static int open_parts(struct node *node, const uint8_t secret[ADDRESS_SECRET_LEN
 	err = node->mesh ? flow_new(&node->flow, node->loop, node->store, &flow_ops, node) : -ENOMEM;
 	if (!err)
 		err = service_new(&node->service, node->loop, node->store, node->flow);
+	if (!err)
+		err = open_messages(node);
 	if (err)
 		snprintf(why, size, "cannot start the stream exchange: %s", strerror(-err));
 	return err;

@@ -12,6 +12,7 @@
 #include "ratmand/mesh.h"
 #include "ratmand/node.h"
 #include "ratmand/resume.h"
+#include "ratmand/service/messages.h"
 #include "ratmand/service/service.h"
 #include "ratmand/store/addresses.h"
 #include "ratmand/store/contacts.h"
@@ -69,6 +70,9 @@ void node_anycast_stop(struct backend_anycast *a);
 
 /* node_backend.c */
 extern const struct backend_ops node_backend_ops;
+
+/* node_message.c */
+extern const struct backend_message_ops node_message_ops;
 
 /* node_contact.c: ops of the backend, and what the mesh asks. */
 void node_contact_put(void *be, const struct address *owner, const struct contact *contact,

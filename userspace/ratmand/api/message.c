@@ -37,6 +37,9 @@ void message_refuse(struct client *c, int err)
 		client_reply_service(c, SERVICE_E_INVALID_PAYLOAD,
 				     "tags that begin with " MESSAGE_TAG_RESERVED " are the router's: only " MESSAGE_TAG_UNREAD " can be removed");
 		break;
+	case -EADDRNOTAVAIL:
+		client_reply_service(c, SERVICE_E_NO_ROUTE, "no message can be sent to this recipient");
+		break;
 	case -E2BIG:
 		message_refuse_payload(c, SERVICE_E_INVALID_PAYLOAD, err, NULL);
 		break;

@@ -23,7 +23,8 @@ typedef bool (*backend_message_cb)(void *ctx, const struct message *message);
 typedef void (*backend_message_end_cb)(void *ctx, int err, bool more);
 
 struct backend_message_ops {
-	/* Answers when it is in the sender's mailbox and queued for everybody, on disk. -EINVAL: reserved tags. */
+	/* Answers when it is in the sender's mailbox and queued for everybody, on disk. -EINVAL: reserved
+	 * tags; -EADDRNOTAVAIL: nobody a message can be sent to. */
 	void (*send)(void *be, const struct message_send *send, backend_message_id_cb cb, void *ctx);
 	/*
 	 * Calls @found for each message, oldest first, then @done; both perhaps before

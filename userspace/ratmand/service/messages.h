@@ -65,8 +65,8 @@ typedef void (*messages_id_cb)(void *ctx, int err, const struct ident *id);
 
 /*
  * Sends (R17, R18): @cb once it is in the sender's mailbox and queued for every
- * recipient, all on disk. -EINVAL (reserved tags), -EACCES, -EDQUOT and other
- * storage errors, those of flow_parcel_send().
+ * recipient, all on disk. -EINVAL (reserved tags), -EADDRNOTAVAIL (no recipient that
+ * can be sent to), -EACCES, -EDQUOT and other storage errors.
  */
 void messages_send(struct messages *m, const struct message_send *send, messages_id_cb cb,
 		   void *ctx);

@@ -109,6 +109,9 @@ static int send_parcels(struct messages *m, const struct message_send *send, siz
 				       len, on_sent, s);
 		*queued += !err;
 	}
+	/* Of ours there is nothing to find fault with. */
+	if (err == -EINVAL)
+		err = -EADDRNOTAVAIL;
 	s->left += (unsigned int)*queued;
 	m->stats.sent += *queued;
 	return err;

@@ -324,20 +324,30 @@ int messages_listen_next(struct messages_listener *l, uint64_t *number, struct m
 			 uint8_t *buf)
 {
 	int budget = MESSAGES_TURN_BUDGET;
+	bool fresh = false;
 
 	if (!l->sub)
 		return l->closed ? -EACCES : -ESRCH;
-	if (!l->walk)
-		l->walk = mailbox_walk_new(&l->box->mailbox, &l->sub->filter, l->position);
-	if (!l->walk)
-		return -ENOMEM;
 	for (;;) {
-		int found = mailbox_walk_next(l->walk, &budget, number);
+		int found;
 
+		if (!l->walk) {
+			l->walk = mailbox_walk_new(&l->box->mailbox, &l->sub->filter, l->position);
+			fresh = true;
+		}
+		if (!l->walk)
+			return -ENOMEM;
+		found = mailbox_walk_next(l->walk, &budget, number);
 		if (found < 0)
 			return found == -EAGAIN ? -EINPROGRESS : found;
-		if (!found)
-			break;
+		if (!found) {
+			mailbox_walk_free(l->walk);
+			l->walk = NULL;
+			/* One begun before has not seen what came since. */
+			if (fresh)
+				return -EAGAIN;
+			continue;
+		}
 		l->position = *number + 1;
 		found = mailbox_read(&l->box->mailbox, *number, out, buf);
 		/* Deleted meanwhile, or damaged: the log tells. */
@@ -345,9 +355,6 @@ int messages_listen_next(struct messages_listener *l, uint64_t *number, struct m
 			return found;
 		budget -= MESSAGES_ENTRY_COST;
 	}
-	mailbox_walk_free(l->walk);
-	l->walk = NULL;
-	return -EAGAIN;
 }
 
 void messages_listen_read(struct messages_listener *l, uint64_t number)
