@@ -145,7 +145,8 @@ int flow_content_write(struct flow_content_writer *w, const void *data, size_t l
 
 	if (w->waiting)
 		return -EAGAIN;
-	if (store_backlog(f->store) <= MAX_BACKLOG || store_failures(f->store) != w->failures)
+	if (w->finished || store_backlog(f->store) <= MAX_BACKLOG ||
+	    store_failures(f->store) != w->failures)
 		return content_put(w, data, len);
 	d = malloc(sizeof(*d));
 	if (!d)

@@ -3,8 +3,8 @@
  * What the parts of flow share: flow.c (life and events), lane.c (outgoing),
  * transfer.c (arriving), send.c and recv.c (clients), content.c (contents in the
  * journal), parcel.c (parcels and their handlers); for namespaces space.c
- * (members and streams here), spread.c (outgoing), gossip.c (between members) and
- * probe.c (anycast). Private to them.
+ * (members and streams here), spread.c (outgoing), gossip.c (between members),
+ * commons.c (the namespace of everybody) and probe.c (anycast). Private to them.
  */
 #ifndef RATMAND_FLOW_CORE_H
 #define RATMAND_FLOW_CORE_H
@@ -113,10 +113,13 @@ struct space_partner {
 	uint64_t until;			/* loop ms: given up, unless something moves */
 };
 
+#define SPACE_RECENT 16
+
 /* A namespace with members here. */
 struct space {
 	UT_hash_handle hh;
 	struct address address;
+	bool commons;
 	uint8_t *secret;		/* sodium_malloc, 64 bytes */
 	struct address *members;	/* owned; local addresses */
 	size_t n_members;
@@ -128,9 +131,15 @@ struct space {
 	bool missed;			/* some member here did not get some item */
 	struct space_partner partners[SPACE_PARTNERS];
 	size_t n_partners;
+	struct ident recent[SPACE_RECENT];	/* a ring of items that came last, ... */
+	uint64_t recent_at[SPACE_RECENT];	/* ... and when: loop ms, 0: none */
+	size_t next_recent;
 	struct address ring[8];		/* neighbours in the order of addresses, as last seen */
 	size_t n_ring;
 	uint64_t look_at;		/* loop ms: look at the members again */
+	uint64_t looked_at;		/* loop ms */
+	uint64_t up_at;			/* loop ms */
+	unsigned int noes;		/* of the commons: who were asked and are no members, in a row */
 	uint64_t round_at;		/* loop ms: compare with everybody in the ring again */
 	uint64_t pushed_at;		/* loop ms: last time a new item made us do that */
 	bool push_due;			/* another one came since */
@@ -188,6 +197,7 @@ struct flow {
 	struct parcel_door doors[PARCEL_KINDS];
 	struct flow_parcel *parcels;	/* that handlers have */
 	struct held_content *contents;	/* content.c */
+	struct away *away;		/* commons.c */
 	struct delivery *deliveries;	/* not committed yet, or the commit failed */
 	struct subscriptions subscriptions;
 	uv_timer_t timer;		/* retries and expiry */
@@ -307,7 +317,38 @@ void space_load(struct flow *f);
 void space_expire(struct flow *f);
 void space_free_all(struct flow *f);
 
+/* The same as flow_space_up(), the commons included. */
+int space_join(struct flow *f, const struct address *space, const uint8_t *secret,
+	       const struct address *member);
+
+/*
+ * What is to become of an item of @from: 0 when it is taken; EXCHANGE_OLD when his share has
+ * no room for one so old. *superseded: it is not needed any more.
+ */
+int space_admit(struct space *sp, const struct exchange_mark *mark, const struct address *from,
+		uint8_t kind, uint64_t size, bool *superseded);
+
+/* ---- commons.c ---- */
+
+bool commons_is(const struct address *space);
+/* True for what may go into the commons. */
+bool commons_takes(const struct address *from, enum parcel_kind kind);
+/* @peer said that it is no member; or that it is one. */
+void commons_away(struct flow *f, const struct address *peer);
+void commons_here(struct flow *f, const struct address *peer);
+bool commons_is_away(struct flow *f, const struct address *peer);
+uint64_t commons_next_created(struct flow *f, const struct address *from,
+			      struct inbox_entry **kept);
+/* True when the profile @kept says what is to be sent, and is not old. */
+bool commons_has_same(struct flow *f, struct inbox_entry *kept, const uint8_t *meta,
+		      size_t meta_len, const uint8_t *data, size_t len);
+void commons_free(struct flow *f);
+
 /* ---- gossip.c ---- */
+
+/* How long after a look at who the members are the next one may come, in ms. */
+uint64_t gossip_look_pause(struct flow *f, const struct space *sp);
+
 
 bool gossip_message(struct flow_link *fl, const struct exchange_message *m);
 /* True when the peer has proved that it is a member of @space. */
@@ -379,6 +420,7 @@ struct send_parcel {
 	enum parcel_kind kind;
 	const uint8_t *meta;
 	size_t meta_len;
+	uint64_t created_s;		/* 0: now */
 };
 
 /* 0, -EACCES (the sender is not up) or -EINVAL: what letterheads of one stream must be. */

@@ -71,6 +71,7 @@ void flow_unwant(struct flow *f, const struct address *local, const struct addre
 
 struct members {
 	struct flow *flow;
+	bool commons;
 	void (*cb)(void *ctx, const struct address *member);
 	void *ctx;
 };
@@ -80,6 +81,7 @@ static void each_member(void *ctx, const struct address *member)
 	struct members *m = ctx;
 
 	if (!m->flow->ops->secret(m->flow->ctx, member) &&
+	    !(m->commons && commons_is_away(m->flow, member)) &&
 	    m->flow->ops->reachable(m->flow->ctx, member))
 		m->cb(m->ctx, member);
 }
@@ -87,7 +89,7 @@ static void each_member(void *ctx, const struct address *member)
 void flow_members(struct flow *f, const struct address *space,
 		  void (*cb)(void *ctx, const struct address *member), void *ctx)
 {
-	struct members m = { f, cb, ctx };
+	struct members m = { f, commons_is(space), cb, ctx };
 
 	if (f->ops->members)
 		f->ops->members(f->ctx, space, each_member, &m);
@@ -366,6 +368,7 @@ static void free_parts(struct flow *f)
 	recv_free(f);
 	parcel_free_all(f);
 	content_free(f);
+	commons_free(f);
 	subscriptions_free(&f->subscriptions);
 	outbox_free(&f->outbox);
 	inbox_free(&f->inbox);

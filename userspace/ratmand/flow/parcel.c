@@ -316,11 +316,47 @@ int flow_parcel_refuse(struct flow *f, const struct ident *id)
 /* ---- sending ---- */
 
 static int check_parcel(struct flow *f, enum parcel_kind kind, const struct letterhead *head,
-			size_t meta_len)
+			size_t meta_len, uint64_t size)
 {
 	if (!is_kind(kind) || meta_len > PARCEL_META_MAX)
 		return -EINVAL;
+	if (commons_is(&head->to.address) &&
+	    (head->to.kind != RECIPIENT_NAMESPACE || !commons_takes(&head->from, kind) ||
+	     size > LIMIT_COMMONS_ITEM))
+		return -EINVAL;
 	return send_check(f, head, 1, true);
+}
+
+struct unchanged {
+	struct flow *flow;
+	flow_done_cb done;
+	void *ctx;
+};
+
+static void on_unchanged(void *ctx, int err)
+{
+	struct unchanged *u = ctx;
+	struct flow *f = u->flow;
+
+	u->done(u->ctx, err);
+	free(u);
+	flow_settled(f);
+}
+
+/* Nothing is to be sent: says so when what went before is durable. */
+static int done_unchanged(struct flow *f, flow_done_cb done, void *ctx)
+{
+	struct unchanged *u;
+
+	if (!done)
+		return 0;
+	u = malloc(sizeof(*u));
+	if (!u)
+		return -ENOMEM;
+	*u = (struct unchanged){ f, done, ctx };
+	flow_expect(f);
+	store_commit(f->store, on_unchanged, u);
+	return 0;
 }
 
 int flow_content_send(struct flow *f, enum parcel_kind kind, const struct address *from,
@@ -328,10 +364,15 @@ int flow_content_send(struct flow *f, enum parcel_kind kind, const struct addres
 		      const struct flow_content *content, flow_done_cb done, void *ctx)
 {
 	struct letterhead head = { .from = *from, .to = *to };
-	struct send_parcel parcel = { kind, meta, meta_len };
-	int err = check_parcel(f, kind, &head, meta_len);
+	struct send_parcel parcel = { .kind = kind, .meta = meta, .meta_len = meta_len };
+	int err = check_parcel(f, kind, &head, meta_len, content->size);
+	struct inbox_entry *kept;
 
-	return err ? err : send_queue(f, &head, 1, &parcel, content, done, ctx);
+	if (err)
+		return err;
+	if (kind == PARCEL_PROFILE && commons_is(&to->address))
+		parcel.created_s = commons_next_created(f, from, &kept);
+	return send_queue(f, &head, 1, &parcel, content, done, ctx);
 }
 
 int flow_parcel_send(struct flow *f, enum parcel_kind kind, const struct address *from,
@@ -341,14 +382,20 @@ int flow_parcel_send(struct flow *f, enum parcel_kind kind, const struct address
 	struct letterhead head = { .from = *from, .to = *to };
 	struct flow_content_writer *w;
 	struct flow_content content;
-	int err = check_parcel(f, kind, &head, meta_len);
+	int err = check_parcel(f, kind, &head, meta_len, len);
+	struct inbox_entry *kept = NULL;
 
 	if (!err && !len)
 		err = -ENODATA;
 	if (!err && len > LIMIT_PARCEL_DATA)
 		err = -EINVAL;
-	if (!err)
-		err = flow_content_open(f, NULL, NULL, &w);
+	if (err)
+		return err;
+	if (kind == PARCEL_PROFILE && commons_is(&to->address))
+		(void)commons_next_created(f, from, &kept);
+	if (kept && commons_has_same(f, kept, meta, meta_len, data, len))
+		return done_unchanged(f, done, ctx);
+	err = flow_content_open(f, NULL, NULL, &w);
 	if (err)
 		return err;
 	err = content_put(w, data, len);

@@ -23,6 +23,9 @@ int send_check(struct flow *f, const struct letterhead *heads, size_t n, bool pa
 		return -EINVAL;
 	if (!flow_secret(f, &heads[0].from))
 		return -EACCES;
+	for (size_t i = 0; i < n && !parcel; i++)
+		if (commons_is(&heads[i].to.address))
+			return -EINVAL;
 	/* Peers would not take it: no connection speaks for a namespace. */
 	for (size_t i = 0; i < n && space_find(f, &heads[0].from); i++)
 		if (parcel || heads[i].to.kind != RECIPIENT_NAMESPACE ||
@@ -148,6 +151,8 @@ static struct manifest *manifest_new(const struct send_parcel *parcel,
 	m->cap = content->cap;
 	m->created_s = (uint64_t)(clock_wall_ns() / 1000000000);
 	if (parcel) {
+		if (parcel->created_s)
+			m->created_s = parcel->created_s;
 		m->kind = (uint8_t)parcel->kind;
 		m->meta_len = (uint16_t)parcel->meta_len;
 		if (parcel->meta_len)

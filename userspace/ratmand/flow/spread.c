@@ -287,6 +287,14 @@ void spread_refused(struct flow_link *fl, struct outbox_entry *e, enum exchange_
 	uint64_t pause;
 
 	e->state = FLOW_QUEUED;
+	if (reason == EXCHANGE_ABSENT && commons_is(&e->to.address)) {
+		struct spread *s = spread_find(f, &e->from, &e->to.address);
+
+		/* Whom we asked is no member: others are. */
+		commons_away(f, &fl->peer);
+		if (s)
+			s->chosen_at = 0;
+	}
 	if (reason != EXCHANGE_BUSY && reason != EXCHANGE_ABSENT && !e->receipts &&
 	    ++e->refusals >= REFUSALS) {
 		/* One member may be wrong or lie. */
@@ -389,8 +397,9 @@ void spread_members_changed(struct flow *f, const struct address *space)
 	struct space *sp;
 
 	for (sp = f->spaces; sp; sp = sp->hh.next)
-		if (!space || address_equal(&sp->address, space))
-			sp->look_at = 0;
+		if ((!space || address_equal(&sp->address, space)) &&
+		    sp->look_at > sp->looked_at + gossip_look_pause(f, sp))
+			sp->look_at = sp->looked_at + gossip_look_pause(f, sp);
 	for (s = f->spreads; s; s = next) {
 		next = s->hh.next;
 		if (space && !address_equal(&s->key.to, space))

@@ -55,7 +55,8 @@ struct safety {
 /* How far a parcel is; the walk passes over what was held before. */
 static void progress(struct transfer *t)
 {
-	uint64_t held = (t->missing.seen - t->missing.waiting) * t->cap.block_size;
+	/* Leaves that are asked for were walked past. */
+	uint64_t held = (t->missing.seen - t->missing.n_leaves) * t->cap.block_size;
 
 	if (held > t->size)
 		held = t->size;
@@ -464,13 +465,14 @@ bool transfer_offer(struct flow_link *fl, const struct exchange_message *m)
 }
 
 /* What is wrong with an item whose manifest was opened, 0 for nothing. */
-static int check_item(struct flow_link *fl, const struct space *sp, const struct ident *id,
-		      const struct manifest *m)
+static int check_item(struct flow_link *fl, struct space *sp, const struct ident *id,
+		      const struct manifest *m, bool *superseded)
 {
 	uint64_t now_s = (uint64_t)(clock_wall_ns() / 1000000000);
 	struct exchange_mark mark = { m->created_s, *id }, horizon = space_horizon(sp);
 
-	if (m->head.to.kind != RECIPIENT_NAMESPACE)
+	if (m->head.to.kind != RECIPIENT_NAMESPACE ||
+	    (sp->commons && !commons_takes(&m->head.from, m->kind)))
 		return EXCHANGE_BAD;
 	/* Anybody may send his own; only members pass on those of others. */
 	if (!address_equal(&m->head.from, &fl->peer) && !gossip_is_proven(fl, &sp->address))
@@ -480,7 +482,9 @@ static int check_item(struct flow_link *fl, const struct space *sp, const struct
 	/* One of the clocks is wrong; it may be ours, so not for ever. */
 	if (m->created_s > now_s + LIMIT_SPACE_AHEAD_S)
 		return EXCHANGE_BUSY;
-	return m->head.stream_size > LIMIT_SPACE_BYTES ? EXCHANGE_TOO_BIG : 0;
+	if (m->head.stream_size > (sp->commons ? LIMIT_COMMONS_ITEM : LIMIT_SPACE_SHARE_BYTES))
+		return EXCHANGE_TOO_BIG;
+	return space_admit(sp, &mark, &m->head.from, m->kind, m->head.stream_size, superseded);
 }
 
 bool transfer_item(struct flow_link *fl, const struct exchange_message *m)
@@ -490,6 +494,7 @@ bool transfer_item(struct flow_link *fl, const struct exchange_message *m)
 	struct manifest *manifest;
 	struct inbox_entry *e;
 	struct ident id;
+	bool superseded = false;
 	int err, reason;
 
 	f->stats.offers_received++;
@@ -512,8 +517,11 @@ bool transfer_item(struct flow_link *fl, const struct exchange_message *m)
 	}
 	err = manifest_open(m->offer.sealed, m->offer.len, &sp->address, sp->secret, manifest);
 	reason = err == -ENOMEM ? EXCHANGE_BUSY : err == -EFBIG ? EXCHANGE_TOO_BIG :
-		 err ? EXCHANGE_BAD : check_item(fl, sp, &id, manifest);
-	if (!reason) {
+		 err ? EXCHANGE_BAD : check_item(fl, sp, &id, manifest, &superseded);
+	if (superseded) {
+		/* It has done its work: there is a newer one. */
+		send_receipt(fl, &id, &sp->address);
+	} else if (!reason) {
 		begin(fl, &id, manifest, m);
 	} else {
 		f->stats.items_refused += reason != EXCHANGE_BUSY;
