@@ -662,7 +662,8 @@ def what_was_acknowledged_survives_kill_9():
     with a_daemon() as d:
         people = [person(d.bind) for _ in range(4)]
         log = [{} for _ in people]         # data -> id, of what was acknowledged
-        gone = [set() for _ in people]     # ids whose deletion was acknowledged
+        going = [set() for _ in people]    # ids whose deletion was asked for
+        gone = [set() for _ in people]     # … and acknowledged
         for round_ in range(5):
             stop = threading.Event()
 
@@ -677,6 +678,7 @@ def what_was_acknowledged_survives_kill_9():
                         ident = c.message_send_many(rest, CHAT, data, ((b"t", b"%d" % (i % 3)),))
                         log[n][data] = ident
                         if i % 5 == 0:
+                            going[n].add(ident)
                             c.message_delete(ident)
                             gone[n].add(ident)
                 except (Closed, OSError):
@@ -699,7 +701,7 @@ def what_was_acknowledged_survives_kill_9():
                            lambda c=c, own=own: sent - own <= {m["id"] for m in seen(c)}, 60)
                 have = [m["id"] for m in seen(c)]
                 assert len(have) == len(set(have)), "one is there twice"
-                assert own - gone[n] <= set(have)
+                assert own - going[n] <= set(have)
                 assert not gone[n] & set(have), "what was deleted is back"
                 for t in range(3):
                     with_tag = [m["id"] for m in seen(c, tagged=((b"t", b"%d" % t),))]
