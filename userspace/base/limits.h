@@ -55,6 +55,21 @@
 #define LIMIT_SPACES_BYTES (16ull << 30)
 #define LIMIT_SPACE_AHEAD_S 86400	/* a sender's clock may be ahead of ours */
 
+/* Profiles of users. One fits a request, an announcement and a page with room to spare. */
+#define LIMIT_HANDLE 64			/* bytes */
+#define LIMIT_DISPLAY_NAME 128		/* bytes */
+#define LIMIT_BIO_PAIRS 64
+#define LIMIT_BIO_BYTES (8u << 10)	/* all keys and values, each with its NUL */
+#define LIMIT_PROFILE_SERVICES 64
+#define LIMIT_PROFILE_SERVICE_BYTES (4u << 10)	/* all names, each with its NUL */
+#define LIMIT_AVATAR (32u << 10)	/* bytes */
+#define LIMIT_PROFILES 131072		/* of others, empty ones included */
+#define LIMIT_PROFILE_PAGE (256u << 10)	/* bytes of one reply; at least one profile */
+#define LIMIT_PROFILE_TAKE 1000		/* profiles of one reply */
+#define LIMIT_QUERY_TERMS 16
+#define LIMIT_QUERY_PATTERN 256		/* bytes */
+#define LIMIT_PROFILE_ANNOUNCE_S (6 * 3600)	/* from one announcement to the next */
+
 /* Parcels (flow/parcel.h) and the commons. */
 #define LIMIT_PARCEL_DATA (1u << 20)	/* content of one that is sent from memory */
 #define LIMIT_PARCEL_UNASKED (1u << 20)	/* taken from anybody, when no handler was asked */

@@ -31,7 +31,7 @@ struct options_table;
 extern const struct options_table ctl_options;
 
 /* What an option that can be repeated was given. */
-#define CTL_WORDS_MAX LIMIT_CONTACT_TAGS
+#define CTL_WORDS_MAX 64
 
 struct ctl_words {
 	const char *list[CTL_WORDS_MAX];
@@ -60,6 +60,11 @@ struct ctl {
 	bool met, all;
 	const char *addr, *space;
 	bool quiet;
+	/* Of users. */
+	const char *handle, *display_name, *avatar;
+	struct ctl_words bio, unbio, services;
+	bool exact, prefix, fuzzy, remote;
+	const char *skip, *take;
 	bool limits;
 	bool help, version;
 	const char *completion;		/* shell to write one for */
@@ -141,6 +146,11 @@ int cmd_db_compact(struct ctl *ctl, int argc, char **argv);
 int cmd_db_rekey(struct ctl *ctl, int argc, char **argv);
 int cmd_top(struct ctl *ctl, int argc, char **argv);
 int cmd_monitor(struct ctl *ctl, int argc, char **argv);
+int cmd_user_list(struct ctl *ctl, int argc, char **argv);
+int cmd_user_show(struct ctl *ctl, int argc, char **argv);
+int cmd_user_search(struct ctl *ctl, int argc, char **argv);
+int cmd_user_set(struct ctl *ctl, int argc, char **argv);
+int cmd_user_watch(struct ctl *ctl, int argc, char **argv);
 int cmd_idpath(struct ctl *ctl, int argc, char **argv);
 
 #endif

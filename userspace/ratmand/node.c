@@ -64,6 +64,8 @@ static void seen(void *ctx, const struct address *address, uint64_t sequence)
 	wire_put_be64(&w, (uint64_t)(old.first_ns ? old.first_ns : now));
 	wire_put_be64(&w, (uint64_t)now);
 	store_put(node->store, STORE_PEERS, address->b, ADDRESS_LEN, buf, PEER_LEN);
+	if (node->service)
+		users_seen(node->service->users, address, old.first_ns ? old.first_ns : now, now);
 	if (node->flow && !known)
 		flow_event(node->flow, PAYLOAD_EVENT_PEER, address);
 }
@@ -285,6 +287,35 @@ static int open_messages(struct node *node)
 	return messages_new(&node->service->messages, node->service, &options);
 }
 
+static int remember_peer(void *ctx, const void *key, size_t key_len, const void *value,
+			 size_t value_len)
+{
+	struct users *users = ctx;
+	struct address address;
+	struct wire_reader r;
+	int64_t first_ns;
+
+	if (key_len != ADDRESS_LEN || value_len != PEER_LEN)
+		return 0;
+	memcpy(address.b, key, ADDRESS_LEN);
+	wire_read_init(&r, value, value_len);
+	first_ns = (int64_t)wire_get_be64(&r);
+	users_seen(users, &address, first_ns, (int64_t)wire_get_be64(&r));
+	return 0;
+}
+
+/* The users know who was seen before this start. */
+static int open_service(struct node *node)
+{
+	int err = service_new(&node->service, node->loop, node->store, node->flow);
+
+	if (err)
+		return err;
+	service_set_reachable(node->service, flow_reachable, node);
+	err = store_each(node->store, STORE_PEERS, remember_peer, node->service->users);
+	return err ? err : users_ready(node->service->users);
+}
+
 static int open_parts(struct node *node, const uint8_t secret[ADDRESS_SECRET_LEN], char *why,
 		      size_t size)
 {
@@ -308,7 +339,7 @@ static int open_parts(struct node *node, const uint8_t secret[ADDRESS_SECRET_LEN
 	node->mesh = mesh_new(node->loop, node->config, secret, &mesh_ops, node);
 	err = node->mesh ? flow_new(&node->flow, node->loop, node->store, &flow_ops, node) : -ENOMEM;
 	if (!err)
-		err = service_new(&node->service, node->loop, node->store, node->flow);
+		err = open_service(node);
 	if (!err)
 		err = open_messages(node);
 	if (err)
@@ -361,6 +392,8 @@ static void server_closed(void *ctx)
 {
 	struct node *node = ctx;
 
+	if (node->service)
+		service_stop(node->service);
 	if (node->flow)
 		flow_free(node->flow, flow_closed, node);
 	else

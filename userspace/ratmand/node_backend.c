@@ -438,4 +438,5 @@ const struct backend_ops node_backend_ops = {
 	.anycast = node_anycast,
 	.anycast_stop = node_anycast_stop,
 	.message = &node_message_ops,
+	.profile = &node_profile_ops,
 };

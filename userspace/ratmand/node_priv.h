@@ -76,6 +76,8 @@ extern const struct backend_ops node_backend_ops;
 
 /* node_message.c */
 extern const struct backend_message_ops node_message_ops;
+/* node_profile.c */
+extern const struct backend_profile_ops node_profile_ops;
 
 /* node_contact.c: ops of the backend, and what the mesh asks. */
 void node_contact_put(void *be, const struct address *owner, const struct contact *contact,

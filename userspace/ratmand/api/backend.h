@@ -26,6 +26,7 @@
 #include "proto/link.h"
 #include "proto/payload.h"
 #include "ratmand/api/message_backend.h"
+#include "ratmand/api/profile_backend.h"
 
 /* One remote address, as in Peer/List. Times are wall clock, ns since 1970. */
 struct backend_peer {
@@ -239,6 +240,7 @@ struct backend_ops {
 
 	/* One table for each noun of the Service API; a backend without a noun leaves it NULL. */
 	const struct backend_message_ops *message;
+	const struct backend_profile_ops *profile;
 };
 
 #endif

@@ -137,6 +137,7 @@ struct api_server {
 	unsigned int accepts;	/* connections of this turn */
 	bool listen_next;	/* accepting goes on in the next turn */
 	struct helper *helpers;
+	struct feed *feeds;	/* feed.h */
 	struct listener tcp, local;
 	char *socket_path;	/* owned; of the Unix socket */
 	ino_t socket_inode;
@@ -318,5 +319,11 @@ void message_delete(struct client *c);
 void message_sub(struct client *c);
 void message_resub(struct client *c);
 void message_unsub(struct client *c);
+void user_list(struct client *c);
+void user_query(struct client *c);
+/* User/Modify of what = 0. */
+void user_modify_profile(struct client *c);
+void user_sub(struct client *c);
+void user_unsub(struct client *c);
 
 #endif

@@ -58,6 +58,11 @@ static void (*const handlers[OP_COUNT])(struct client *c) = {
 	[OP_MESSAGE_SUB] = message_sub,
 	[OP_MESSAGE_RESUB] = message_resub,
 	[OP_MESSAGE_UNSUB] = message_unsub,
+	[OP_USER_MODIFY] = user_modify_profile,
+	[OP_USER_LIST] = user_list,
+	[OP_USER_QUERY] = user_query,
+	[OP_USER_SUB] = user_sub,
+	[OP_USER_UNSUB] = user_unsub,
 };
 
 /* The "check" of section 3.0. */

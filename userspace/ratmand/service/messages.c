@@ -244,7 +244,7 @@ static void on_later(uv_timer_t *timer)
 
 void messages_wake(struct messages *m)
 {
-	if (m->turn)
+	if (m->turn && !m->stopped)
 		uv_idle_start(m->turn, on_turn);
 }
 
@@ -501,6 +501,17 @@ int messages_new(struct messages **out, struct service *s, const struct messages
 	messages_mail_start(m);
 	*out = m;
 	return 0;
+}
+
+void messages_stop(struct messages *m)
+{
+	if (!m)
+		return;
+	flow_parcel_handler(m->service->flow, PARCEL_MESSAGE, NULL, NULL);
+	flow_parcel_offered(m->service->flow, PARCEL_MESSAGE, NULL, NULL);
+	m->stopped = true;
+	uv_idle_stop(m->turn);
+	uv_timer_stop(m->later);
 }
 
 void messages_free(struct messages *m)

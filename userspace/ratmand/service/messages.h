@@ -41,6 +41,8 @@ struct messages_stats {
 
 /* @s and @options (copied) outlive it. -ENOMEM, storage errors. */
 int messages_new(struct messages **out, struct service *s, const struct messages_options *options);
+/* Before the flow ends: nothing goes to it or comes from it any more. NULL is fine. */
+void messages_stop(struct messages *m);
 /* After the flow has ended, before the store does. NULL is fine. */
 void messages_free(struct messages *m);
 

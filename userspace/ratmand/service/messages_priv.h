@@ -66,6 +66,7 @@ struct messages {
 	struct messages_stats stats;
 	uv_idle_t *turn;	/* owned until closed; active while there is work */
 	uv_timer_t *later;	/* likewise; starts the turns again */
+	bool stopped;		/* the flow is not to be used any more */
 	uint8_t *body;		/* MESSAGE_BODY_MAX bytes, for one call at a time */
 };
 

@@ -4,7 +4,30 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "base/limits.h"
 #include "ratmand/service/messages.h"
+
+static bool user_online(void *ctx, const struct address *id, bool local)
+{
+	struct service *s = ctx;
+
+	if (local)
+		return online_records(s->online, id);
+	return s->reachable && s->reachable(s->reachable_ctx, id);
+}
+
+static void user_changed(void *ctx, const struct address *id)
+{
+	struct service *s = ctx;
+
+	if (online_records(s->online, id))
+		announce_user(s->announce, id);
+}
+
+static const struct users_ops users_ops = {
+	.online = user_online,
+	.changed = user_changed,
+};
 
 int service_new(struct service **out, uv_loop_t *loop, struct store *store, struct flow *flow)
 {
@@ -17,6 +40,10 @@ int service_new(struct service **out, uv_loop_t *loop, struct store *store, stru
 	s->store = store;
 	s->flow = flow;
 	err = online_new(&s->online, store);
+	if (!err)
+		err = users_new(&s->users, loop, store, LIMIT_PROFILES, &users_ops, s);
+	if (!err)
+		err = announce_new(&s->announce, loop, flow, s->users);
 	if (err) {
 		service_free(s);
 		return err;
@@ -25,11 +52,19 @@ int service_new(struct service **out, uv_loop_t *loop, struct store *store, stru
 	return 0;
 }
 
+void service_stop(struct service *s)
+{
+	announce_stop(s->announce);
+	messages_stop(s->messages);
+}
+
 void service_free(struct service *s)
 {
 	if (!s)
 		return;
 	messages_free(s->messages);
+	announce_free(s->announce);
+	users_free(s->users);
 	online_free(s->online);
 	free(s);
 }
@@ -39,15 +74,24 @@ int service_address_up(struct service *s, const struct address *address,
 {
 	int err = online_add(s->online, address, key);
 
-	if (!err)
+	if (!err && s->messages)
 		messages_user_up(s->messages, address);
-	return err;
+	return err ? err : announce_user(s->announce, address);
+}
+
+void service_set_reachable(struct service *s,
+			   bool (*reachable)(void *ctx, const struct address *peer), void *ctx)
+{
+	s->reachable = reachable;
+	s->reachable_ctx = ctx;
 }
 
 void service_address_down(struct service *s, const struct address *address)
 {
+	announce_offline(s->announce, address);
 	online_remove(s->online, address);
-	messages_user_down(s->messages, address);
+	if (s->messages)
+		messages_user_down(s->messages, address);
 }
 
 int service_address_forget(struct service *s, const struct address *address, const uint8_t *key)
@@ -57,10 +101,12 @@ int service_address_forget(struct service *s, const struct address *address, con
 
 	if (!was_online && key)
 		err = service_address_up(s, address, key);
-	if (!err && online_records(s->online, address))
+	if (!err && s->messages && online_records(s->online, address))
 		err = messages_forget_user(s->messages, online_records(s->online, address));
 	if (!err)
 		err = records_remove_all(s->store, address);
+	if (!err)
+		err = users_forget(s->users, address);
 	if (!was_online)
 		service_address_down(s, address);
 	return err;

@@ -9,7 +9,9 @@
 #include <uv.h>
 
 #include "ratmand/flow/flow.h"
+#include "ratmand/service/announce.h"
 #include "ratmand/service/online.h"
+#include "ratmand/service/users.h"
 
 /* For the files of service/ and the node that owns it. */
 struct service {
@@ -18,11 +20,21 @@ struct service {
 	struct flow *flow;
 	struct online *online;	/* owned */
 	struct messages *messages;	/* owned; messages.h. NULL before messages_new() */
+	struct users *users;	/* owned */
+	struct announce *announce;	/* owned */
+	bool (*reachable)(void *ctx, const struct address *peer);	/* NULL: nobody is */
+	void *reachable_ctx;
 };
 
 /* @store and @flow are borrowed and outlive it. -ENOMEM, storage errors. */
 int service_new(struct service **out, uv_loop_t *loop, struct store *store, struct flow *flow);
+/* Before the flow ends: nothing goes to it any more. */
+void service_stop(struct service *s);
 void service_free(struct service *s);
+
+/* Who has a route just now is asked of @reachable. */
+void service_set_reachable(struct service *s,
+			   bool (*reachable)(void *ctx, const struct address *peer), void *ctx);
 
 /*
  * A local address (no namespace) is online from here on; @key, its own, is copied.

@@ -42,6 +42,8 @@ enum store_table {
 	STORE_BODIES,		/* messages: content and who refers to it (bodies.h) */
 	STORE_OVERLAY,		/* messages: what each user sees of them (mailbox.h) */
 	STORE_FLOODS,		/* messages to everybody, as they came (floods.h) */
+	STORE_PROFILES,		/* cache: of users elsewhere (profiles.h) */
+	STORE_USERS,		/* the same of users here */
 	STORE_TABLES
 };
 

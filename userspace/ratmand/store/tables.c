@@ -26,4 +26,6 @@ const struct table_info store_tables[STORE_TABLES] = {
 	[STORE_OVERLAY] = { .name = "overlay", .id = 18, .prefix = 16, .ordered = true, .pad = 1 },
 	[STORE_FLOODS] = { .name = "floods", .id = 19, .prefix = 1, .ordered = true, .pad = 64 },
 	[STORE_PEERS] = { .name = "peers", .id = 10, .cache = true, .pad = 1 },
+	[STORE_PROFILES] = { .name = "profiles", .id = 15, .cache = true, .prefix = 1, .pad = 256 },
+	[STORE_USERS] = { .name = "users", .id = 16, .prefix = 1, .pad = 256 },
 };
