@@ -187,7 +187,7 @@ static int merge_pending(struct merge *m)
 {
 	const struct overlay_record *r = m->list[m->i++].record;
 
-	if (r->deleted)
+	if (r->deleted || (store_tables[r->data[0]].bare && !r->value_len))
 		return 0;
 	return m->cb(m->ctx, overlay_key(r), r->key_len, m->keys_only ? NULL : overlay_value(r),
 		     m->keys_only ? 0 : r->value_len);

@@ -132,7 +132,9 @@ size_t store_backlog(const struct store *store);
 /*
  * Calls @cb for every record, queued writes included, group by group and in a
  * group by order where the table has one, else in no particular order; pointers are borrowed for the call; @cb must not write to the table, nor flush
- * or take a stamp. A return other than 0 stops and is returned.
+ * or take a stamp. A return other than 0 stops and is returned. In a bare table
+ * (tables.c) those without a value are left out, here and below: store_has() and
+ * store_orders() know them.
  */
 typedef int (*store_each_cb)(void *ctx, const void *key, size_t key_len, const void *value,
 			     size_t value_len);

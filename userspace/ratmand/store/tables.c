@@ -23,7 +23,8 @@ const struct table_info store_tables[STORE_TABLES] = {
 	[STORE_CONTENTS] = { .name = "contents", .id = 20, .pad = 1 },
 	/* Lists of messages are many and short: what has to hide its size is filled up inside. */
 	[STORE_BODIES] = { .name = "messages", .id = 17, .prefix = 16, .pad = 64 },
-	[STORE_OVERLAY] = { .name = "overlay", .id = 18, .prefix = 16, .ordered = true, .pad = 1 },
+	[STORE_OVERLAY] = { .name = "overlay", .id = 18, .prefix = 16, .ordered = true, .bare = true,
+			    .pad = 1 },
 	[STORE_FLOODS] = { .name = "floods", .id = 19, .prefix = 1, .ordered = true, .pad = 64 },
 	[STORE_PEERS] = { .name = "peers", .id = 10, .cache = true, .pad = 1 },
 	[STORE_PROFILES] = { .name = "profiles", .id = 15, .cache = true, .prefix = 1, .pad = 256 },
