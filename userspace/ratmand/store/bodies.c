@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Under the body's name lies the body, under name and ref that somebody refers to it. */
+/* Who refers to a body is on a list with its name, among those of the mailboxes (mailbox.c). */
 #define NAME_LEN 16
 #define REF_KEY_LEN (NAME_LEN + sizeof(struct body_ref))
 #define TAG_LEN crypto_aead_xchacha20poly1305_ietf_ABYTES
@@ -103,32 +103,23 @@ int bodies_add(const struct bodies *b, const struct body_key *key, const struct 
 	memcpy(full + NAME_LEN, ref->b, sizeof(ref->b));
 	if (!is_whole(b, key, full, len))
 		err = put(b, key, full, data, len);
-	return err ? err : store_put(b->store, STORE_BODIES, full, sizeof(full), NULL, 0);
-}
-
-static int find_ref(void *ctx, const void *key, size_t key_len, const void *value, size_t value_len)
-{
-	(void)ctx;
-	(void)key;
-	(void)value;
-	(void)value_len;
-	return key_len == REF_KEY_LEN;
+	return err ? err : store_put(b->store, STORE_OVERLAY, full, sizeof(full), NULL, 0);
 }
 
 int bodies_drop(const struct bodies *b, const struct body_key *key, const struct body_ref *ref)
 {
 	uint8_t full[REF_KEY_LEN];
+	uint64_t other;
+	ssize_t n;
 	int err;
 
 	derive(key, "ratman body name v1", full, NAME_LEN);
 	memcpy(full + NAME_LEN, ref->b, sizeof(ref->b));
-	err = store_del(b->store, STORE_BODIES, full, sizeof(full));
+	err = store_del(b->store, STORE_OVERLAY, full, sizeof(full));
 	if (err)
 		return err;
-	err = store_each_key(b->store, STORE_BODIES, full, find_ref, NULL);
-	if (err)
-		return err > 0 ? 0 : err;
-	return store_del(b->store, STORE_BODIES, full, NAME_LEN);
+	n = store_orders(b->store, STORE_OVERLAY, full, 0, &other, 1);
+	return n ? (int)(n < 0 ? n : 0) : store_del(b->store, STORE_BODIES, full, NAME_LEN);
 }
 
 ssize_t bodies_read(const struct bodies *b, const struct body_key *key, void *data, size_t size)

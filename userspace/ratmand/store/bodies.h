@@ -5,7 +5,7 @@
  * A body is sealed under a key made from itself and a secret of this store: the
  * same content has the same key here and another one elsewhere, and who has not
  * the key (a mailbox of one of its readers, mailbox.h) cannot read it. Who refers
- * to a body has a record of his own beside it; the body goes with the last one.
+ * to a body has a record of his own that says so; the body goes with the last one.
  * There is no count that could be wrong.
  *
  * What is queued here is durable after store_commit(). bodies_add() and
@@ -28,9 +28,9 @@ struct body_key {
 	uint8_t b[32];
 };
 
-/* Names who refers to a body, and to nobody else whom. */
+/* Names who refers to a body, and tells nobody who that is. */
 struct body_ref {
-	uint8_t b[16];
+	uint8_t b[8];
 };
 
 /* Makes the secret on first use, durable on return. -ENOMEM, storage errors. */

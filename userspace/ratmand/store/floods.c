@@ -17,7 +17,7 @@ enum group {
 #define VERSION 1
 #define VALUE_LEN (1 + 32 + 32 + ADDRESS_LEN + 1 + 4)
 
-static const struct body_ref log_ref = { "the log of flood" };
+static const struct body_ref log_ref = { "the log" };
 
 static void make_key(enum group group, uint64_t order, uint8_t out[static KEY_LEN])
 {

@@ -38,6 +38,7 @@ enum list_kind {
 	LIST_SERVICE = 's',	/* the others by number, without values */
 	LIST_SENDER = 'f',
 	LIST_TAG = 't',
+	LIST_BODY = 'b',	/* none of ours: a number on the body's own list */
 };
 
 struct group {
@@ -331,10 +332,10 @@ static int list_all(const struct mailbox *mb, const struct message *m, uint64_t 
 
 static struct body_ref make_ref(const struct mailbox *mb, const struct body_key *key)
 {
+	struct group g = make_group(mb, LIST_BODY, key->b, sizeof(key->b));
 	struct body_ref ref;
 
-	crypto_generichash(ref.b, sizeof(ref.b), key->b, sizeof(key->b), mb->keys->index,
-			   sizeof(mb->keys->index));
+	memcpy(ref.b, g.b, sizeof(ref.b));
 	return ref;
 }
 

@@ -39,8 +39,8 @@ enum store_table {
 	STORE_RECORDS,		/* address, kind, hidden key → sealed by the address (records.h) */
 	STORE_CONTENTS,		/* stream tag → how often it is kept (flow/content.h) */
 	STORE_PEERS,		/* cache: address → first and last seen time */
-	STORE_BODIES,		/* messages: content and who refers to it (bodies.h) */
-	STORE_OVERLAY,		/* messages: what each user sees of them (mailbox.h) */
+	STORE_BODIES,		/* messages: their content (bodies.h) */
+	STORE_OVERLAY,		/* messages: what each user sees of them, who refers to what (mailbox.h) */
 	STORE_FLOODS,		/* messages to everybody, as they came (floods.h) */
 	STORE_PROFILES,		/* cache: of users elsewhere (profiles.h) */
 	STORE_USERS,		/* the same of users here */
