@@ -128,7 +128,7 @@ $(sims): build/san/tests/%: build/san/tests/%.o $(sim_support) $(san_archive)
 	@$(CC) -fsanitize=address,undefined $^ -o $@ -lcmocka -ljson-c $(libs_daemon)
 
 # The mesh over a fake kernel (in place of kern/ in the archive) and a fake clock for libuv.
-mesh_wraps := uv_timer_start uv_timer_stop uv_close if_nametoindex
+mesh_wraps := uv_timer_start uv_timer_stop uv_close uv_now if_nametoindex
 mesh_support := $(call objects,san,$(filter-out $(wildcard tests/mesh/test_*.c),$(wildcard tests/mesh/*.c)))
 # ratctl as a function, for tests/mesh/test_ctl.c.
 ratctl_main := build/san/tests/mesh/ratctl_main.o
@@ -176,13 +176,13 @@ build/fuzz/obj/%.o: %.c
 		-fno-sanitize-recover=undefined -c $< -o $@
 build/fuzz/ratman.a: $(call objects,fuzz/obj,$(sort $(daemon) $(tools) $(library) $(proto) $(base)))
 	@rm -f $@ && ar rcs $@ $^
-fuzz_support := $(call objects,fuzz/obj,$(filter-out $(wildcard tests/unit/test_*.c),$(wildcard tests/unit/*.c)))
+fuzz_support := $(call objects,fuzz/obj,$(filter-out $(wildcard tests/unit/test_*.c) tests/unit/flow_world.c,$(wildcard tests/unit/*.c)))
 # Time of the server fuzzer passes when its input says so.
 build/fuzz/fuzz_server: fuzz_wraps := uv_timer_start uv_timer_stop uv_timer_get_due_in uv_is_active uv_now uv_close
 $(fuzzers): build/fuzz/%: build/fuzz/obj/tests/fuzz/%.o $(fuzz_support) build/fuzz/ratman.a
 	@echo "  LD    $@"
 	@clang -fsanitize=fuzzer,address,undefined $(addprefix -Wl$(comma)--wrap=,$(fuzz_wraps)) $^ -o $@ \
-		-ljson-c $(libs_daemon)
+		-lcmocka -ljson-c $(libs_daemon)
 
 FUZZ_SECONDS ?= 60
 fuzz: $(fuzzers)

@@ -315,6 +315,75 @@ static void fuzzy_words(void **state)
 	}
 }
 
+/* One difference at random: a letter more, less, another, or two swapped. */
+static size_t differ(char *word, size_t len)
+{
+	size_t at = randombytes_uniform((uint32_t)len);
+	char c = (char)('a' + randombytes_uniform(26));
+
+	switch (randombytes_uniform(4)) {
+	case 0:
+		memmove(word + at + 1, word + at, len - at + 1);
+		word[at] = c;
+		return len + 1;
+	case 1:
+		memmove(word + at, word + at + 1, len - at);
+		return len - 1;
+	case 2:
+		word[at] = c;
+		return len;
+	}
+	if (at + 1 < len) {
+		c = word[at];
+		word[at] = word[at + 1];
+		word[at + 1] = c;
+	}
+	return len;
+}
+
+/* Whatever the differences, as long as they are no more than a word may have, it is found. */
+static void all_differences(void **state)
+{
+	unsigned int may = 0, tried = 0;
+	struct profile p;
+
+	(void)state;
+	for (int round = 0; round < 30000; round++) {
+		const struct address id = number(1);
+		size_t len = 1 + randombytes_uniform(20), n = len;
+		struct user_query q = { .n = 1 };
+		char word[32], value[64] = "xy ";
+		struct fold_sum sum;
+		struct search *s;
+
+		for (size_t i = 0; i < len; i++)
+			word[i] = (char)('a' + randombytes_uniform(26));
+		word[len] = '\0';
+		memcpy(value + 3, word, len + 1);
+		for (size_t i = 0; i < len / 4; i++)
+			n = differ(value + 3, n);
+		/* Two at one place can be more than two. */
+		if (distance(word, value + 3, 9) > len / 4)
+			continue;
+		tried++;
+		strcat(value, " z");
+		profile_init(&p, &id);
+		p.has_display_name = true;
+		strcpy(p.display_name, value);
+		q.terms[0] = (struct user_term){ "", word, USER_MATCH_FUZZY };
+		if (!holds(&q, &p))
+			fail_msg("%s in %s", word, value);
+		/* And the quick look sees at once what is nothing like it. */
+		strcpy(p.display_name, "0123456789 0123456789");
+		search_sum(&p, &sum);
+		assert_int_equal(search_new(&s, &q), 0);
+		may += search_may_match(s, &id, &sum);
+		search_free(s);
+	}
+	/* But words of one letter have no pairs, and of four one difference may part all. */
+	assert_true(tried > 20000 && may < tried / 5);
+}
+
 /* The directory -------------------------------------------------------------------- */
 
 static struct address gone[16];
@@ -351,7 +420,7 @@ static struct directory_entry *entry(struct directory *d, unsigned int n)
 static void evictions(void **state)
 {
 	struct directory *d = directory_new(4, on_gone, NULL);
-	const struct fold_sum sum = { { 1 } };
+	const struct fold_sum sum = { .pairs = { 1 } };
 	struct address a;
 
 	(void)state;
@@ -778,6 +847,110 @@ static void lookups(void **state)
 	look(&q, USER_BOTH, &b);
 }
 
+/* Everybody who fits, found without any index, in order. */
+static void plain_search(const struct user_query *q, struct result *out)
+{
+	struct user_query all = { .take = 64 };
+	struct profile_record r;
+	uint32_t skip = q->skip;
+	struct result page;
+
+	*out = (struct result){ .n = 0 };
+	for (;; all.skip += (uint32_t)page.n) {
+		look(&all, USER_BOTH, &page);
+		finish(&page);
+		for (size_t i = 0; i < page.n && out->n < q->take; i++) {
+			assert_int_equal(users_get(now.users, &page.ids[i], &r, NULL), 0);
+			if (holds(q, &r.profile) && !(skip && skip--))
+				out->ids[out->n++] = r.profile.id;
+		}
+		if (!page.n)
+			return;
+	}
+}
+
+/* What the index of values finds is what going through all finds, whatever changed before. */
+static void index_is_right(void **state)
+{
+	static const char *const attributes[] = { "", "handle", "key1", "services", "id", "display_name" };
+	struct user_query q = { .take = 64 };
+	struct result want, have;
+	unsigned int hits = 0;
+	struct profile p;
+
+	(void)state;
+	for (unsigned int i = 0; i < 120; i++) {
+		struct address id = number(i);
+
+		users_seen(now.users, &id, i, i);
+		if (i % 15 == 3)
+			assert_int_equal(modify(i, letters[i % 9], NULL), 0);
+	}
+	for (unsigned int round = 1; round <= 20; round++) {
+		for (unsigned int i = 0; i < 100; i++) {
+			unsigned int who = randombytes_uniform(110);
+			char digits[65];
+
+			random_profile(&p, who);
+			/* A key of the name of an attribute, and a value that is an id. */
+			if (i % 10 == 0) {
+				sodium_bin2hex(digits, sizeof(digits), number(i).b, 32);
+				assert_int_equal(profile_bio_set(&p.bio, "ID", digits), 0);
+			}
+			users_merge(now.users, &p.id, round * 1000 + i, &p);
+		}
+		if (round % 5 == 0)
+			reopen(LIMIT_PROFILES);
+		for (unsigned int i = 0; i < 60; i++) {
+			char pattern[2][100];
+
+			q.n = (uint16_t)(1 + randombytes_uniform(2));
+			for (uint16_t t = 0; t < q.n; t++) {
+				random_text(pattern[t], 2);
+				if (i % 6 == 0 && !t)
+					sodium_bin2hex(pattern[t], 65, number(i).b, 32);
+				else if (i % 6 == 1)
+					snprintf(pattern[t], 8, "s%s", letters[i % 9]);
+				q.terms[t] = (struct user_term){
+					attributes[randombytes_uniform(6)], pattern[t],
+					t ? randombytes_uniform(4) : USER_MATCH_EXACT };
+			}
+			q.skip = randombytes_uniform(3);
+			q.take = 1 + randombytes_uniform(40);
+			plain_search(&q, &want);
+			look(&q, USER_BOTH, &have);
+			finish(&have);
+			assert_int_equal(have.n, want.n);
+			assert_memory_equal(have.ids, want.ids, want.n * sizeof(want.ids[0]));
+			hits += want.n > 0;
+		}
+	}
+	assert_true(hits > 100);
+}
+
+/* More than the index is asked for: it is searched all the same, in order. */
+static void index_of_many(void **state)
+{
+	struct user_query q = { .n = 1, .skip = 400, .take = 60 };
+	struct result r;
+	int n = 0;
+
+	(void)state;
+	for (unsigned int i = 0; i < 500; i++)
+		merge(i, i, 1, i % 2 ? "Common" : "COMMON", 0);
+	q.terms[0] = (struct user_term){ "handle", "common", USER_MATCH_EXACT };
+	look(&q, USER_BOTH, &r);
+	finish(&r);
+	assert_int_equal(r.n, 60);
+	for (unsigned int i = 0; i < 60; i++)
+		assert_true(address_equal(&r.ids[i], (struct address[]){ number(400 + i) }));
+	/* Nothing is left in the index of those who are gone. */
+	reopen(10);
+	assert_int_equal(users_count(now.users), 10);
+	assert_int_equal(store_each(now.store, STORE_PROFILE_VALUES, count_records, &n), 0);
+	assert_int_equal(n, 10);
+}
+
 /* A turn of the loop reads no more than it may: the rest is read in the next ones. */
 static void pieces(void **state)
 {
@@ -895,11 +1068,13 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(folding),	cmocka_unit_test(distances),
 		cmocka_unit_test(matches_nest), cmocka_unit_test(all_terms_hold),
-		cmocka_unit_test(fuzzy_words),	cmocka_unit_test(evictions),
+		cmocka_unit_test(fuzzy_words),	cmocka_unit_test(all_differences),
+		cmocka_unit_test(evictions),
 		cmocka_unit_test(order),	WITH_STORE(merging),
 		WITH_STORE(from_the_future),	WITH_STORE(room_for_few),
 		WITH_STORE(local_ones),		WITH_STORE(orphans),
 		WITH_STORE(lookups),		WITH_STORE(pieces),
+		WITH_STORE(index_is_right),	WITH_STORE(index_of_many),
 		WITH_STORE(watches),		cmocka_unit_test(announcements),
 	};
 

@@ -137,7 +137,7 @@ struct api_server {
 	unsigned int accepts;	/* connections of this turn */
 	bool listen_next;	/* accepting goes on in the next turn */
 	struct helper *helpers;
-	struct feed *feeds;	/* feed.h */
+	struct watcher *watchers;	/* watcher.h */
 	struct listener tcp, local;
 	char *socket_path;	/* owned; of the Unix socket */
 	ino_t socket_inode;

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "ratmand/api/feed.h"
+#include "ratmand/api/watcher.h"
 #include "ratmand/api/listing.h"
 
 /* False, and answered, when this backend has no users. */
@@ -251,10 +251,10 @@ void user_modify_profile(struct client *c)
 
 /* Subscriptions --------------------------------------------------------------------------- */
 
-struct profile_feed {
+struct profile_watch {
 	const struct backend_profile_ops *ops;
 	struct backend_watch *watch;	/* owned */
-	struct feed *feed;
+	struct watcher *watcher;
 };
 
 static bool write_frame(void *ctx, const struct profile *profile)
@@ -275,37 +275,37 @@ static bool write_frame(void *ctx, const struct profile *profile)
 	return true;
 }
 
-static bool feed_next(void *ctx, struct client *c)
+static bool watch_next_frame(void *ctx, struct client *c)
 {
-	struct profile_feed *f = ctx;
+	struct profile_watch *f = ctx;
 
 	return !f->ops->watch_next(f->watch, write_frame, c);
 }
 
-static void feed_end(void *ctx)
+static void watch_end(void *ctx)
 {
-	struct profile_feed *f = ctx;
+	struct profile_watch *f = ctx;
 
 	f->ops->unwatch(f->watch);
 	free(f);
 }
 
-static const struct feed_ops feed_ops = {
-	.next = feed_next,
-	.end = feed_end,
+static const struct watcher_ops watch_ops = {
+	.next = watch_next_frame,
+	.end = watch_end,
 };
 
 static void on_changed(void *ctx)
 {
-	struct profile_feed *f = ctx;
+	struct profile_watch *f = ctx;
 
-	feed_ready(f->feed);
+	watcher_ready(f->watcher);
 }
 
 void user_sub(struct client *c)
 {
 	struct api_server *s = c->server;
-	struct profile_feed *f;
+	struct profile_watch *f;
 	struct address address;
 	int err = -ENOMEM;
 
@@ -322,9 +322,9 @@ void user_sub(struct client *c)
 		client_reply_internal(c, true, "out of memory");
 		return;
 	}
-	f->feed = feed_open(c, &address, &feed_ops, f);
-	if (!f->feed)
-		feed_end(f);
+	f->watcher = watcher_open(c, &address, &watch_ops, f);
+	if (!f->watcher)
+		watch_end(f);
 }
 
 void user_unsub(struct client *c)
@@ -333,7 +333,7 @@ void user_unsub(struct client *c)
 	struct payload_subscriber sub;
 
 	payload_read_subscriber(c->payload, &sub);
-	if (feed_close(c->server, &sub.id, &sub.address)) {
+	if (watcher_close(c->server, &sub.id, &sub.address)) {
 		client_reply_ok(c);
 		return;
 	}

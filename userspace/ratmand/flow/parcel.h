@@ -37,7 +37,11 @@ struct parcel {
 	struct recipient to;		/* a local address, or a namespace with a member here */
 	struct ident id;		/* of the manifest: names the parcel for sender and recipient */
 	uint64_t size;			/* bytes of content, not 0 */
-	uint64_t created_s;		/* unix seconds, the sender's clock */
+	/*
+	 * Unix seconds, the sender's clock. In the commons each of a sender's is later than the
+	 * one before, so that the clock is ahead after many at once.
+	 */
+	uint64_t created_s;
 	uint8_t meta[PARCEL_META_MAX];
 	size_t meta_len;
 };
@@ -100,12 +104,13 @@ void flow_parcel_offered(struct flow *flow, enum parcel_kind kind, parcel_offere
 /*
  * The next bytes of the content: their number, 0 at the end, -EBADMSG when the store has
  * damaged it (close it as taken: it will not get better), -ESTALE when it was withdrawn: its
- * recipient was destroyed, or a newer one supersedes it (close it either way).
+ * recipient was destroyed, a newer one supersedes it, or the flow was freed (close it either way).
  */
 ssize_t flow_parcel_read(struct flow_parcel *p, void *buf, size_t size);
 
 /*
- * @taken: it will not come again, once what was queued into the store so far is durable, the
+ * Ends the handler's having it; also after the flow was freed, when it comes again in the next
+ * life. @taken: it will not come again, once what was queued into the store so far is durable, the
  * handler's own writes among it. Otherwise it comes again after some seconds, ever later.
  */
 void flow_parcel_close(struct flow_parcel *p, bool taken);

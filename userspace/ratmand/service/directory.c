@@ -25,6 +25,7 @@ struct directory_watch {
 struct directory {
 	struct directory_entry *entries;	/* by id; owned */
 	struct directory_entry *empty, *filled;	/* not local, longest not seen first */
+	struct directory_entry *locals;
 	struct directory_entry *changes;	/* oldest first */
 	struct directory_watch *watches;	/* owned */
 	struct slot *slots;			/* owned */
@@ -127,8 +128,8 @@ static struct slot *new_slot(struct directory *d)
 static void use_list_remove(struct directory *d, struct directory_entry *e)
 {
 	if (e->local)
-		return;
-	if (e->filled)
+		DL_DELETE2(d->locals, e, use_prev, use_next);
+	else if (e->filled)
 		DL_DELETE2(d->filled, e, use_prev, use_next);
 	else
 		DL_DELETE2(d->empty, e, use_prev, use_next);
@@ -137,8 +138,8 @@ static void use_list_remove(struct directory *d, struct directory_entry *e)
 static void use_list_append(struct directory *d, struct directory_entry *e)
 {
 	if (e->local)
-		return;
-	if (e->filled)
+		DL_APPEND2(d->locals, e, use_prev, use_next);
+	else if (e->filled)
 		DL_APPEND2(d->filled, e, use_prev, use_next);
 	else
 		DL_APPEND2(d->empty, e, use_prev, use_next);
@@ -253,11 +254,25 @@ int directory_sort(struct directory *d)
 	}
 	d->last_order = d->n_slots;
 	qsort(list, d->n_slots, sizeof(*list), compare_seen);
-	d->empty = d->filled = NULL;
+	d->empty = d->filled = d->locals = NULL;
 	for (size_t i = 0; i < d->n_slots; i++)
 		use_list_append(d, list[i]);
 	free(list);
 	return 0;
+}
+
+const struct fold_sum *directory_sum(const struct directory *d, const struct directory_entry *e)
+{
+	return &slot_of(d, e)->sum;
+}
+
+void directory_each_local(const struct directory *d,
+			  void (*cb)(void *ctx, const struct directory_entry *e), void *ctx)
+{
+	const struct directory_entry *e;
+
+	DL_FOREACH2(d->locals, e, use_next)
+		cb(ctx, e);
 }
 
 void directory_seen(struct directory *d, struct directory_entry *e, int64_t now_ns)

@@ -21,7 +21,7 @@ struct directory_watch;
 struct directory_entry {
 	struct address id;
 	UT_hash_handle hh;
-	struct directory_entry *use_prev, *use_next;	/* longest not seen first */
+	struct directory_entry *use_prev, *use_next;	/* longest not seen first, or local ones */
 	struct directory_entry *change_prev, *change_next;
 	uint64_t order;
 	uint64_t version;	/* of the profile; 0: it is empty and was never announced */
@@ -55,6 +55,13 @@ void directory_remove(struct directory *d, struct directory_entry *e);
 
 /* After the start: puts all in order, by what the entries say; those to come stand behind. */
 int directory_sort(struct directory *d);
+
+/* What is noted of his profile; borrowed likewise. */
+const struct fold_sum *directory_sum(const struct directory *d, const struct directory_entry *e);
+
+/* Calls @cb for every local user. */
+void directory_each_local(const struct directory *d,
+			  void (*cb)(void *ctx, const struct directory_entry *e), void *ctx);
 
 /* He was seen just now. */
 void directory_seen(struct directory *d, struct directory_entry *e, int64_t now_ns);

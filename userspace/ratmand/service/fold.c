@@ -59,24 +59,52 @@ bool fold_in_word(uint32_t c)
 	return iswalnum_l((wint_t)c, unicode());
 }
 
+static uint32_t hash_pair(const uint32_t *text)
+{
+	return (text[0] * 0x9e3779b1u) ^ (text[1] * 0x85ebca77u);
+}
+
+static uint8_t to_bit(uint32_t h)
+{
+	h = (h ^ h >> 15) * 0xc2b2ae3du;
+	return (uint8_t)(h >> 24);
+}
+
+uint8_t fold_pair_bit(const uint32_t *text)
+{
+	return to_bit(hash_pair(text));
+}
+
+uint8_t fold_triple_bit(const uint32_t *text)
+{
+	uint32_t h = hash_pair(text);
+
+	return to_bit((h ^ h >> 13) + text[2] * 0x27d4eb2fu);
+}
+
+static void set_bit(uint64_t *bits, uint8_t bit)
+{
+	bits[bit / 64] |= (uint64_t)1 << bit % 64;
+}
+
 void fold_sum_add(struct fold_sum *sum, const uint32_t *text, size_t n)
 {
-	for (size_t i = 1; i < n; i++) {
-		uint32_t h = (text[i - 1] * 0x9e3779b1u) ^ (text[i] * 0x85ebca77u);
-
-		h = (h ^ h >> 15) * 0xc2b2ae3du;
-		h >>= 24;
-		sum->w[h / 64] |= (uint64_t)1 << h % 64;
+	for (size_t i = 0; i + 1 < n; i++) {
+		set_bit(sum->pairs, fold_pair_bit(text + i));
+		if (i + 2 < n)
+			set_bit(sum->triples, fold_triple_bit(text + i));
 	}
 }
 
-unsigned int fold_sum_lacks(const struct fold_sum *text, const struct fold_sum *pattern)
+bool fold_sum_has(const struct fold_sum *text, const struct fold_sum *pattern)
 {
-	unsigned int n = 0;
+	uint64_t missing = 0;
 
-	for (size_t i = 0; i < 4; i++)
-		n += (unsigned int)__builtin_popcountll(pattern->w[i] & ~text->w[i]);
-	return n;
+	for (size_t i = 0; i < FOLD_SUM_WORDS; i++) {
+		missing |= pattern->pairs[i] & ~text->pairs[i];
+		missing |= pattern->triples[i] & ~text->triples[i];
+	}
+	return !missing;
 }
 
 static unsigned int least(unsigned int a, unsigned int b)

@@ -24,18 +24,31 @@ size_t fold_text(const char *text, uint32_t *out, size_t size);
 bool fold_in_word(uint32_t c);
 
 /*
- * What pairs of neighbouring characters occur, each one bit of 256 by a hash: a
- * text whose sum lacks a bit of the pattern's does not have the pattern in it.
+ * What occurs of pairs and of triples of neighbouring characters, each one bit of
+ * 256 by a hash: a text whose sum lacks a bit of the pattern's does not have the
+ * pattern in it.
  */
+#define FOLD_SUM_WORDS 4
+
 struct fold_sum {
-	uint64_t w[4];
+	uint64_t pairs[FOLD_SUM_WORDS];
+	uint64_t triples[FOLD_SUM_WORDS];
 };
 
-/* Adds the pairs of @n folded characters. */
+/* Adds what is in @n folded characters. */
 void fold_sum_add(struct fold_sum *sum, const uint32_t *text, size_t n);
 
-/* How many bits of @pattern are not in @text. */
-unsigned int fold_sum_lacks(const struct fold_sum *text, const struct fold_sum *pattern);
+/* True when @text has every bit of @pattern. */
+bool fold_sum_has(const struct fold_sum *text, const struct fold_sum *pattern);
+
+/* The bits of the pair and of the triple of characters at @text. */
+uint8_t fold_pair_bit(const uint32_t *text);
+uint8_t fold_triple_bit(const uint32_t *text);
+
+static inline bool fold_bit_is_set(const uint64_t bits[static FOLD_SUM_WORDS], uint8_t bit)
+{
+	return bits[bit / 64] >> bit % 64 & 1;
+}
 
 /*
  * The least number of characters to insert, remove, replace, or swap with their

@@ -4,11 +4,10 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #define WORDS_MAX (LIMIT_QUERY_PATTERN / 2 + 1)
 #define FUZZY_CHARACTERS 4	/* of a word, for each difference that is allowed */
-/* Neighbours that one difference can part: a swap in the middle of a word. */
-#define FUZZY_PAIRS 3
 #define ID_DIGITS (2 * ADDRESS_LEN)
 
 struct word {
@@ -24,8 +23,9 @@ struct term {
 	size_t len;
 	struct word words[WORDS_MAX];	/* of the pattern, for fuzzy ones */
 	size_t n_words;
-	struct fold_sum sum;
-	unsigned int may_lack;	/* bits of the sum a profile that matches can lack */
+	struct fold_sum sum;	/* all of it is in a value that has the pattern in it */
+	uint8_t pair_bits[LIMIT_QUERY_PATTERN];	/* of those that begin there */
+	uint8_t triple_bits[LIMIT_QUERY_PATTERN];
 	char digits[ID_DIGITS + 1];	/* the pattern as a piece of an id; "": it is none */
 };
 
@@ -63,14 +63,11 @@ static void find_words(struct term *t)
 
 static void sum_pattern(struct term *t)
 {
-	if (t->match != USER_MATCH_FUZZY || !t->n_words) {
-		fold_sum_add(&t->sum, t->pattern, t->len);
-		return;
-	}
-	for (size_t i = 0; i < t->n_words; i++) {
-		fold_sum_add(&t->sum, t->pattern + t->words[i].at, t->words[i].len);
-		t->may_lack += FUZZY_PAIRS * differences(&t->words[i]);
-	}
+	fold_sum_add(&t->sum, t->pattern, t->len);
+	for (size_t i = 0; i + 1 < t->len; i++)
+		t->pair_bits[i] = fold_pair_bit(t->pattern + i);
+	for (size_t i = 0; i + 2 < t->len; i++)
+		t->triple_bits[i] = fold_triple_bit(t->pattern + i);
 }
 
 /* Hex digits, dashes aside. */
@@ -151,7 +148,7 @@ void search_sum(const struct profile *p, struct fold_sum *out)
 	struct profile_pair pair;
 	const char *name;
 
-	*out = (struct fold_sum){ { 0 } };
+	*out = (struct fold_sum){ .pairs = { 0 } };
 	sum_text(out, p->handle);
 	sum_text(out, p->display_name);
 	for (size_t at = 0; profile_bio_next(&p->bio, &at, &pair);) {
@@ -182,16 +179,75 @@ static bool matches_id(const struct term *t, const struct address *id)
 	return strstr(text, t->digits);
 }
 
+/*
+ * The least number of differences that explain which pairs and triples of the word
+ * are not in the text. One at letter i (a swap with the next at most) parts pairs that
+ * begin from i - 1 to i + 1 and triples from i - 2 to i + 1; so each that is missing
+ * wants a difference in a certain stretch, and the fewest that reach all stretches are
+ * found by going through their ends.
+ */
+static unsigned int differences_needed(const struct term *t, const struct word *w,
+				       const struct fold_sum *sum)
+{
+	const uint8_t *pairs = t->pair_bits + w->at, *triples = t->triple_bits + w->at;
+	size_t len = w->len, last = 0;	/* place of the last difference, and 2 */
+	unsigned int n = 0;
+
+	for (size_t end = 1; end < len; end++) {
+		size_t pair = end - 1, triple = end - 2;
+
+		/* Their stretches begin at pair - 1 and triple - 1, and end here. */
+		if (!fold_bit_is_set(sum->pairs, pairs[pair]) && pair + 1 > last) {
+			last = end + 2;
+			n++;
+		}
+		if (end >= 2 && !fold_bit_is_set(sum->triples, triples[triple]) &&
+		    triple + 1 > last) {
+			last = end + 2;
+			n++;
+		}
+	}
+	return n;
+}
+
+static bool may_be_like(const struct term *t, const struct fold_sum *sum)
+{
+	for (size_t i = 0; i < t->n_words; i++)
+		if (differences_needed(t, &t->words[i], sum) > differences(&t->words[i]))
+			return false;
+	return t->n_words;
+}
+
+static bool may_have(const struct term *t, const struct fold_sum *sum)
+{
+	return fold_sum_has(sum, &t->sum) || (t->match == USER_MATCH_FUZZY && may_be_like(t, sum));
+}
+
 bool search_may_match(const struct search *s, const struct address *id, const struct fold_sum *sum)
 {
 	for (size_t i = 0; i < s->n; i++) {
 		const struct term *t = &s->terms[i];
 
-		if (fold_sum_lacks(sum, &t->sum) > t->may_lack &&
-		    !((t->any || t->id) && matches_id(t, id)))
+		if (!may_have(t, sum) && !((t->any || t->id) && matches_id(t, id)))
 			return false;
 	}
 	return true;
+}
+
+bool search_whole_id(const char *pattern, struct address *out)
+{
+	char digits[ID_DIGITS + 1];
+	size_t n = 0;
+
+	for (; *pattern; pattern++) {
+		if (*pattern == '-')
+			continue;
+		if (n == ID_DIGITS)
+			return false;
+		digits[n++] = *pattern;
+	}
+	digits[n] = '\0';
+	return !address_parse(digits, out);
 }
 
 static bool has_part(const uint32_t *text, size_t len, const uint32_t *part, size_t part_len)

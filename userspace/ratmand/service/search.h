@@ -32,4 +32,7 @@ bool search_may_match(const struct search *s, const struct address *id,
 
 bool search_matches(const struct search *s, const struct profile *p);
 
+/* True when @pattern is an id in hex, dashes aside. */
+bool search_whole_id(const char *pattern, struct address *out);
+
 #endif

@@ -94,6 +94,27 @@ void service_address_down(struct service *s, const struct address *address)
 		messages_user_down(s->messages, address);
 }
 
+int service_user_check(const char *handle)
+{
+	switch (users_check_handle(handle)) {
+	case 0:
+		return 0;
+	case -E2BIG:
+		return -ENAMETOOLONG;
+	}
+	return -EILSEQ;
+}
+
+int service_user_create(struct service *s, const struct address *id, const char *handle)
+{
+	return users_create(s->users, id, handle);
+}
+
+int service_user_make(struct service *s, const struct address *id)
+{
+	return users_has_local(s->users, id) ? 0 : users_create(s->users, id, NULL);
+}
+
 int service_address_forget(struct service *s, const struct address *address, const uint8_t *key)
 {
 	bool was_online = online_records(s->online, address);

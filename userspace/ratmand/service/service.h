@@ -44,6 +44,17 @@ int service_address_up(struct service *s, const struct address *address,
 		       const uint8_t key[static ADDRESS_KEY_LEN]);
 void service_address_down(struct service *s, const struct address *address);
 
+/* A handle a user may have, or NULL: 0, -ENAMETOOLONG, -EILSEQ. */
+int service_user_check(const char *handle);
+
+/*
+ * Queues an empty profile with @handle (or NULL) for a local address, which is a
+ * user once the next commit is durable. -EEXIST, storage errors. The other one
+ * does nothing for an address that is a user already.
+ */
+int service_user_create(struct service *s, const struct address *id, const char *handle);
+int service_user_make(struct service *s, const struct address *id);
+
 /*
  * Queues the removal of everything that is kept for @address alone, before its key
  * is destroyed. @key may be NULL when it is online.

@@ -10,6 +10,7 @@
 #include "base/limits.h"
 #include "base/log.h"
 #include "proto/field.h"
+#include "ratmand/service/exact.h"
 #include "ratmand/service/search.h"
 #include "ratmand/service/users_priv.h"
 
@@ -18,7 +19,7 @@ struct users_change {
 	struct users_change *prev, *next;
 	struct users *users;	/* NULL: gone */
 	struct address id;
-	store_done_cb cb;
+	store_done_cb cb;	/* may be NULL */
 	void *ctx;
 };
 
@@ -32,13 +33,24 @@ static enum profile_side side_of(const struct directory_entry *e)
 	return e->local ? PROFILES_HERE : PROFILES_ELSEWHERE;
 }
 
+/* What the store has of somebody elsewhere goes. */
+static void forget_remote(struct users *u, const struct directory_entry *e)
+{
+	struct profile_record record;
+
+	if (!e->filled)
+		return;
+	if (!profiles_get(u->store, PROFILES_ELSEWHERE, &e->id, &record, NULL))
+		exact_remove(u->store, &record.profile, NULL);
+	profiles_remove(u->store, PROFILES_ELSEWHERE, &e->id);
+}
+
 static void on_evicted(void *ctx, const struct directory_entry *e)
 {
 	struct users *u = ctx;
 
 	u->stats.evicted++;
-	if (e->filled)
-		profiles_remove(u->store, PROFILES_ELSEWHERE, &e->id);
+	forget_remote(u, e);
 }
 
 /* Notes in the directory what the store has. */
@@ -186,8 +198,7 @@ static struct directory_entry *add_local(struct users *u, const struct address *
 	if (e && e->local)
 		return e;
 	if (e) {
-		if (e->filled)
-			profiles_remove(u->store, PROFILES_ELSEWHERE, id);
+		forget_remote(u, e);
 		directory_remove(u->directory, e);
 	}
 	return directory_add(u->directory, id, true, first_ns, first_ns);
@@ -221,27 +232,7 @@ static void new_record(struct profile_record *record, const struct address *id)
 	profile_init(&record->profile, id);
 }
 
-int users_create(struct users *u, const struct address *id, const char *handle)
-{
-	struct profile_record record;
-
-	if (users_has_local(u, id))
-		return -EEXIST;
-	new_record(&record, id);
-	if (handle) {
-		size_t len = strlen(handle);
-
-		if (len > LIMIT_HANDLE)
-			return -E2BIG;
-		if (!field_is_utf8((const uint8_t *)handle, len))
-			return -EINVAL;
-		memcpy(record.profile.handle, handle, len + 1);
-		record.profile.has_handle = true;
-	}
-	return put_local(u, &record, false);
-}
-
-void users_reload(struct users *u, const struct address *id)
+static void reload(struct users *u, const struct address *id)
 {
 	struct directory_entry *e = directory_find(u->directory, id);
 	struct profile_record record;
@@ -303,7 +294,7 @@ static void on_durable(void *ctx, int err)
 	if (u) {
 		DL_DELETE(u->changes, change);
 		if (err)
-			users_reload(u, &change->id);
+			reload(u, &change->id);
 		e = directory_find(u->directory, &change->id);
 		if (!err && e) {
 			directory_changed(u->directory, e);
@@ -311,8 +302,61 @@ static void on_durable(void *ctx, int err)
 				u->ops->changed(u->ctx, &change->id);
 		}
 	}
-	change->cb(change->ctx, err);
+	if (change->cb)
+		change->cb(change->ctx, err);
 	free(change);
+}
+
+/* Waits for what is queued for the user @id. */
+static void await(struct users *u, struct users_change *change, const struct address *id,
+		  store_done_cb cb, void *ctx)
+{
+	change->users = u;
+	change->id = *id;
+	change->cb = cb;
+	change->ctx = ctx;
+	DL_APPEND(u->changes, change);
+	store_commit(u->store, on_durable, change);
+}
+
+int users_check_handle(const char *handle)
+{
+	size_t len = handle ? strlen(handle) : 0;
+
+	if (len > LIMIT_HANDLE)
+		return -E2BIG;
+	return field_is_utf8((const uint8_t *)handle, len) ? 0 : -EINVAL;
+}
+
+static int create(struct users *u, const struct address *id, const char *handle)
+{
+	struct profile_record record;
+	int err = users_check_handle(handle);
+
+	if (err)
+		return err;
+	new_record(&record, id);
+	if (handle) {
+		strcpy(record.profile.handle, handle);
+		record.profile.has_handle = true;
+	}
+	return put_local(u, &record, false);
+}
+
+int users_create(struct users *u, const struct address *id, const char *handle)
+{
+	struct users_change *change;
+	int err;
+
+	if (users_has_local(u, id))
+		return -EEXIST;
+	change = calloc(1, sizeof(*change));
+	err = change ? create(u, id, handle) : -ENOMEM;
+	if (err)
+		free(change);
+	else
+		await(u, change, id, NULL, NULL);
+	return err;
 }
 
 static int modify(struct users *u, const struct address *id, const struct user_update *update)
@@ -341,12 +385,7 @@ void users_modify(struct users *u, const struct address *id, const struct user_u
 		cb(ctx, err);
 		return;
 	}
-	change->users = u;
-	change->id = *id;
-	change->cb = cb;
-	change->ctx = ctx;
-	DL_APPEND(u->changes, change);
-	store_commit(u->store, on_durable, change);
+	await(u, change, id, cb, ctx);
 }
 
 /* From others ---------------------------------------------------------------------------- */
@@ -356,11 +395,23 @@ void users_malformed(struct users *u)
 	u->stats.malformed++;
 }
 
-/* Puts the record of somebody elsewhere; makes room once when there is none. */
-static int put_remote(struct users *u, struct profile_record *record)
+/* Puts the record of somebody elsewhere, of whom @e tells what is known (NULL: nothing). */
+static int put_remote(struct users *u, const struct directory_entry *e,
+		      struct profile_record *record)
 {
-	int err = profiles_put(u->store, PROFILES_ELSEWHERE, record, true);
+	struct profile_record old;
+	bool has_old = e && e->filled &&
+		       !profiles_get(u->store, PROFILES_ELSEWHERE, &e->id, &old, NULL);
+	const struct profile *before = has_old ? &old.profile : NULL;
+	int err = exact_add(u->store, before, &record->profile);
 
+	if (!err) {
+		err = profiles_put(u->store, PROFILES_ELSEWHERE, record, true);
+		if (err)
+			exact_remove(u->store, &record->profile, before);
+		else if (has_old)
+			exact_remove(u->store, before, &record->profile);
+	}
 	/* What is evicted is room only after some commits: the next announcement finds it. */
 	if (err == -EDQUOT)
 		for (int i = 0; i < 64 && directory_evict_filled(u->directory); i++)
@@ -388,7 +439,7 @@ void users_merge(struct users *u, const struct address *from, uint64_t version,
 	/* The time is the user's word; ours is that it is not in the future. */
 	if (record.profile.updated_ns > now)
 		record.profile.updated_ns = now;
-	if (put_remote(u, &record)) {
+	if (put_remote(u, e, &record)) {
 		u->stats.no_room++;
 		return;
 	}

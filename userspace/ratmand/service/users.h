@@ -50,13 +50,15 @@ void users_seen(struct users *u, const struct address *id, int64_t first_ns, int
 /* Everybody known before now is told: orders them. -ENOMEM. */
 int users_ready(struct users *u);
 
+/* 0, or -EINVAL (no UTF-8), -E2BIG (longer than LIMIT_HANDLE). NULL is fine. */
+int users_check_handle(const char *handle);
+
 /*
  * Queues an empty profile for a local address, with @handle unless it is NULL:
- * it is a user from now on. -EEXIST, -EINVAL (no UTF-8), -E2BIG (longer than
- * LIMIT_HANDLE), storage errors. Durable with the next commit; when that fails, users_reload().
+ * it is a user from now on, unless the next commit fails. -EEXIST, errors of
+ * users_check_handle(), storage errors.
  */
 int users_create(struct users *u, const struct address *id, const char *handle);
-void users_reload(struct users *u, const struct address *id);
 
 /* Queues the removal of a local user's profile; nothing happens when there is none. */
 int users_forget(struct users *u, const struct address *id);

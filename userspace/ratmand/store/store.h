@@ -44,6 +44,7 @@ enum store_table {
 	STORE_FLOODS,		/* messages to everybody, as they came (floods.h) */
 	STORE_PROFILES,		/* cache: of users elsewhere (profiles.h) */
 	STORE_USERS,		/* the same of users here */
+	STORE_PROFILE_VALUES,	/* cache: hash of a value, address → nothing (service/exact.h) */
 	STORE_TABLES
 };
 

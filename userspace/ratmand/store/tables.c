@@ -29,4 +29,6 @@ const struct table_info store_tables[STORE_TABLES] = {
 	[STORE_PEERS] = { .name = "peers", .id = 10, .cache = true, .pad = 1 },
 	[STORE_PROFILES] = { .name = "profiles", .id = 15, .cache = true, .prefix = 1, .pad = 256 },
 	[STORE_USERS] = { .name = "users", .id = 16, .prefix = 1, .pad = 256 },
+	[STORE_PROFILE_VALUES] = { .name = "profile-values", .id = 23, .cache = true, .prefix = 16,
+				   .pad = 1 },
 };
