@@ -29,7 +29,7 @@ struct messages_options {
 };
 
 struct messages_stats {
-	uint64_t sent;		/* parcels */
+	uint64_t sent;		/* to each recipient */
 	uint64_t received;	/* kept in a mailbox, or in the log */
 	uint64_t duplicates;
 	uint64_t unverified;	/* among those received */

@@ -84,12 +84,42 @@ static void make_message(const struct message_send *send, struct message *out)
 	out->len = send->len;
 }
 
-/* Queues the parcels. What one of them fails with; none was queued when it is the first. */
-static int send_parcels(struct messages *m, const struct message_send *send, size_t len,
-			struct sending *s, size_t *queued)
+static bool is_wanted(const struct messages *m, const char *service)
+{
+	return !m->options.discard_unknown_services ||
+	       (m->options.registered && m->options.registered(m->options.ctx, service));
+}
+
+/* Straight into the mailbox of a user who is online here. -ENOENT when it is none. */
+static int hand_over(struct messages *m, const struct message *message, const struct address *to,
+		     size_t len)
+{
+	struct message copy = *message;
+	struct message_box *box;
+	int err;
+
+	if (!online_records(m->service->online, to))
+		return -ENOENT;
+	if (!is_wanted(m, message->service)) {
+		m->stats.discarded++;
+		return 0;
+	}
+	box = messages_box(m, to, true, &err);
+	if (!box)
+		return err;
+	copy.has_to = true;
+	copy.to = *to;
+	err = messages_deliver(box, &copy, m->body, len);
+	return err == -EEXIST ? 0 : err;
+}
+
+/* Sends it on its ways. What one of them fails with; @queued of them before that did not. */
+static int send_parcels(struct messages *m, const struct message_send *send,
+			const struct message *message, size_t len, struct sending *s, size_t *queued)
 {
 	struct flow *flow = m->service->flow;
 	struct recipient to = { .kind = RECIPIENT_ADDRESS };
+	size_t here = 0;
 	int err = 0;
 
 	*queued = 0;
@@ -105,6 +135,10 @@ static int send_parcels(struct messages *m, const struct message_send *send, siz
 		/* A note to oneself is where it belongs. */
 		if (address_equal(&to.address, &send->sender))
 			continue;
+		err = hand_over(m, message, &to.address, len);
+		here += !err;
+		if (err != -ENOENT)
+			continue;
 		err = flow_parcel_send(flow, PARCEL_MESSAGE, &send->sender, &to, NULL, 0, m->body,
 				       len, on_sent, s);
 		*queued += !err;
@@ -113,6 +147,7 @@ static int send_parcels(struct messages *m, const struct message_send *send, siz
 	if (err == -EINVAL)
 		err = -EADDRNOTAVAIL;
 	s->left += (unsigned int)*queued;
+	*queued += here;
 	m->stats.sent += *queued;
 	return err;
 }
@@ -142,7 +177,7 @@ static int start_sending(struct messages *m, const struct message_send *send, st
 	kept = !err;
 	if (err && err != -EEXIST)
 		return err;
-	err = send_parcels(m, send, len, s, &queued);
+	err = send_parcels(m, send, &message, len, s, &queued);
 	if (err && !queued && kept)
 		mailbox_remove_number(&box->mailbox, box->mailbox.next - 1);
 	else if (kept)
@@ -243,8 +278,7 @@ static bool judge(struct messages *m, const struct parcel *info, size_t len, str
 			return false;
 		}
 	}
-	if (m->options.discard_unknown_services &&
-	    !(m->options.registered && m->options.registered(m->options.ctx, out->service))) {
+	if (!is_wanted(m, out->service)) {
 		m->stats.discarded++;
 		return false;
 	}
