@@ -173,6 +173,12 @@ def example_hello():
 
 
 @test
+def example_notes():
+    assert example("notes") == "noted: buy salt\nnoted: fix the lamp\nnoted: sharpen knives\n" \
+        "kitchen: buy salt\nkitchen: sharpen knives\n"
+
+
+@test
 def example_hello_in_python():
     out = example("hello.py", program_path=[sys.executable, os.path.join(EXAMPLES, "hello.py")])
     assert out == "Hello from Python\n", repr(out)

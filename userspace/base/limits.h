@@ -96,4 +96,14 @@
 #define LIMIT_COMMONS_SHARE_BYTES (64ull << 20)
 #define LIMIT_COMMONS_ITEM (1ull << 20)	/* bytes of one parcel to the commons */
 
+/* Messages. */
+#define LIMIT_MESSAGE_SERVICE 128	/* bytes of a service's name */
+#define LIMIT_MESSAGE_TAGS 64		/* of one message */
+#define LIMIT_MESSAGE_TAG_BYTES 8192	/* all keys and values of one, as they are encoded */
+#define LIMIT_MESSAGE_PAYLOAD 65000		/* bytes; a request of 64 KiB holds it, but for long tags */
+#define LIMIT_MESSAGE_REPLY (1u << 20)	/* bytes of one reply to a query; then "more" */
+#define LIMIT_MESSAGE_SUBSCRIPTIONS 64	/* of one user */
+#define LIMIT_FLOODS 16384		/* messages to everybody that are kept; the oldest go first */
+#define LIMIT_FLOOD_BYTES (256u << 20)	/* … and their bytes */
+
 #endif

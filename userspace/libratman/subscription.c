@@ -40,7 +40,7 @@ static void write_subscriber(uint8_t out[static PAYLOAD_SUBSCRIBER_LEN], const s
 	memcpy(out + RATMAN_ID_LEN, address->b, RATMAN_ID_LEN);
 }
 
-static int resubscribe(struct ratman *r, enum op_id op, const struct ratman_id *id,
+int subscription_again(struct ratman *r, enum op_id op, const struct ratman_id *id,
 		       const struct ratman_id *address, const struct ratman_id *token,
 		       struct ratman_subscription *out)
 {
@@ -80,7 +80,7 @@ PUBLIC int ratman_sub_resume(struct ratman *r, const struct ratman_id *id,
 			     const struct ratman_id *address, const struct ratman_id *token,
 			     struct ratman_subscription *out)
 {
-	return resubscribe(r, OP_STREAM_RESUB, id, address, token, out);
+	return subscription_again(r, OP_STREAM_RESUB, id, address, token, out);
 }
 
 PUBLIC int ratman_sub_cancel(struct ratman *r, const struct ratman_id *id,
@@ -125,7 +125,7 @@ PUBLIC int ratman_addr_resub(struct ratman *r, const struct ratman_id *id,
 			     const struct ratman_id *address, const struct ratman_id *token,
 			     struct ratman_subscription *out)
 {
-	return resubscribe(r, OP_ADDR_RESUB, id, address, token, out);
+	return subscription_again(r, OP_ADDR_RESUB, id, address, token, out);
 }
 
 PUBLIC int ratman_addr_unsub(struct ratman *r, const struct ratman_id *id,

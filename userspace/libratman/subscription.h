@@ -8,9 +8,14 @@
 
 #include "libratman/handle.h"
 
-/* Sub or Resub: the daemon names the subscription and where to connect. */
+/* Sub: the daemon names the subscription and where to connect. */
 int subscription_ask(struct ratman *r, enum op_id op, const struct ratman_id *token,
 		     const void *payload, size_t len, struct ratman_subscription *out);
+
+/* Resub. */
+int subscription_again(struct ratman *r, enum op_id op, const struct ratman_id *id,
+		       const struct ratman_id *address, const struct ratman_id *token,
+		       struct ratman_subscription *out);
 
 /* Unsub. */
 int subscription_end(struct ratman *r, enum op_id op, const struct ratman_id *id,

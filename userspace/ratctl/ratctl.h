@@ -65,6 +65,9 @@ struct ctl {
 	struct ctl_words bio, unbio, services;
 	bool exact, prefix, fuzzy, remote;
 	const char *skip, *take;
+	/* Of messages. */
+	const char *text, *group, *sender;
+	bool flood, unread, seen;
 	const char *password_file;	/* "-": stdin; NULL: the terminal */
 	const char *description;
 	bool purge;
@@ -175,6 +178,13 @@ int cmd_user_show(struct ctl *ctl, int argc, char **argv);
 int cmd_user_search(struct ctl *ctl, int argc, char **argv);
 int cmd_user_set(struct ctl *ctl, int argc, char **argv);
 int cmd_user_watch(struct ctl *ctl, int argc, char **argv);
+int cmd_msg_send(struct ctl *ctl, int argc, char **argv);
+int cmd_msg_list(struct ctl *ctl, int argc, char **argv);
+int cmd_msg_show(struct ctl *ctl, int argc, char **argv);
+int cmd_msg_read(struct ctl *ctl, int argc, char **argv);
+int cmd_msg_tag(struct ctl *ctl, int argc, char **argv);
+int cmd_msg_del(struct ctl *ctl, int argc, char **argv);
+int cmd_msg_watch(struct ctl *ctl, int argc, char **argv);
 int cmd_idpath(struct ctl *ctl, int argc, char **argv);
 
 #endif

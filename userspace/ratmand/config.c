@@ -180,6 +180,7 @@ static const struct key keys[] = {
 	{ "node_key", KEY_WORD, "auto", check_word, node_key_words },
 	{ "key_file", KEY_TEXT, "", check_key_file, NULL },
 	{ "god_mode", KEY_SWITCH, "false", NULL, NULL },
+	{ "discard_unknown_services", KEY_SWITCH, "false", NULL, NULL },
 };
 
 #define N_KEYS (sizeof(keys) / sizeof(keys[0]))
@@ -338,6 +339,7 @@ static int read_values(cfg_t *cfg, struct config *out)
 							  NODEKEY_AUTO;
 	out->ephemeral = cfg_getbool(cfg, "ephemeral");
 	out->god_mode = cfg_getbool(cfg, "god_mode");
+	out->discard_unknown_services = cfg_getbool(cfg, "discard_unknown_services");
 	if (secret[0]) {
 		out->has_group_secret = true;
 		sodium_hex2bin(out->group_secret, sizeof(out->group_secret), secret, 64, NULL, NULL,

@@ -40,6 +40,7 @@ struct config {
 	bool god_mode;			/* messages of all services may be asked for at once */
 	enum nodekey_source node_key;
 	char *key_file;			/* empty: node.key in the state directory */
+	bool discard_unknown_services;	/* messages of services nobody has registered are dropped */
 };
 
 #define CONFIG_DEFAULT_PATH "/etc/ratmand/ratmand.conf"

@@ -187,6 +187,15 @@ static const struct flow_ops flow_ops = {
 	.members = flow_members,
 };
 
+/* Messages. */
+
+static const uint8_t *message_secret(void *ctx, const struct address *user)
+{
+	struct node *node = ctx;
+
+	return mesh_local_secret(node->mesh, user);
+}
+
 /* Life. */
 
 int node_online(struct node *node, const struct address *address, const uint8_t *secret,
@@ -270,6 +279,26 @@ static int open_store(struct node *node, uint8_t secret[ADDRESS_SECRET_LEN], cha
 	return err;
 }
 
+static bool message_registered(void *ctx, const char *service)
+{
+	struct node *node = ctx;
+
+	return registry_has(node->service->registry, service);
+}
+
+static int open_messages(struct node *node)
+{
+	const struct messages_options options = {
+		.god_mode = node->config->god_mode,
+		.discard_unknown_services = node->config->discard_unknown_services,
+		.registered = message_registered,
+		.secret = message_secret,
+		.ctx = node,
+	};
+
+	return messages_new(&node->service->messages, node->service, &options);
+}
+
 static int remember_peer(void *ctx, const void *key, size_t key_len, const void *value,
 			 size_t value_len)
 {
@@ -323,6 +352,8 @@ static int open_parts(struct node *node, const uint8_t secret[ADDRESS_SECRET_LEN
 	err = node->mesh ? flow_new(&node->flow, node->loop, node->store, &flow_ops, node) : -ENOMEM;
 	if (!err)
 		err = open_service(node);
+	if (!err)
+		err = open_messages(node);
 	if (err)
 		snprintf(why, size, "cannot start the stream exchange: %s", strerror(-err));
 	return err;

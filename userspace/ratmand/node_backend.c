@@ -439,5 +439,6 @@ const struct backend_ops node_backend_ops = {
 	.anycast_stop = node_anycast_stop,
 	.session = &node_session_ops,
 	.service = &node_service_ops,
+	.message = &node_message_ops,
 	.profile = &node_profile_ops,
 };

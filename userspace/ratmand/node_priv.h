@@ -12,6 +12,7 @@
 #include "ratmand/mesh.h"
 #include "ratmand/node.h"
 #include "ratmand/resume.h"
+#include "ratmand/service/messages.h"
 #include "ratmand/service/service.h"
 #include "ratmand/store/addresses.h"
 #include "ratmand/store/contacts.h"
@@ -85,6 +86,8 @@ void node_addr_down(struct node *node, const struct address *address);
 extern const struct backend_session_ops node_session_ops;
 extern const struct backend_service_ops node_service_ops;
 
+/* node_message.c */
+extern const struct backend_message_ops node_message_ops;
 /* node_profile.c */
 extern const struct backend_profile_ops node_profile_ops;
 

@@ -27,6 +27,7 @@
 #include "proto/payload.h"
 #include "ratmand/api/service_backend.h"
 #include "ratmand/api/session_backend.h"
+#include "ratmand/api/message_backend.h"
 #include "ratmand/api/profile_backend.h"
 
 /* One remote address, as in Peer/List. Times are wall clock, ns since 1970. */
@@ -242,6 +243,7 @@ struct backend_ops {
 	/* One table for each noun of the Service API; a backend without a noun leaves it NULL. */
 	const struct backend_session_ops *session;
 	const struct backend_service_ops *service;
+	const struct backend_message_ops *message;
 	const struct backend_profile_ops *profile;
 };
 

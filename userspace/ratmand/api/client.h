@@ -344,6 +344,14 @@ void service_query(struct client *c);
 void service_status(struct client *c);
 /* A session was opened or has ended: tells every service. */
 void service_tell(struct api_server *s, bool open, const struct token_session *session);
+void message_one(struct client *c);
+void message_many(struct client *c);
+void message_query(struct client *c);
+void message_modify(struct client *c);
+void message_delete(struct client *c);
+void message_sub(struct client *c);
+void message_resub(struct client *c);
+void message_unsub(struct client *c);
 void user_list(struct client *c);
 void user_query(struct client *c);
 /* User/Modify of what = 0. */

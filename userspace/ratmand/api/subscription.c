@@ -7,33 +7,13 @@
  * its own, with one job that never ends: to send what is due, oldest first.
  */
 #include <errno.h>
-#include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/limits.h"
-#include "ratmand/api/client.h"
+#include "ratmand/api/subscriber.h"
 
 #define EVENT_WINDOW 4096	/* bytes of events queued to the socket at most */
-
-/* A subscriber between his request and his connection. */
-struct pending {
-	struct api_server *server;
-	struct client *client;		/* who asked; NULL when the request was answered */
-	struct helper *helper;		/* NULL when it has gone */
-	struct ident id;
-	struct address address;
-	struct ident token;
-	uint8_t capabilities;
-	bool events;
-	char bind[HELPER_BIND_LEN];
-};
-
-static void pending_free(struct pending *p)
-{
-	sodium_memzero(p, sizeof(*p));
-	free(p);
-}
 
 /* Events ---------------------------------------------------------------------- */
 
@@ -111,112 +91,6 @@ static int event_start(struct client *c)
 	return 0;
 }
 
-/* The socket -------------------------------------------------------------------- */
-
-/* Closes the socket of a subscriber, if he has one. */
-static void disconnect(struct api_server *s, const struct ident *id, const struct address *address)
-{
-	struct client *c, *next;
-
-	for (c = s->clients; c; c = next) {
-		next = c->next;
-		if (c->subscriber.connected && ident_equal(&c->subscriber.id, id) &&
-		    address_equal(&c->subscriber.address, address))
-			client_finish(c);
-	}
-}
-
-static void on_connected(void *ctx, struct helper *h)
-{
-	struct pending *p = ctx;
-	struct api_server *s = p->server;
-	struct client *c = client_new(s, false);
-
-	if (!c)
-		return;
-	if (helper_accept(h, &c->tcp) || !token_table_check(s->tokens, &p->address, &p->token)) {
-		client_kill(c);
-		return;
-	}
-	/* A new socket takes over: what the old one was sent only in part comes again, whole. */
-	disconnect(s, &p->id, &p->address);
-	c->phase = CLIENT_READY;
-	c->capabilities = p->capabilities;
-	c->header.has_token = true;
-	c->header.token = p->token;
-	c->subscriber.connected = true;
-	c->subscriber.id = p->id;
-	c->subscriber.address = p->address;
-	if (p->events ? event_start(c) : recv_subscriber(c))
-		client_kill(c);
-	else
-		client_start(c);
-}
-
-static void on_helper_gone(void *ctx)
-{
-	struct pending *p = ctx;
-
-	p->helper = NULL;
-	/* Before the answer the request still needs it. */
-	if (!p->client)
-		pending_free(p);
-}
-
-static const struct helper_ops helper_ops = {
-	.connected = on_connected,
-	.gone = on_helper_gone,
-};
-
-/* Opens the socket for a subscriber, before anything is changed. Answers what goes wrong. */
-static struct pending *pending_new(struct client *c, const struct address *address, bool events)
-{
-	struct pending *p = calloc(1, sizeof(*p));
-	int err = -ENOMEM;
-
-	if (p) {
-		p->server = c->server;
-		p->client = c;
-		p->address = *address;
-		p->token = c->header.token;
-		p->capabilities = c->capabilities;
-		p->events = events;
-		err = helper_open(c, &helper_ops, p, p->bind, &p->helper);
-	}
-	if (!err)
-		return p;
-	client_reply_internal(c, true, err == -EMFILE ?
-			      "too many sockets wait for your connection" :
-			      "cannot open a socket for the subscription");
-	if (p)
-		pending_free(p);
-	return NULL;
-}
-
-/* The request failed: the socket goes, too. */
-static void pending_drop(struct pending *p)
-{
-	p->client = NULL;
-	if (p->helper)
-		helper_close(p->helper);	/* frees it */
-	else
-		pending_free(p);
-}
-
-/* Names the socket to the client. */
-static void pending_answer(struct client *c, struct pending *p)
-{
-	uint8_t buf[1 + 32 + HELPER_BIND_LEN];
-	struct wire_writer w;
-
-	wire_write_init(&w, buf, sizeof(buf));
-	ping_write_subscription(&w, &p->id, p->bind);
-	client_reply(c, true, buf, wire_len(&w));
-	p->client = NULL;
-	if (!p->helper)
-		pending_free(p);
-}
-
 /* Requests ------------------------------------------------------------------------ */
 
 static void reply_failure(struct client *c, const struct ident *id, int err)
@@ -235,27 +109,26 @@ static void reply_failure(struct client *c, const struct ident *id, int err)
 
 static void on_subscribed(void *ctx, int err, const struct ident *id)
 {
-	struct pending *p = ctx;
-	struct client *c = p->client;
+	struct subscriber_socket *p = ctx;
+	struct client *c = subscriber_asker(p);
 
-	if (!err)
-		p->id = *id;
 	if (!client_answered(c)) {
-		pending_drop(p);
+		subscriber_drop(p);
 		return;
 	}
 	if (err) {
-		pending_drop(p);
+		subscriber_drop(p);
 		reply_failure(c, NULL, err);
 	} else {
-		pending_answer(c, p);
+		subscriber_answer(c, p, id);
 	}
 	client_process(c);
 }
 
 static void subscribe(struct client *c, const struct address *address, const struct recipient *to)
 {
-	struct pending *p = pending_new(c, address, to->kind == RECIPIENT_NONE);
+	struct subscriber_socket *p = subscriber_open(c, address, to->kind == RECIPIENT_NONE ?
+						      event_start : recv_subscriber);
 
 	if (!p)
 		return;
@@ -267,7 +140,7 @@ static void resubscribe(struct client *c, bool events)
 {
 	struct api_server *s = c->server;
 	struct payload_subscriber sub;
-	struct pending *p;
+	struct subscriber_socket *p;
 	int err;
 
 	payload_read_subscriber(c->payload, &sub);
@@ -276,11 +149,9 @@ static void resubscribe(struct client *c, bool events)
 		reply_failure(c, &sub.id, err);
 		return;
 	}
-	p = pending_new(c, &sub.address, events);
-	if (!p)
-		return;
-	p->id = sub.id;
-	pending_answer(c, p);
+	p = subscriber_open(c, &sub.address, events ? event_start : recv_subscriber);
+	if (p)
+		subscriber_answer(c, p, &sub.id);
 }
 
 struct unsub {
@@ -317,7 +188,7 @@ static void unsubscribe(struct client *c, bool events)
 	*u = (struct unsub){ c, sub.id };
 	client_ask(c);
 	if (!s->ops->subscription_check(s->be, &sub.id, &sub.address, events))
-		disconnect(s, &sub.id, &sub.address);
+		subscriber_disconnect(s, &sub.id, &sub.address);
 	s->ops->unsubscribe(s->be, &sub.id, &sub.address, events, on_unsubscribed, u);
 }
 

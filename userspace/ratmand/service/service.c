@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "base/limits.h"
+#include "ratmand/service/messages.h"
 
 static bool user_online(void *ctx, const struct address *id, bool local)
 {
@@ -58,12 +59,14 @@ int service_new(struct service **out, uv_loop_t *loop, struct store *store, stru
 void service_stop(struct service *s)
 {
 	announce_stop(s->announce);
+	messages_stop(s->messages);
 }
 
 void service_free(struct service *s)
 {
 	if (!s)
 		return;
+	messages_free(s->messages);
 	announce_free(s->announce);
 	users_free(s->users);
 	values_free(s->values);
@@ -77,6 +80,8 @@ int service_address_up(struct service *s, const struct address *address,
 {
 	int err = online_add(s->online, address, key);
 
+	if (!err && s->messages)
+		messages_user_up(s->messages, address);
 	return err ? err : announce_user(s->announce, address);
 }
 
@@ -92,6 +97,8 @@ void service_address_down(struct service *s, const struct address *address)
 	announce_offline(s->announce, address);
 	values_close(s->values, address);
 	online_remove(s->online, address);
+	if (s->messages)
+		messages_user_down(s->messages, address);
 }
 
 int service_user_check(const char *handle)
@@ -123,6 +130,8 @@ int service_address_forget(struct service *s, const struct address *address, con
 	if (!was_online && key)
 		err = service_address_up(s, address, key);
 	values_close(s->values, address);
+	if (!err && s->messages && online_records(s->online, address))
+		err = messages_forget_user(s->messages, online_records(s->online, address));
 	if (!err)
 		err = records_remove_all(s->store, address);
 	if (!err)

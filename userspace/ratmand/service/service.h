@@ -21,6 +21,7 @@ struct service {
 	struct store *store;
 	struct flow *flow;
 	struct online *online;	/* owned */
+	struct messages *messages;	/* owned; messages.h. NULL before messages_new() */
 	struct users *users;	/* owned */
 	struct announce *announce;	/* owned */
 	struct registry *registry;	/* owned */

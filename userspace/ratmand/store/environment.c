@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "base/wire.h"
 #include "ratmand/store/pages.h"
 
 #define MAP_START (32ull << 20)
@@ -304,6 +305,12 @@ static int make_room(uint8_t **plain, size_t *size, size_t len)
 	return 0;
 }
 
+/* Nothing to open: the hidden key is all there is. */
+static bool is_bare(enum store_table table, const MDB_val *sealed)
+{
+	return store_tables[table].bare && !sealed->mv_size;
+}
+
 /* Opens what @sealed holds and copies the value out. */
 static ssize_t open_value(struct environment *e, enum store_table table, const uint8_t *hidden,
 			  const MDB_val *sealed, void *value, size_t size)
@@ -311,6 +318,8 @@ static ssize_t open_value(struct environment *e, enum store_table table, const u
 	struct cipher_record r;
 	ssize_t got;
 
+	if (is_bare(table, sealed))
+		return 0;
 	if (make_room(&e->plain, &e->plain_size, sealed->mv_size))
 		return -ENOMEM;
 	if (cipher_open(e->keys, table, hidden, sealed->mv_data, sealed->mv_size, e->plain, &r)) {
@@ -397,7 +406,7 @@ static int walk_step(struct walk *w, MDB_cursor_op op)
 	return err;
 }
 
-/* Opens the record the walk stands on. */
+/* Opens the record the walk stands on. -EBADMSG for a damaged, -ENODATA for a bare one. */
 static int walk_open(struct walk *w, bool keys_only, uint8_t *key, struct cipher_record *r)
 {
 	const struct keyring *keys = w->e->keys;
@@ -405,6 +414,8 @@ static int walk_open(struct walk *w, bool keys_only, uint8_t *key, struct cipher
 
 	if (w->key.mv_size != CIPHER_KEY_LEN)
 		return -EBADMSG;
+	if (is_bare(w->table, &w->val))
+		return -ENODATA;
 	if (keys_only) {
 		n = cipher_open_key(keys, w->table, w->key.mv_data, w->val.mv_data, w->val.mv_size,
 				    key);
@@ -438,11 +449,74 @@ int environment_each(struct environment *e, const struct environment_range *rang
 			stop = cb(ctx, w.key.mv_data, &r);
 		else if (err == -EBADMSG)
 			environment_note_damage(e, range->table, w.key.mv_data, w.key.mv_size);
-		if (!err || err == -EBADMSG)
+		if (!err || err == -EBADMSG || err == -ENODATA)
 			err = stop ? 0 : walk_step(&w, MDB_NEXT);
 	}
 	walk_end(&w);
 	return stop ? stop : err == -ENOENT ? 0 : err;
+}
+
+/* Of the record the walk stands on, whose table is ordered. */
+static uint64_t walk_order(const struct walk *w)
+{
+	struct wire_reader r;
+
+	wire_read_init(&r, (const uint8_t *)w->key.mv_data + CIPHER_GROUP_LEN, TABLES_ORDER_LEN);
+	return wire_get_be64(&r);
+}
+
+int environment_orders(struct environment *e, enum store_table table,
+		       const uint8_t start[static CIPHER_KEY_LEN], environment_order_cb cb,
+		       void *ctx)
+{
+	struct walk w = { .grouped = true };
+	int err, stop = 0;
+
+	memcpy(w.group, start, sizeof(w.group));
+	err = walk_begin(&w, e, table);
+	if (err)
+		return err;
+	w.key = (MDB_val){ CIPHER_KEY_LEN, (void *)start };
+	err = walk_step(&w, MDB_SET_RANGE);
+	while (!err && !stop) {
+		if (w.key.mv_size == CIPHER_KEY_LEN)
+			stop = cb(ctx, walk_order(&w));
+		else
+			environment_note_damage(e, table, w.key.mv_data, w.key.mv_size);
+		if (!stop)
+			err = walk_step(&w, MDB_NEXT);
+	}
+	walk_end(&w);
+	return stop ? stop : err == -ENOENT ? 0 : err;
+}
+
+int environment_last_order(struct environment *e, enum store_table table,
+			   const uint8_t group[static CIPHER_GROUP_LEN], uint64_t *order)
+{
+	struct walk w = { .grouped = false };
+	uint8_t end[CIPHER_KEY_LEN];
+	int err;
+
+	memcpy(w.group, group, sizeof(w.group));
+	memcpy(end, group, CIPHER_GROUP_LEN);
+	memset(end + CIPHER_GROUP_LEN, 0xff, sizeof(end) - CIPHER_GROUP_LEN);
+	err = walk_begin(&w, e, table);
+	if (err)
+		return err;
+	/* Behind the group, or behind the table; then back one. */
+	w.key = (MDB_val){ sizeof(end), end };
+	err = walk_step(&w, MDB_SET_RANGE);
+	w.grouped = true;
+	if (err == -ENOENT)
+		err = walk_step(&w, MDB_LAST);
+	else if (!err)
+		err = walk_step(&w, MDB_PREV);
+	if (!err && w.key.mv_size != CIPHER_KEY_LEN)
+		err = -EBADMSG;
+	if (!err)
+		*order = walk_order(&w);
+	walk_end(&w);
+	return err == -ENOENT ? 0 : err ? err : 1;
 }
 
 int environment_next_group(struct environment *e, enum store_table table,
@@ -465,11 +539,13 @@ int environment_next_group(struct environment *e, enum store_table table,
 			memcpy(cursor->b, w.key.mv_data, CIPHER_GROUP_LEN);
 			memset(cursor->b + CIPHER_GROUP_LEN, 0xff, CIPHER_KEY_LEN - CIPHER_GROUP_LEN);
 		}
-		if (!walk_open(&w, true, key, &r)) {
+		err = walk_open(&w, true, key, &r);
+		if (!err) {
 			memcpy(prefix, r.key, store_tables[table].prefix);
 			break;
 		}
-		environment_note_damage(e, table, w.key.mv_data, w.key.mv_size);
+		if (err == -EBADMSG)
+			environment_note_damage(e, table, w.key.mv_data, w.key.mv_size);
 		err = walk_step(&w, MDB_NEXT);
 	}
 	walk_end(&w);
@@ -497,13 +573,13 @@ int environment_verify(struct environment *e, enum store_table table,
 		struct cipher_record r;
 
 		err = walk_open(&w, false, NULL, &r);
-		if (err && err != -EBADMSG)
+		if (err && err != -EBADMSG && err != -ENODATA)
 			break;
 		out->records++;
 		out->sealed_bytes += w.val.mv_size;
 		if (!err) {
 			out->value_bytes += r.value_len;
-		} else {
+		} else if (err == -EBADMSG) {
 			out->damaged++;
 			if (damaged)
 				damaged(ctx, table, w.key.mv_data, w.key.mv_size);
@@ -631,6 +707,8 @@ static int write_one(struct environment *e, MDB_txn *txn, const struct outgoing 
 		rc = mdb_del(txn, e->dbi[table], &k, NULL);
 		return rc == MDB_NOTFOUND ? 0 : rc;
 	}
+	if (store_tables[table].bare && !r->value_len)
+		return mdb_put(txn, e->dbi[table], &k, &v, 0);
 	v.mv_size = cipher_sealed_len(table, r->key_len, r->value_len);
 	rc = mdb_put(txn, e->dbi[table], &k, &v, MDB_RESERVE);
 	if (!rc)

@@ -83,6 +83,19 @@ typedef int (*environment_each_cb)(void *ctx, const uint8_t *hidden, const struc
 int environment_each(struct environment *e, const struct environment_range *range,
 		     environment_each_cb cb, void *ctx);
 
+/*
+ * The orders in a group of an ordered table, from the hidden keys alone: calls @cb
+ * from that of @start on. A return other than 0 stops and is returned.
+ */
+typedef int (*environment_order_cb)(void *ctx, uint64_t order);
+int environment_orders(struct environment *e, enum store_table table,
+		       const uint8_t start[static CIPHER_KEY_LEN], environment_order_cb cb,
+		       void *ctx);
+
+/* The highest order in the group @group begins with: 1, 0 when there is none, or an error. */
+int environment_last_order(struct environment *e, enum store_table table,
+			   const uint8_t group[static CIPHER_GROUP_LEN], uint64_t *order);
+
 /* As store_next_group(). */
 int environment_next_group(struct environment *e, enum store_table table,
 			   struct store_cursor *cursor, void *prefix);

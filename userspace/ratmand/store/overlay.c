@@ -28,8 +28,8 @@ static struct overlay_segment *open_segment(struct overlay *o)
 {
 	struct overlay_segment *s = o->newest;
 
-	if (s && !s->sealed && s->bytes < OVERLAY_SEGMENT_BYTES &&
-	    HASH_COUNT(s->records) < OVERLAY_SEGMENT_RECORDS)
+	if (s && !s->sealed && (o->together || (s->bytes < OVERLAY_SEGMENT_BYTES &&
+						HASH_COUNT(s->records) < OVERLAY_SEGMENT_RECORDS)))
 		return s;
 	s = calloc(1, sizeof(*s));
 	if (!s)
@@ -41,6 +41,14 @@ static struct overlay_segment *open_segment(struct overlay *o)
 		o->oldest = s;
 	o->newest = s;
 	return s;
+}
+
+void overlay_together(struct overlay *o, bool on)
+{
+	/* A full one is left behind now; without memory for another it just grows. */
+	if (on && o->newest)
+		(void)open_segment(o);
+	o->together = on;
 }
 
 static struct overlay_record *record_new(enum store_table table, const void *key, size_t key_len,

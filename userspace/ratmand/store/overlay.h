@@ -44,7 +44,11 @@ struct overlay {
 	struct overlay_segment *oldest;
 	struct overlay_segment *newest;
 	size_t bytes;			/* of all segments */
+	bool together;			/* the newest segment takes everything */
 };
+
+/* What is queued while @on goes into one segment, whatever its size. */
+void overlay_together(struct overlay *o, bool on);
 
 /* Key and value inside a record, borrowed. */
 static inline const uint8_t *overlay_key(const struct overlay_record *r)

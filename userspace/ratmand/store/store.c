@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "base/wire.h"
 #include "ratmand/store/commits.h"
 #include "ratmand/store/layout.h"
 #include "ratmand/store/stamps.h"
@@ -186,7 +187,7 @@ static int merge_pending(struct merge *m)
 {
 	const struct overlay_record *r = m->list[m->i++].record;
 
-	if (r->deleted)
+	if (r->deleted || (store_tables[r->data[0]].bare && !r->value_len))
 		return 0;
 	return m->cb(m->ctx, overlay_key(r), r->key_len, m->keys_only ? NULL : overlay_value(r),
 		     m->keys_only ? 0 : r->value_len);
@@ -294,6 +295,114 @@ int store_each_key(struct store *s, enum store_table table, const void *prefix, 
 	if (prefix)
 		cipher_hide_group(s->layout.keys, table, prefix, range.start);
 	return each(s, &range, prefix, cb, ctx);
+}
+
+void store_together(struct store *s, bool on)
+{
+	overlay_together(&s->state.overlay, on);
+}
+
+/* Where the group @prefix goes on at @from, as a range. */
+static struct environment_range orders_range(struct store *s, enum store_table table,
+					     const void *prefix, uint64_t from)
+{
+	struct environment_range range = { .table = table, .grouped = true };
+	struct wire_writer w;
+
+	cipher_hide_group(s->layout.keys, table, prefix, range.start);
+	wire_write_init(&w, range.start + CIPHER_GROUP_LEN, TABLES_ORDER_LEN);
+	wire_put_be64(&w, from);
+	return range;
+}
+
+static uint64_t pending_order(const struct pending *p)
+{
+	struct wire_reader r;
+
+	wire_read_init(&r, p->hidden + CIPHER_GROUP_LEN, TABLES_ORDER_LEN);
+	return wire_get_be64(&r);
+}
+
+/* Orders on the disk and queued, side by side. */
+struct orders {
+	const struct pending *list;
+	size_t i, n;
+	uint64_t *out;		/* owned by the caller */
+	size_t len, size;
+};
+
+/* Takes the queued ones up to @last; true when @last is one of them (or was deleted). */
+static bool orders_pending(struct orders *o, uint64_t last)
+{
+	while (o->i < o->n && o->len < o->size) {
+		uint64_t order = pending_order(&o->list[o->i]);
+
+		if (order > last)
+			return false;
+		if (!o->list[o->i++].record->deleted)
+			o->out[o->len++] = order;
+		if (order == last)
+			return true;
+	}
+	return false;
+}
+
+static int orders_one(void *ctx, uint64_t order)
+{
+	struct orders *o = ctx;
+
+	if (!orders_pending(o, order) && o->len < o->size)
+		o->out[o->len++] = order;
+	return o->len == o->size;
+}
+
+ssize_t store_orders(struct store *s, enum store_table table, const void *prefix, uint64_t from,
+		     uint64_t *orders, size_t n)
+{
+	struct environment_range range;
+	struct orders o = { .out = orders, .size = n };
+	struct pending *list;
+	int err;
+
+	if (!store_tables[table].ordered)
+		return -EINVAL;
+	if (!is_open(s, table) || !n)
+		return 0;
+	range = orders_range(s, table, prefix, from);
+	list = collect(s, &range, prefix, &o.n);
+	if (!list)
+		return -ENOMEM;
+	o.list = list;
+	err = environment_orders(commits_of(s, table)->env, table, range.start, orders_one, &o);
+	if (!err)
+		orders_pending(&o, UINT64_MAX);
+	free(list);
+	return err < 0 ? err : (ssize_t)o.len;
+}
+
+int store_last_order(struct store *s, enum store_table table, const void *prefix, uint64_t *order)
+{
+	struct environment_range range = orders_range(s, table, prefix, 0);
+	struct pending *list;
+	size_t n;
+	int found;
+
+	if (!is_open(s, table))
+		return 0;
+	found = environment_last_order(commits_of(s, table)->env, table, range.start, order);
+	if (found < 0)
+		return found;
+	list = collect(s, &range, prefix, &n);
+	if (!list)
+		return -ENOMEM;
+	for (size_t i = 0; i < n; i++) {
+		if (!list[i].record->deleted && (!found || pending_order(&list[i]) > *order)) {
+			*order = pending_order(&list[i]);
+			found = 1;
+		}
+	}
+	free(list);
+	return found;
 }
 
 int store_next_group(struct store *s, enum store_table table, struct store_cursor *cursor,

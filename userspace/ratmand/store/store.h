@@ -39,6 +39,9 @@ enum store_table {
 	STORE_RECORDS,		/* address, kind, hidden key → sealed by the address (records.h) */
 	STORE_CONTENTS,		/* stream tag → how often it is kept (flow/content.h) */
 	STORE_PEERS,		/* cache: address → first and last seen time */
+	STORE_BODIES,		/* messages: their content (bodies.h) */
+	STORE_OVERLAY,		/* messages: what each user sees of them, who refers to what (mailbox.h) */
+	STORE_FLOODS,		/* messages to everybody, as they came (floods.h) */
 	STORE_PROFILES,		/* cache: of users elsewhere (profiles.h) */
 	STORE_USERS,		/* the same of users here */
 	STORE_PROFILE_VALUES,	/* cache: hash of a value, address → nothing (service/exact.h) */
@@ -130,7 +133,9 @@ size_t store_backlog(const struct store *store);
 /*
  * Calls @cb for every record, queued writes included, group by group and in a
  * group by order where the table has one, else in no particular order; pointers are borrowed for the call; @cb must not write to the table, nor flush
- * or take a stamp. A return other than 0 stops and is returned.
+ * or take a stamp. A return other than 0 stops and is returned. In a bare table
+ * (tables.c) those without a value are left out, here and below: store_has() and
+ * store_orders() know them.
  */
 typedef int (*store_each_cb)(void *ctx, const void *key, size_t key_len, const void *value,
 			     size_t value_len);
@@ -156,6 +161,28 @@ int store_each_from(struct store *store, enum store_table table, const void *sta
  */
 int store_each_key(struct store *store, enum store_table table, const void *prefix,
 		   store_each_cb cb, void *ctx);
+
+/*
+ * Brackets writes to state/ that must be on the disk together or not at all: all
+ * of them become part of one transaction. Few and small; not nested, without a
+ * flush or stamp between; what fails half way the caller has to take back.
+ */
+void store_together(struct store *store, bool on);
+
+/*
+ * In an ordered table: the orders of at most @n records of the group @prefix, from
+ * @from on, ascending. Much cheaper than reading them, and does not see damage.
+ * Returns how many (fewer than @n only at the end of the group), or an error.
+ */
+ssize_t store_orders(struct store *store, enum store_table table, const void *prefix,
+		     uint64_t from, uint64_t *orders, size_t n);
+
+/*
+ * The highest order in the group, or a higher one that was deleted and whose
+ * deletion is queued: 1, 0 when it is empty, or an error.
+ */
+int store_last_order(struct store *store, enum store_table table, const void *prefix,
+		     uint64_t *order);
 
 /*
  * Goes from group to group of those on the disk, queued ones aside: @prefix gets

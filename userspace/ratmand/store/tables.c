@@ -21,6 +21,11 @@ const struct table_info store_tables[STORE_TABLES] = {
 	[STORE_SPACES] = { .name = "spaces", .id = 14, .secret = true, .pad = 64 },
 	[STORE_RECORDS] = { .name = "records", .id = 9, .prefix = ADDRESS_LEN + 1, .pad = 1 },
 	[STORE_CONTENTS] = { .name = "contents", .id = 20, .pad = 1 },
+	/* Lists of messages are many and short: what has to hide its size is filled up inside. */
+	[STORE_BODIES] = { .name = "messages", .id = 17, .pad = 64 },
+	[STORE_OVERLAY] = { .name = "overlay", .id = 18, .prefix = 16, .ordered = true, .bare = true,
+			    .pad = 1 },
+	[STORE_FLOODS] = { .name = "floods", .id = 19, .prefix = 1, .ordered = true, .pad = 64 },
 	[STORE_PEERS] = { .name = "peers", .id = 10, .cache = true, .pad = 1 },
 	[STORE_PROFILES] = { .name = "profiles", .id = 15, .cache = true, .prefix = 1, .pad = 256 },
 	[STORE_USERS] = { .name = "users", .id = 16, .prefix = 1, .pad = 256 },
