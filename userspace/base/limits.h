@@ -55,4 +55,13 @@
 #define LIMIT_SPACES_BYTES (16ull << 30)
 #define LIMIT_SPACE_AHEAD_S 86400	/* a sender's clock may be ahead of ours */
 
+/* Files (service-api.md section 7.1). A list of all a user sees fits one reply. */
+#define LIMIT_FILE_NAME 255		/* bytes */
+#define LIMIT_FILE_MIME 127		/* bytes */
+#define LIMIT_FILES 4096		/* of one user, here or arriving */
+#define LIMIT_FILE_ADVERTS 1024		/* announced to one user; the oldest go first */
+#define LIMIT_FILE_PUBLIC 4096		/* announced to everybody; the oldest go first */
+#define LIMIT_FILE_PUBLIC_OF 256	/* … by one address */
+#define LIMIT_FILE_SHARES 64		/* to whom one file is announced or was sent */
+
 #endif
