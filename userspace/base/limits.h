@@ -64,4 +64,13 @@
 #define LIMIT_FILE_PUBLIC_OF 256	/* … by one address */
 #define LIMIT_FILE_SHARES 64		/* to whom one file is announced or was sent */
 
+/* Parcels (flow/parcel.h) and the commons. */
+#define LIMIT_PARCEL_DATA (1u << 20)	/* content of one that is sent from memory */
+#define LIMIT_PARCEL_UNASKED (1u << 20)	/* taken from anybody, when no handler was asked */
+#define LIMIT_SPACE_SHARE_ITEMS 1024	/* of one sender, in one namespace */
+#define LIMIT_SPACE_SHARE_BYTES (1ull << 30)
+#define LIMIT_COMMONS_SHARE_ITEMS 64
+#define LIMIT_COMMONS_SHARE_BYTES (64ull << 20)
+#define LIMIT_COMMONS_ITEM (1ull << 20)	/* bytes of one parcel to the commons */
+
 #endif
