@@ -60,8 +60,8 @@
 #define LIMIT_FILE_MIME 127		/* bytes */
 #define LIMIT_FILES 4096		/* of one user, here or arriving */
 #define LIMIT_FILE_ADVERTS 1024		/* announced to one user; the oldest go first */
-#define LIMIT_FILE_PUBLIC 4096		/* announced to everybody; the oldest go first */
-#define LIMIT_FILE_PUBLIC_OF 256	/* … by one address */
+#define LIMIT_FILE_GROUPS 4096		/* announced to everybody and to namespaces; the oldest go first */
+#define LIMIT_FILE_CATALOG 256		/* announced by one address to everybody, or to one namespace */
 #define LIMIT_FILE_SHARES 64		/* to whom one file is announced or was sent */
 
 /* Parcels (flow/parcel.h) and the commons. */
