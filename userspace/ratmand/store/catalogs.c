@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
+
 /* In STORE_FILES: 'l' and the key, and there a byte (1: own) and the notice. */
 #define TYPE 'l'
 #define KEY_LEN (1 + sizeof(struct catalog_key))
@@ -139,6 +141,8 @@ int catalogs_put(struct catalogs *c, const struct recipient *group, const struct
 		err = take(c, &key, own, *notice);
 	if (err)
 		return err;
+	if (own)
+		find(c, &key)->said_s = (uint64_t)(clock_wall_ns() / 1000000000);
 	make_room(c, &key);
 	return 1;
 }

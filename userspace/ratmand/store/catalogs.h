@@ -21,6 +21,7 @@ struct catalog {
 	struct recipient group;			/* RECIPIENT_NONE: everybody */
 	bool own;				/* made here: never goes for want of room */
 	uint64_t stamp;
+	uint64_t said_s;			/* own: unix seconds when it was sent last; not stored */
 	uint8_t grant[NOTICE_GRANT_LEN];	/* secret of the group; zeroes for everybody */
 	size_t n;
 	struct notice_file files[];
