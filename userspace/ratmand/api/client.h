@@ -311,4 +311,21 @@ void space_up(struct client *c);
 void space_down(struct client *c);
 void space_anycast(struct client *c);
 
+/* file.c */
+void stream_up(struct client *c);
+void stream_down(struct client *c);
+void file_create(struct client *c);
+void file_modify(struct client *c);
+void file_up(struct client *c);
+void file_down(struct client *c);
+/* Both File/One and File/Many. */
+void file_send(struct client *c);
+void file_add(struct client *c);
+void file_delete(struct client *c);
+/* Both File/List and File/Query. */
+void file_list(struct client *c);
+void file_status(struct client *c);
+void file_get(struct client *c);
+void file_sub(struct client *c);
+
 #endif

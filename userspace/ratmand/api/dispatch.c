@@ -50,6 +50,21 @@ static void (*const handlers[OP_COUNT])(struct client *c) = {
 	[OP_SPACE_UP] = space_up,
 	[OP_SPACE_DOWN] = space_down,
 	[OP_SPACE_ANYCAST] = space_anycast,
+	[OP_STREAM_UP] = stream_up,
+	[OP_STREAM_DOWN] = stream_down,
+	[OP_FILE_CREATE] = file_create,
+	[OP_FILE_SUB] = file_sub,
+	[OP_FILE_UP] = file_up,
+	[OP_FILE_DOWN] = file_down,
+	[OP_FILE_ADD] = file_add,
+	[OP_FILE_DELETE] = file_delete,
+	[OP_FILE_MODIFY] = file_modify,
+	[OP_FILE_LIST] = file_list,
+	[OP_FILE_QUERY] = file_list,
+	[OP_FILE_ONE] = file_send,
+	[OP_FILE_MANY] = file_send,
+	[OP_FILE_STATUS] = file_status,
+	[OP_FILE_GET] = file_get,
 };
 
 /* The "check" of section 3.0. */
