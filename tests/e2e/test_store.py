@@ -265,11 +265,11 @@ def node_keys():
             del os.environ["CREDENTIALS_DIRECTORY"]
 
 
-def passphrase(d, text):
-    """The environment of a service with the credential ratmand.passphrase."""
+def passphrase(d, text, name="ratmand.passphrase"):
+    """The environment of a service with such a credential."""
     path = os.path.join(d.path, "passphrase")
     os.makedirs(path, exist_ok=True)
-    with open(os.path.join(path, "ratmand.passphrase"), "w") as f:
+    with open(os.path.join(path, name), "w") as f:
         f.write(text + "\n")
     return {"CREDENTIALS_DIRECTORY": path}
 
@@ -297,6 +297,53 @@ def passphrases():
             del os.environ["CREDENTIALS_DIRECTORY"]
         # Without it, and without a terminal to ask on.
         assert "no passphrase" in d.refuses('node_key = "passphrase"')
+
+
+@test
+def rekeyed():
+    """From the first key file to another, to a passphrase, to another passphrase, and back to a file."""
+    with Directory() as d:
+        address, token = Client(d.daemon.bind).create(b"lamp")
+        first = os.path.join(d.state, "node.key")
+        other = os.path.join(d.path, "other.key")
+        err = d.db("rekey", other, d.state, status=2)[1]
+        assert "another ratmand uses the store" in err, err
+        assert not os.path.exists(other)
+        d.stop()
+        with open(os.path.join(d.state, "state", "data.mdb"), "rb") as f:
+            # The wrapped master key, by its magic: what must not survive in the file.
+            before = f.read()
+        wrapped = before[before.index(b"ratmand\0"):][:141]
+        for bad in ("nowhere", "/nonexistent/dir/key"):
+            d.db("rekey", bad, d.state, status=2)
+        assert d.db("verify", d.state)[0] == "ok\n"
+        out, err = d.db("rekey", other, d.state)
+        assert out == "ok\n" and other in err, (out, err)
+        assert os.stat(other).st_mode & 0o777 == 0o600
+        with open(os.path.join(d.state, "state", "data.mdb"), "rb") as f:
+            assert wrapped not in f.read()
+        assert "node.key does not open the store" in d.refuses()
+        shutil.copy(other, first)
+        try:
+            os.environ.update(passphrase(d, "one", "ratmand.passphrase.new"))
+            assert d.db("rekey", "passphrase", d.state)[0] == "ok\n"
+            os.environ.update(passphrase(d, "one"))
+            passphrase(d, "two", "ratmand.passphrase.new")
+            assert d.db("rekey", "passphrase", d.state)[0] == "ok\n"
+            assert "this passphrase does not open the store" in d.refuses()
+            passphrase(d, "two")
+            d.daemon.start()
+            c = Client(d.daemon.bind)
+            assert c.addresses() == [address]
+            c.up(address, token)
+            d.stop()
+            os.unlink(first)
+            assert d.db("rekey", first, d.state)[0] == "ok\n"
+        finally:
+            del os.environ["CREDENTIALS_DIRECTORY"]
+        d.daemon.start()
+        assert Client(d.daemon.bind).addresses() == [address]
+        d.stop()
 
 
 if __name__ == "__main__":

@@ -248,3 +248,14 @@ int cmd_db_compact(struct ctl *ctl, int argc, char **argv)
 	answer_free(&a);
 	return status;
 }
+
+int cmd_db_rekey(struct ctl *ctl, int argc, char **argv)
+{
+	struct answer a = { 0 };
+	int status = ask(ctl, "rekey", argv[0], argc > 1 ? argv[1] : NULL, &a);
+
+	answer_free(&a);
+	if (!status)
+		print_ok(stdout, &ctl->style);
+	return status;
+}

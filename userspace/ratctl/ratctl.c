@@ -75,6 +75,8 @@ static const struct command commands[] = {
 	{ "db", "backup", "TARGET [DIRECTORY]", 1, 2, "", cmd_db_backup,
 	  "copy the store into the new directory TARGET" },
 	{ "db", "compact", "[DIRECTORY]", 0, 1, "", cmd_db_compact, "write it anew without free pages" },
+	{ "db", "rekey", "KEYFILE|passphrase [DIRECTORY]", 1, 2, "", cmd_db_rekey,
+	  "change what unlocks it" },
 	{ "top", NULL, "", 0, 0, "vc", cmd_top, "links, neighbours, traffic and drops, live" },
 	{ "monitor", NULL, "", 0, 0, "t", cmd_monitor, "what happens, as it happens" },
 	{ "idpath", NULL, "", 0, 0, "", cmd_idpath, "path of the selected identity file" },

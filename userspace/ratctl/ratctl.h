@@ -138,6 +138,7 @@ int cmd_db_verify(struct ctl *ctl, int argc, char **argv);
 int cmd_db_stat(struct ctl *ctl, int argc, char **argv);
 int cmd_db_backup(struct ctl *ctl, int argc, char **argv);
 int cmd_db_compact(struct ctl *ctl, int argc, char **argv);
+int cmd_db_rekey(struct ctl *ctl, int argc, char **argv);
 int cmd_top(struct ctl *ctl, int argc, char **argv);
 int cmd_monitor(struct ctl *ctl, int argc, char **argv);
 int cmd_idpath(struct ctl *ctl, int argc, char **argv);

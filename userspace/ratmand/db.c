@@ -82,9 +82,41 @@ static int compact(const struct config *config)
 	return 0;
 }
 
+/* @how: "passphrase", or the path of a key file. */
+static int rekey(const struct config *config, const char *how)
+{
+	struct nodekey_options key = {
+		.source = config->node_key,
+		.file = config->key_file,
+		.ask = ask_passphrase,
+	};
+	struct nodekey_options fresh = { .credential = NODEKEY_CREDENTIAL_NEW, .ask = ask_passphrase };
+	char why[512] = "";
+
+	if (how && !strcmp(how, "passphrase")) {
+		fresh.source = NODEKEY_PASSPHRASE;
+	} else if (how && strchr(how, '/')) {
+		fresh.source = NODEKEY_FILE;
+		fresh.file = how;
+	} else {
+		fputs("ratmand: --db rekey needs the word passphrase, or the path of a key file (with a slash in it)\n",
+		      stderr);
+		return DB_USAGE;
+	}
+	if (inspect_rekey(config->state_dir, &key, &fresh, why, sizeof(why))) {
+		fprintf(stderr, "ratmand: %s\n", why);
+		return DB_FAILED;
+	}
+	if (fresh.file)
+		fprintf(stderr, "set in ratmand.conf: node_key = \"file\", key_file = \"%s\"\n", how);
+	else
+		fputs("set in ratmand.conf: node_key = \"passphrase\"\n", stderr);
+	return 0;
+}
+
 int db_run(const struct config *config, const char *word, const char *target)
 {
-	if (target && strcmp(word, "backup")) {
+	if (target && strcmp(word, "backup") && strcmp(word, "rekey")) {
 		fprintf(stderr, "ratmand: unexpected argument '%s'\n", target);
 		return DB_USAGE;
 	}
@@ -96,6 +128,8 @@ int db_run(const struct config *config, const char *word, const char *target)
 		return backup(config, target);
 	if (!strcmp(word, "compact"))
 		return compact(config);
-	fprintf(stderr, "ratmand: --db %s: must be verify, stat, backup or compact\n", word);
+	if (!strcmp(word, "rekey"))
+		return rekey(config, target);
+	fprintf(stderr, "ratmand: --db %s: must be verify, stat, backup, compact or rekey\n", word);
 	return DB_USAGE;
 }

@@ -42,7 +42,8 @@ int ask_passphrase(void *ctx, bool fresh, char *out, size_t size)
 	(void)ctx;
 	if (fd < 0)
 		return -ENOKEY;
-	err = read_line(fd, "Passphrase of the store: ", out, size);
+	err = read_line(fd, fresh ? "New passphrase of the store: " : "Passphrase of the store: ",
+			out, size);
 	if (!err && fresh) {
 		char *again = sodium_malloc(size);
 

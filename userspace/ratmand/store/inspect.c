@@ -191,25 +191,36 @@ static uint64_t file_size(const char *path)
 	return stat(path, &st) ? 0 : (uint64_t)st.st_size;
 }
 
-int inspect_compact(const char *dir, uint64_t *before, uint64_t *after, char *why, size_t size)
+/* Takes the store for a change that no daemon may see. */
+static int take(struct layout *lock, const char *dir, char *why, size_t size)
 {
-	char state[4096], fresh[4096], old_file[4096], new_file[4096];
-	struct layout lock = { .lock_fd = -1 };
 	bool held;
-	int err = try_lock(&lock, dir, &held, why, size);
+	int err = try_lock(lock, dir, &held, why, size);
 
 	if (!err && !held)
 		err = -EBUSY;
-	if (!err)
-		err = check_structure(dir, LAYOUT_STATE "/data.mdb", why, size);
-	if (err)
-		goto out;
+	return err ? err : check_structure(dir, LAYOUT_STATE "/data.mdb", why, size);
+}
+
+static void let_go(struct layout *lock, const char *dir)
+{
+	give_away(dir);
+	if (lock->lock_fd >= 0)
+		close(lock->lock_fd);
+}
+
+/* Under the lock. */
+static int compact(const char *dir, uint64_t *before, uint64_t *after, char *why, size_t size)
+{
+	char state[4096], fresh[4096], old_file[4096], new_file[4096];
+	int err;
+
 	err = layout_path(state, dir, LAYOUT_STATE, why, size);
 	err = err ? err : layout_path(fresh, dir, LAYOUT_COMPACT, why, size);
 	err = err ? err : layout_path(old_file, dir, LAYOUT_STATE "/data.mdb", why, size);
 	err = err ? err : layout_path(new_file, dir, LAYOUT_COMPACT "/data.mdb", why, size);
 	if (err)
-		goto out;
+		return err;
 	/* Of an attempt that was cut short. */
 	unlink(new_file);
 	err = layout_mkdir(fresh, why, size);
@@ -225,9 +236,76 @@ int inspect_compact(const char *dir, uint64_t *before, uint64_t *after, char *wh
 		err = layout_sync(state);
 	unlink(new_file);
 	rmdir(fresh);
-out:
-	give_away(dir);
-	if (lock.lock_fd >= 0)
-		close(lock.lock_fd);
+	return err;
+}
+
+int inspect_compact(const char *dir, uint64_t *before, uint64_t *after, char *why, size_t size)
+{
+	struct layout lock = { .lock_fd = -1 };
+	int err = take(&lock, dir, why, size);
+
+	if (!err)
+		err = compact(dir, before, after, why, size);
+	let_go(&lock, dir);
+	return err;
+}
+
+/* Under the lock: writes the header anew. */
+static int change_key(const char *dir, const struct nodekey_options *node_key,
+		      const struct nodekey_options *new_key, char *why, size_t size)
+{
+	struct environment_options o = { .synced = true };
+	uint8_t old_header[KEYRING_HEADER_LEN * 2], header[KEYRING_HEADER_LEN];
+	struct nodekey old = { 0 }, node = { 0 };
+	struct keyring *keys = NULL;
+	struct environment e;
+	char path[4096];
+	ssize_t len = 0;
+	int err = layout_path(path, dir, LAYOUT_STATE, why, size);
+
+	if (!err)
+		err = environment_open(&e, path, &o, why, size);
+	if (err)
+		return err;
+	if (e.read_only) {
+		snprintf(why, size, "%s cannot be written", path);
+		err = -EROFS;
+	} else {
+		len = environment_header(&e, old_header, sizeof(old_header));
+		if (len < 0) {
+			snprintf(why, size, "the header of the store is damaged: restore a backup");
+			err = (int)len;
+		}
+	}
+	/* The present key first: a new one is not made, or asked for, in vain. */
+	if (!err)
+		err = nodekey_load(&old, node_key, dir, false, why, size);
+	if (!err)
+		err = keyring_open(&keys, &old, old_header, (size_t)len, why, size);
+	if (!err)
+		err = nodekey_load(&node, new_key, dir, true, why, size);
+	if (!err)
+		err = keyring_rewrap(&old, &node, old_header, (size_t)len, header, why, size);
+	if (!err)
+		err = environment_tables(&e, keys, header, sizeof(header), why, size);
+	environment_close(&e);
+	keyring_free(keys);
+	nodekey_free(&old);
+	nodekey_free(&node);
+	return err;
+}
+
+int inspect_rekey(const char *dir, const struct nodekey_options *node_key,
+		  const struct nodekey_options *new_key, char *why, size_t size)
+{
+	struct layout lock = { .lock_fd = -1 };
+	uint64_t before, after;
+	int err = take(&lock, dir, why, size);
+
+	if (!err)
+		err = change_key(dir, node_key, new_key, why, size);
+	if (!err)
+		err = compact(dir, &before, &after, why, size);
+	let_go(&lock, dir);
 	return err;
 }

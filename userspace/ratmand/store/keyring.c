@@ -102,27 +102,25 @@ static struct keyring *derive(const uint8_t *master, const uint8_t *id)
 	return k;
 }
 
-int keyring_create(struct keyring **out, const struct nodekey *node,
-		   uint8_t header[static KEYRING_HEADER_LEN])
+/* Wraps @master under @node for the store @id: @header is to be stored. Argon2id blocks. */
+static int wrap(const uint8_t *master, const uint8_t *id, const struct nodekey *node,
+		uint8_t header[static KEYRING_HEADER_LEN])
 {
 	struct header h = { .kind = node->key ? WRAP_KEY : WRAP_PASSPHRASE };
-	uint8_t *secret = sodium_malloc(2 * KEYRING_KEY_LEN);
-	uint8_t *master = secret, *key = secret + KEYRING_KEY_LEN;
+	uint8_t *key = sodium_malloc(KEYRING_KEY_LEN);
 	uint8_t *nonce, *wrapped;
 	struct wire_writer w;
 	size_t ad_len;
 	int err;
 
-	if (!secret)
+	if (!key)
 		return -ENOMEM;
 	randombytes_buf(h.salt, sizeof(h.salt));
-	randombytes_buf(h.id, sizeof(h.id));
 	if (h.kind == WRAP_PASSPHRASE)
 		password_cost_default(&h.cost);
 	err = wrap_key(&h, node, key);
 	if (err)
 		goto out;
-	crypto_kdf_keygen(master);
 	wire_write_init(&w, header, KEYRING_HEADER_LEN);
 	wire_put(&w, magic, MAGIC_LEN);
 	wire_put_be32(&w, STORE_FORMAT);
@@ -130,7 +128,7 @@ int keyring_create(struct keyring **out, const struct nodekey *node,
 	wire_put_be32(&w, h.cost.ops);
 	wire_put_be32(&w, h.cost.mem_kib);
 	wire_put(&w, h.salt, sizeof(h.salt));
-	wire_put(&w, h.id, sizeof(h.id));
+	wire_put(&w, id, STORE_ID_LEN);
 	ad_len = wire_len(&w);
 	nonce = wire_put_ref(&w, NONCE_LEN);
 	randombytes_buf(nonce, NONCE_LEN);
@@ -138,19 +136,37 @@ int keyring_create(struct keyring **out, const struct nodekey *node,
 	crypto_aead_xchacha20poly1305_ietf_encrypt(wrapped, NULL, master, crypto_kdf_KEYBYTES,
 						   header, ad_len, NULL, nonce, key);
 	crypto_generichash(w.pos, CHECK_LEN, header, wire_len(&w), NULL, 0);
-	*out = derive(master, h.id);
-	err = *out ? 0 : -ENOMEM;
 out:
-	sodium_free(secret);
+	sodium_free(key);
 	return err;
 }
 
-int keyring_open(struct keyring **out, const struct nodekey *node, const uint8_t *data, size_t len,
-		 char *why, size_t size)
+int keyring_create(struct keyring **out, const struct nodekey *node,
+		   uint8_t header[static KEYRING_HEADER_LEN])
+{
+	uint8_t *master = sodium_malloc(KEYRING_KEY_LEN);
+	uint8_t id[STORE_ID_LEN];
+	int err;
+
+	if (!master)
+		return -ENOMEM;
+	randombytes_buf(id, sizeof(id));
+	crypto_kdf_keygen(master);
+	err = wrap(master, id, node, header);
+	if (!err) {
+		*out = derive(master, id);
+		err = *out ? 0 : -ENOMEM;
+	}
+	sodium_free(master);
+	return err;
+}
+
+/* Parses the header of a store and unwraps its master key (KEYRING_KEY_LEN bytes). */
+static int unwrap(const struct nodekey *node, const uint8_t *data, size_t len, struct header *h,
+		  uint8_t *master, char *why, size_t size)
 {
 	uint32_t format = keyring_header_format(data, len);
-	uint8_t *secret;
-	struct header h;
+	uint8_t *key;
 	int err;
 
 	if (format > STORE_FORMAT) {
@@ -159,30 +175,57 @@ int keyring_open(struct keyring **out, const struct nodekey *node, const uint8_t
 			 format, STORE_FORMAT);
 		return -EPROTO;
 	}
-	if (format != STORE_FORMAT || header_parse(data, len, &h)) {
+	if (format != STORE_FORMAT || header_parse(data, len, h)) {
 		snprintf(why, size, "the header of the store is damaged: restore a backup");
 		return -EBADMSG;
 	}
-	if (h.kind == WRAP_KEY && !node->key) {
+	if (h->kind == WRAP_KEY && !node->key) {
 		snprintf(why, size, "the store is locked with a key, not with a passphrase");
 		return -ENOKEY;
 	}
-	if (h.kind == WRAP_PASSPHRASE && !node->passphrase) {
+	if (h->kind == WRAP_PASSPHRASE && !node->passphrase) {
 		snprintf(why, size, "the store is locked with a passphrase: set node_key = \"passphrase\"");
 		return -ENOKEY;
 	}
-	secret = sodium_malloc(2 * KEYRING_KEY_LEN);
-	err = secret ? wrap_key(&h, node, secret) : -ENOMEM;
-	if (!err && crypto_aead_xchacha20poly1305_ietf_decrypt(secret + KEYRING_KEY_LEN, NULL, NULL,
-							       h.wrapped, WRAPPED_LEN, h.ad, h.ad_len,
-							       h.nonce, secret)) {
+	key = sodium_malloc(KEYRING_KEY_LEN);
+	err = key ? wrap_key(h, node, key) : -ENOMEM;
+	if (!err && crypto_aead_xchacha20poly1305_ietf_decrypt(master, NULL, NULL, h->wrapped,
+							       WRAPPED_LEN, h->ad, h->ad_len,
+							       h->nonce, key)) {
 		snprintf(why, size, "%s does not open the store", node->name);
 		err = -EKEYREJECTED;
-	} else if (!err) {
-		*out = derive(secret + KEYRING_KEY_LEN, h.id);
+	}
+	sodium_free(key);
+	return err;
+}
+
+int keyring_open(struct keyring **out, const struct nodekey *node, const uint8_t *data, size_t len,
+		 char *why, size_t size)
+{
+	uint8_t *master = sodium_malloc(KEYRING_KEY_LEN);
+	struct header h;
+	int err = master ? unwrap(node, data, len, &h, master, why, size) : -ENOMEM;
+
+	if (!err) {
+		*out = derive(master, h.id);
 		err = *out ? 0 : -ENOMEM;
 	}
-	sodium_free(secret);
+	sodium_free(master);
+	if (err == -ENOMEM)
+		snprintf(why, size, "not enough memory to unlock the store");
+	return err;
+}
+
+int keyring_rewrap(const struct nodekey *old, const struct nodekey *node, const uint8_t *data,
+		   size_t len, uint8_t header[static KEYRING_HEADER_LEN], char *why, size_t size)
+{
+	uint8_t *master = sodium_malloc(KEYRING_KEY_LEN);
+	struct header h;
+	int err = master ? unwrap(old, data, len, &h, master, why, size) : -ENOMEM;
+
+	if (!err)
+		err = wrap(master, h.id, node, header);
+	sodium_free(master);
 	if (err == -ENOMEM)
 		snprintf(why, size, "not enough memory to unlock the store");
 	return err;

@@ -37,6 +37,13 @@ int keyring_create(struct keyring **out, const struct nodekey *node,
 int keyring_open(struct keyring **out, const struct nodekey *node, const uint8_t *header,
 		 size_t len, char *why, size_t size);
 
+/*
+ * The header of the same store wrapped under @node in place of @old; what it holds
+ * stays as it is. Errors as keyring_open().
+ */
+int keyring_rewrap(const struct nodekey *old, const struct nodekey *node, const uint8_t *data,
+		   size_t len, uint8_t header[static KEYRING_HEADER_LEN], char *why, size_t size);
+
 /* Wipes and frees; NULL is fine. */
 void keyring_free(struct keyring *keys);
 

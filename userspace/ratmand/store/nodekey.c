@@ -215,11 +215,12 @@ static bool credential(const char *name, char *path, size_t size)
 static int from_passphrase(struct nodekey *out, const struct nodekey_options *o, bool fresh,
 			   char *why, size_t size)
 {
+	const char *name = o && o->credential ? o->credential : NODEKEY_CREDENTIAL_PASSPHRASE;
 	char path[4096];
 	int err;
 
 	snprintf(out->name, sizeof(out->name), "this passphrase");
-	if (credential(NODEKEY_CREDENTIAL_PASSPHRASE, path, sizeof(path)))
+	if (credential(name, path, sizeof(path)))
 		return load_passphrase(out, path, why, size);
 	out->passphrase = sodium_malloc(PASSWORD_MAX + 1);
 	if (!out->passphrase)
@@ -229,8 +230,7 @@ static int from_passphrase(struct nodekey *out, const struct nodekey_options *o,
 		err = -ENOKEY;
 	if (err)
 		snprintf(why, size,
-			 "no passphrase: give it as the credential " NODEKEY_CREDENTIAL_PASSPHRASE
-			 " or start on a terminal");
+			 "no passphrase: give it as the credential %s or start on a terminal", name);
 	return err;
 }
 

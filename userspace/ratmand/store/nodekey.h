@@ -15,6 +15,7 @@
 /* Names below $CREDENTIALS_DIRECTORY, and of the file beside the store. */
 #define NODEKEY_CREDENTIAL "ratmand.key"
 #define NODEKEY_CREDENTIAL_PASSPHRASE "ratmand.passphrase"
+#define NODEKEY_CREDENTIAL_NEW "ratmand.passphrase.new"	/* db rekey */
 #define NODEKEY_FILE_NAME "node.key"
 
 enum nodekey_source {
@@ -27,6 +28,7 @@ enum nodekey_source {
 struct nodekey_options {
 	enum nodekey_source source;
 	const char *file;	/* NULL or empty: node.key in the state directory */
+	const char *credential;	/* of the passphrase; NULL: ratmand.passphrase */
 	/*
 	 * Asks for a passphrase into @out; with @fresh for a new one, twice. 0 or
 	 * -ENOKEY when nobody can be asked. May be NULL.
