@@ -164,7 +164,11 @@ static void flow_members(void *ctx, const struct address *space,
 {
 	struct node *node = ctx;
 
-	mesh_members(node->mesh, space, cb, cb_ctx);
+	/* Nobody says who takes part in the commons: whoever can be reached is asked. */
+	if (node_is_commons(space))
+		mesh_peers(node->mesh, cb, cb_ctx);
+	else
+		mesh_members(node->mesh, space, cb, cb_ctx);
 }
 
 static const struct flow_ops flow_ops = {

@@ -40,7 +40,8 @@ static void addr_create(void *be, const char *name, const uint8_t *ns_key, backe
 		err = addresses_create(node->store, name, ns_key, &p->address, &p->token);
 	/* The same kind of namespace as Space/Create makes, but with a token. */
 	if (!err && ns_key) {
-		err = spaces_create(node->store, &p->address, ns_key);
+		err = node_is_commons(&p->address) ? -EPERM :
+		      spaces_create(node->store, &p->address, ns_key);
 		if (err)
 			addresses_remove(node->store, &p->address);
 	}

@@ -50,6 +50,9 @@ void node_namespace_down(struct node *node, const struct address *space);
 /* The secret key of an address, or of a namespace, that is up (borrowed until it goes down), or NULL. */
 const uint8_t *node_owner_secret(const struct node *node, const struct address *owner);
 
+/* The namespace of everybody: its key is no client's. */
+bool node_is_commons(const struct address *space);
+
 int node_space_up(struct node *node, const struct address *space, const struct address *member);
 void node_space_down(struct node *node, const struct address *space, const struct address *member);
 /* Ends every membership of @address, and of others in it. */

@@ -17,6 +17,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "ratmand/flow/parcel.h"
 
 static const char stand_in_context[] = "ratman namespace stand-in v1";
 
@@ -173,12 +174,18 @@ static void created_durable(void *ctx, int err)
 	free(p);
 }
 
+bool node_is_commons(const struct address *space)
+{
+	return address_equal(space, &flow_everybody()->address);
+}
+
 void node_space_create(void *be, const struct address *space, const uint8_t *key,
 		       backend_done_cb cb, void *ctx)
 {
 	struct node *node = be;
 	struct pending *p = malloc(sizeof(*p));
-	int err = p ? spaces_create(node->store, space, key) : -ENOMEM;
+	int err = !p ? -ENOMEM : node_is_commons(space) ? -EPERM :
+		  spaces_create(node->store, space, key);
 
 	if (err) {
 		free(p);

@@ -128,6 +128,9 @@ void client_reply_errno(struct client *c, bool echo, int err)
 	case -EINVAL:
 		client_reply_input(c, "request", NULL);
 		break;
+	case -EPERM:
+		client_reply_input(c, "namespace", "one of your own, not the commons of all users");
+		break;
 	case -ENODATA:
 		client_reply_internal(c, echo, "the stream is empty");
 		break;

@@ -7,6 +7,8 @@
  *   into the pool, and from there to whoever takes it first;
  * - what nobody is to have goes into the pool, too, and waits for a receiver.
  *
+ * A parcel is for the handler of its kind alone (parcel.c).
+ *
  * An entry leaves the inbox when it is in no queue and not in the pool.
  */
 #include <errno.h>
@@ -71,6 +73,9 @@ int claim_stream(struct flow *f, struct inbox_entry *e)
 	int err;
 
 	e->claims = 0;
+	/* For a handler, whoever receives or has subscribed. */
+	if (e->kind)
+		return inbox_complete(&f->inbox, e, true);
 	/* Kept for other members; each one here gets an entry of its own. */
 	if (inbox_is_item(e))
 		return inbox_complete(&f->inbox, e, false);
@@ -208,7 +213,7 @@ int claim_load(struct flow *f)
 	}
 	free(g.all);
 	for (e = f->inbox.all; e && !err; e = e->hh.next)
-		if (e->complete && !e->pool && !e->claims && !inbox_is_item(e))
+		if (e->complete && !e->pool && !e->claims && !inbox_is_item(e) && !e->kind)
 			err = inbox_set_pool(&f->inbox, e, true);
 	return err;
 }

@@ -1,16 +1,20 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * What the parts of flow share: flow.c (life and events), lane.c (outgoing),
- * transfer.c (arriving), send.c and recv.c (clients); for namespaces space.c
- * (members and streams here), spread.c (outgoing), gossip.c (between members) and
- * probe.c (anycast). Private to them.
+ * transfer.c (arriving), send.c and recv.c (clients), content.c (contents in the
+ * journal), parcel.c (parcels and their handlers); for namespaces space.c
+ * (members and streams here), spread.c (outgoing), gossip.c (between members),
+ * commons.c (the namespace of everybody) and probe.c (anycast). Private to them.
  */
 #ifndef RATMAND_FLOW_CORE_H
 #define RATMAND_FLOW_CORE_H
 
+#include "ratmand/flow/content.h"
 #include "ratmand/flow/flow.h"
 #include "ratmand/flow/inbox.h"
+#include "ratmand/flow/manifest.h"
 #include "ratmand/flow/outbox.h"
+#include "ratmand/flow/parcel.h"
 #include "ratmand/flow/peerlink.h"
 #include "ratmand/store/subscriptions.h"
 
@@ -109,10 +113,13 @@ struct space_partner {
 	uint64_t until;			/* loop ms: given up, unless something moves */
 };
 
+#define SPACE_RECENT 16
+
 /* A namespace with members here. */
 struct space {
 	UT_hash_handle hh;
 	struct address address;
+	bool commons;
 	uint8_t *secret;		/* sodium_malloc, 64 bytes */
 	struct address *members;	/* owned; local addresses */
 	size_t n_members;
@@ -124,9 +131,15 @@ struct space {
 	bool missed;			/* some member here did not get some item */
 	struct space_partner partners[SPACE_PARTNERS];
 	size_t n_partners;
+	struct ident recent[SPACE_RECENT];	/* a ring of items that came last, ... */
+	uint64_t recent_at[SPACE_RECENT];	/* ... and when: loop ms, 0: none */
+	size_t next_recent;
 	struct address ring[8];		/* neighbours in the order of addresses, as last seen */
 	size_t n_ring;
 	uint64_t look_at;		/* loop ms: look at the members again */
+	uint64_t looked_at;		/* loop ms */
+	uint64_t up_at;			/* loop ms */
+	unsigned int noes;		/* of the commons: who were asked and are no members, in a row */
 	uint64_t round_at;		/* loop ms: compare with everybody in the ring again */
 	uint64_t pushed_at;		/* loop ms: last time a new item made us do that */
 	bool push_due;			/* another one came since */
@@ -143,6 +156,22 @@ struct flow_listener {
 	flow_cb ready;
 	void *ctx;
 	bool due;			/* to be told in the round under way */
+};
+
+/* Reads what lies in the journal. */
+struct flow_reader {
+	struct journal_view view;
+	struct eris_reader reader;
+	uint64_t offset;		/* of the next byte */
+};
+
+/* Where parcels of a kind go. */
+struct parcel_door {
+	parcel_cb cb;			/* NULL: nobody takes them yet */
+	void *ctx;
+	parcel_offered_cb offered;
+	void *offered_ctx;
+	unsigned int n_open;
 };
 
 struct flow {
@@ -165,11 +194,17 @@ struct flow {
 	size_t n_transfers;
 	struct flow_listener *listeners;
 	struct flow_recv *recvs;
+	struct parcel_door doors[PARCEL_KINDS];
+	struct flow_parcel *parcels;	/* that handlers have */
+	struct held_content *contents;	/* content.c */
+	struct away *away;		/* commons.c */
 	struct delivery *deliveries;	/* not committed yet, or the commit failed */
 	struct subscriptions subscriptions;
 	uv_timer_t timer;		/* retries and expiry */
 	uv_timer_t turn;		/* goes on with long walks */
+	uv_timer_t handover;		/* gives parcels to their handlers */
 	uint64_t expiry_at;
+	uint64_t handover_at;		/* loop ms: some parcel comes again, or UINT64_MAX */
 	struct flow_stats stats;
 	uint64_t wrong_peers;		/* connections closed for what the peer sent */
 	size_t pending;			/* commits and handles that will still call back */
@@ -282,7 +317,38 @@ void space_load(struct flow *f);
 void space_expire(struct flow *f);
 void space_free_all(struct flow *f);
 
+/* The same as flow_space_up(), the commons included. */
+int space_join(struct flow *f, const struct address *space, const uint8_t *secret,
+	       const struct address *member);
+
+/*
+ * What is to become of an item of @from: 0 when it is taken; EXCHANGE_OLD when his share has
+ * no room for one so old. *superseded: it is not needed any more.
+ */
+int space_admit(struct space *sp, const struct exchange_mark *mark, const struct address *from,
+		uint8_t kind, uint64_t size, bool *superseded);
+
+/* ---- commons.c ---- */
+
+bool commons_is(const struct address *space);
+/* True for what may go into the commons. */
+bool commons_takes(const struct address *from, enum parcel_kind kind);
+/* @peer said that it is no member; or that it is one. */
+void commons_away(struct flow *f, const struct address *peer);
+void commons_here(struct flow *f, const struct address *peer);
+bool commons_is_away(struct flow *f, const struct address *peer);
+uint64_t commons_next_created(struct flow *f, const struct address *from,
+			      struct inbox_entry **kept);
+/* True when the profile @kept says what is to be sent, and is not old. */
+bool commons_has_same(struct flow *f, struct inbox_entry *kept, const uint8_t *meta,
+		      size_t meta_len, const uint8_t *data, size_t len);
+void commons_free(struct flow *f);
+
 /* ---- gossip.c ---- */
+
+/* How long after a look at who the members are the next one may come, in ms. */
+uint64_t gossip_look_pause(struct flow *f, const struct space *sp);
+
 
 bool gossip_message(struct flow_link *fl, const struct exchange_message *m);
 /* True when the peer has proved that it is a member of @space. */
@@ -324,6 +390,9 @@ bool transfer_turn(struct flow_link *fl);
 /* Ends every transfer of a connection; what was received stays. */
 void transfer_link_down(struct flow_link *fl);
 
+/* A parcel that is arriving is not wanted: its sender hears it. False when nobody is sending it. */
+bool transfer_unwanted(struct flow *f, struct inbox_entry *e);
+
 /* ---- claim.c: who gets a stream ---- */
 
 /*
@@ -344,7 +413,69 @@ void claim_drop(struct flow *f, const struct ident *id, const struct address *ad
 /* Once, after everything was loaded: sorts out what a crash left half done. */
 int claim_load(struct flow *f);
 
+/* ---- send.c ---- */
+
+/* What makes a parcel of a stream. */
+struct send_parcel {
+	enum parcel_kind kind;
+	const uint8_t *meta;
+	size_t meta_len;
+	uint64_t created_s;		/* 0: now */
+};
+
+/* 0, -EACCES (the sender is not up) or -EINVAL: what letterheads of one stream must be. */
+int send_check(struct flow *f, const struct letterhead *heads, size_t n, bool parcel);
+
+/*
+ * Queues a manifest of @content for each of the @n letterheads, all or none, and then @cb
+ * says that they are durable. @parcel is NULL for a client's stream.
+ */
+int send_queue(struct flow *f, const struct letterhead *heads, size_t n,
+	       const struct send_parcel *parcel, const struct flow_content *content,
+	       flow_done_cb cb, void *ctx);
+
+/* ---- content.c ---- */
+
+/* Opens what @tag and @cap name, and finds its length. Errors of eris_content_length(), -ENOMEM. */
+int flow_reader_open(struct flow_reader *r, struct flow *f, const struct journal_tag *tag,
+		     const struct eris_capability *cap, uint64_t *size);
+
+/* The next bytes, 0 at the end, -EBADMSG when a block is damaged or lost. */
+ssize_t flow_reader_read(struct flow_reader *r, void *buf, size_t size);
+void flow_reader_close(struct flow_reader *r);
+
+/* As flow_content_write(), without waiting for the disk. */
+int content_put(struct flow_content_writer *w, const void *data, size_t len);
+
+/* Loads the holds, so that the sweep spares what is held. Storage errors. */
+int content_load(struct flow *f);
+void content_free(struct flow *f);
+
+/* ---- parcel.c ---- */
+
+/* What is known of a parcel from its manifest. */
+void parcel_describe(const struct manifest *m, const struct ident *id, struct parcel *out);
+
+/* Whether a parcel to a local address is to be taken in. */
+enum parcel_answer parcel_ask(struct flow *f, const struct manifest *m, const struct ident *id);
+
+/* Some parcel may be handed over now. */
+void parcel_kick(struct flow *f);
+void parcel_tick(struct flow *f);
+
+/* Takes @e from under a handler that has it. */
+void parcel_withdraw(struct flow *f, const struct inbox_entry *e);
+void parcel_init(struct flow *f);
+void parcel_free_all(struct flow *f);
+
 /* ---- recv.c ---- */
+
+/* Opens the manifest of a complete entry (the caller wipes @m) and its content. Errors of both. */
+int recv_open_entry(struct flow *f, const struct inbox_entry *e, struct flow_reader *r,
+		    struct manifest *m);
+
+/* A complete entry is durable: listeners or handlers may have it. */
+void recv_announce(struct flow *f, struct inbox_entry *e);
 
 /* Tells the listeners of @local (NULL: of any) for @to that something may wait. */
 void recv_notify(struct flow *f, const struct recipient *to, const struct address *local);

@@ -290,7 +290,7 @@ struct eris_missing {
 	struct eris_wanted_node *nodes;	/* owned; asked for or arrived, not walked */
 	uint32_t n_nodes;
 	uint8_t (*leaves)[ERIS_REF_LEN]; /* owned; asked for, not arrived */
-	uint32_t n_leaves;
+	uint32_t n_leaves;	/* read; counted in @seen already */
 	int error;
 	bool started;
 };

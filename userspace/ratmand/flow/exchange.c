@@ -149,7 +149,7 @@ static void parse_body(struct wire_reader *r, struct exchange_message *out)
 		uint8_t reason = wire_get_u8(r);
 
 		/* A reason of the future reads as "later". */
-		out->refuse = reason > EXCHANGE_OLD || !reason ? EXCHANGE_BUSY : reason;
+		out->refuse = reason > EXCHANGE_UNWANTED || !reason ? EXCHANGE_BUSY : reason;
 	}
 }
 

@@ -52,6 +52,7 @@ enum exchange_reason {
 	EXCHANGE_TOO_BIG = 4,	/* the stream is longer than what is taken: never again */
 	EXCHANGE_BROKEN = 5,	/* the blocks are no such stream, or one is lost: never again */
 	EXCHANGE_OLD = 6,	/* a namespace's stream past its time: never again */
+	EXCHANGE_UNWANTED = 7,	/* a parcel the recipient does not want: never again */
 };
 
 /* Streams of a namespace are ordered by their time, then their id. */

@@ -71,6 +71,7 @@ void flow_unwant(struct flow *f, const struct address *local, const struct addre
 
 struct members {
 	struct flow *flow;
+	bool commons;
 	void (*cb)(void *ctx, const struct address *member);
 	void *ctx;
 };
@@ -80,6 +81,7 @@ static void each_member(void *ctx, const struct address *member)
 	struct members *m = ctx;
 
 	if (!m->flow->ops->secret(m->flow->ctx, member) &&
+	    !(m->commons && commons_is_away(m->flow, member)) &&
 	    m->flow->ops->reachable(m->flow->ctx, member))
 		m->cb(m->ctx, member);
 }
@@ -87,7 +89,7 @@ static void each_member(void *ctx, const struct address *member)
 void flow_members(struct flow *f, const struct address *space,
 		  void (*cb)(void *ctx, const struct address *member), void *ctx)
 {
-	struct members m = { f, cb, ctx };
+	struct members m = { f, commons_is(space), cb, ctx };
 
 	if (f->ops->members)
 		f->ops->members(f->ctx, space, each_member, &m);
@@ -302,6 +304,7 @@ static void on_tick(uv_timer_t *timer)
 	spread_tick(f);
 	gossip_tick(f);
 	probe_tick(f);
+	parcel_tick(f);
 	if (uv_now(f->loop) < f->expiry_at)
 		return;
 	f->expiry_at = uv_now(f->loop) + EXPIRY_MS;
@@ -334,6 +337,8 @@ static int open_parts(struct flow *f)
 	if (!err)
 		err = claim_load(f);
 	if (!err)
+		err = content_load(f);
+	if (!err)
 		err = peerlinks_new(&f->peerlinks, f->loop, &link_ops, f);
 	return err;
 }
@@ -361,6 +366,9 @@ static void free_parts(struct flow *f)
 		free(lane);
 	}
 	recv_free(f);
+	parcel_free_all(f);
+	content_free(f);
+	commons_free(f);
 	subscriptions_free(&f->subscriptions);
 	outbox_free(&f->outbox);
 	inbox_free(&f->inbox);
@@ -390,7 +398,8 @@ int flow_new(struct flow **out, uv_loop_t *loop, struct store *store, const stru
 	f->timer.data = f;
 	f->turn.data = f;
 	f->turn.timer_cb = on_turn;
-	f->pending = 3;		/* two timers, the connections */
+	parcel_init(f);
+	f->pending = 4;		/* three timers, the connections */
 	f->expiry_at = uv_now(loop);
 	uv_timer_start(&f->timer, on_tick, TICK_MS, TICK_MS);
 	/* Blocks that a crash left behind: of sends that never ended, or half removed. */
@@ -431,6 +440,7 @@ void flow_free(struct flow *f, flow_cb closed, void *ctx)
 	f->closed_ctx = ctx;
 	uv_close((uv_handle_t *)&f->timer, on_handle_closed);
 	uv_close((uv_handle_t *)&f->turn, on_handle_closed);
+	uv_close((uv_handle_t *)&f->handover, on_handle_closed);
 	peerlinks_free(f->peerlinks, on_links_closed, f);
 }
 
@@ -450,6 +460,7 @@ int flow_local_up(struct flow *f, const struct address *local)
 			lane_kick(f, lane);
 	}
 	recv_notify(f, &as_address, local);
+	parcel_kick(f);
 	return 0;
 }
 

@@ -51,7 +51,8 @@ struct flow_ops {
 			   const struct address *claimed);
 	/*
 	 * Calls @cb for every address elsewhere that is said to be a member of
-	 * @space, whether it has a route or not. NULL: nobody knows any.
+	 * @space, whether it has a route or not; of the commons (parcel.h) for every
+	 * address that may be. NULL: nobody knows any.
 	 */
 	void (*members)(void *ctx, const struct address *space,
 			void (*cb)(void *cb_ctx, const struct address *member), void *cb_ctx);
@@ -81,7 +82,8 @@ void flow_peer_reachable(struct flow *flow, const struct address *peer);
  * @member, a local address that is up, is a member of the namespace whose secret
  * key (64 bytes, copied to guarded memory) is @secret: its clients get every
  * stream to the namespace, and this daemon keeps them for other members. 0 also
- * when it was one; -ENOMEM, -EINVAL.
+ * when it was one; -ENOMEM, -EINVAL, -EPERM: the commons are joined by
+ * flow_commons_up() (parcel.h) alone.
  */
 int flow_space_up(struct flow *flow, const struct address *space, const uint8_t *secret,
 		  const struct address *member);

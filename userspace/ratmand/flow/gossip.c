@@ -30,7 +30,15 @@
 #define MAX_REPEATS 6
 #define HAVE_MS 2000
 #define HAVE_PAGES (LIMIT_SPACE_ITEMS / EXCHANGE_HAVE_MAX + 2)
-#define MAX_MEMBERS 4096		/* looked at */
+/*
+ * In the commons everybody is a member, so that they are never quiet for long:
+ * less of everything that goes on when nothing is new.
+ */
+#define COMMONS_LOOK_MS 60000
+#define COMMONS_ROUND_MS 3600000
+#define COMMONS_APART 16		/* more items than this apart: list them at once */
+#define RECENT_MS 600000
+#define RING (sizeof(((struct space *)0)->ring) / sizeof(struct address))
 
 struct join {
 	struct join *prev, *next;
@@ -45,6 +53,7 @@ struct join {
 	uint64_t said_at, have_at;	/* loop ms, 0: never */
 	unsigned int repeats;		/* of the same SUM, in vain */
 	unsigned int pages;		/* HAVE the peer may still send */
+	bool hinted;			/* it was offered what came last */
 };
 
 static struct join *join_find(const struct flow_link *fl, const struct address *space)
@@ -127,6 +136,8 @@ static bool on_join(struct flow_link *fl, struct space *sp, const struct exchang
 		return true;
 	}
 	j->heard = true;
+	if (sp->commons)
+		commons_here(fl->flow, &fl->peer);
 	memcpy(j->peer_nonce, m->join, sizeof(j->peer_nonce));
 	manifest_sign_member(&sp->address, sp->secret, &fl->local, &fl->peer, j->peer_nonce,
 			     j->nonce, sig);
@@ -148,9 +159,23 @@ static bool on_prove(struct flow_link *fl, struct space *sp, const struct exchan
 		return flow_link_wrong(fl);
 	}
 	fl->flow->stats.members_proven++;
+	sp->noes = 0;
 	j->proven = true;
 	say(fl, sp, j);
 	return true;
+}
+
+/* @peer is no member of the commons, or not to be had: others are asked. */
+static void say_no(struct flow *f, struct space *sp, const struct address *peer)
+{
+	uint64_t again;
+
+	commons_away(f, peer);
+	if (sp->noes < UINT16_MAX)
+		sp->noes++;
+	again = sp->looked_at + gossip_look_pause(f, sp);
+	if (sp->look_at > again)
+		sp->look_at = again;
 }
 
 /* It was a member once, or the news has not reached it yet. */
@@ -161,6 +186,8 @@ static bool on_leave(struct flow_link *fl, const struct exchange_message *m)
 
 	if (j)
 		join_end(fl, j);
+	if (sp && sp->commons)
+		say_no(fl->flow, sp, &fl->peer);
 	for (size_t i = sp ? sp->n_partners : 0; i-- > 0;)
 		if (address_equal(&sp->partners[i].local, &fl->local) &&
 		    address_equal(&sp->partners[i].peer, &fl->peer))
@@ -257,6 +284,28 @@ static void list(struct flow_link *fl, struct space *sp, struct join *j,
 	j->have_at = uv_now(fl->flow->loop);
 }
 
+static void enqueue(struct flow_link *fl, const struct address *space, const struct ident *id);
+
+/*
+ * What came last here is what the peer most likely lacks, and the other way round:
+ * that is offered before anything is listed. True when that may be enough.
+ */
+static bool hint(struct flow_link *fl, const struct space *sp, struct join *j, uint32_t ours,
+		 uint32_t theirs)
+{
+	uint64_t now = uv_now(fl->flow->loop);
+	uint32_t apart = ours > theirs ? ours - theirs : theirs - ours;
+
+	if (!sp->commons || j->hinted || apart > COMMONS_APART)
+		return false;
+	j->hinted = true;
+	for (size_t i = 0; i < SPACE_RECENT; i++)
+		if (sp->recent_at[i] && now - sp->recent_at[i] < RECENT_MS)
+			enqueue(fl, &sp->address, &sp->recent[i]);
+	gossip_pump(fl);
+	return true;
+}
+
 static bool on_sum(struct flow_link *fl, struct space *sp, const struct exchange_message *m)
 {
 	struct join *j = join_find(fl, &m->space);
@@ -274,7 +323,8 @@ static bool on_sum(struct flow_link *fl, struct space *sp, const struct exchange
 	/* Only sums over the same stretch can be compared; ours tells the peer where to begin. */
 	if (!space_mark_compare(&horizon, &m->sum.horizon)) {
 		j->synced = count == m->sum.count && !memcmp(hash, m->sum.hash, sizeof(hash));
-		if (!j->synced && (!j->have_at || now - j->have_at >= HAVE_MS))
+		if (!j->synced && (!j->have_at || now - j->have_at >= HAVE_MS) &&
+		    !hint(fl, sp, j, count, m->sum.count))
 			list(fl, sp, j, &horizon);
 	} else {
 		j->synced = false;
@@ -415,53 +465,50 @@ static void partner_add(struct flow *f, struct space *sp, const struct address *
 		join_start(fl, &sp->address);
 }
 
-struct crowd {
-	struct address *members;	/* owned */
-	size_t n, room;
+/* The ring, found in one pass over the members, and one of them at random. */
+struct circle {
+	const struct space *space;
+	size_t n;			/* members seen */
+	struct address next[RING];	/* the next one after each of ours, ... */
+	struct address second;		/* ... and the one behind that for the first of ours */
+	struct address random;
 };
 
-static void crowd_add(void *ctx, const struct address *member)
+/* How far @member is from @local on the circle: true when @a is nearer than @b. */
+static bool is_nearer(const struct address *local, const struct address *a,
+		      const struct address *b)
 {
-	struct crowd *c = ctx;
+	bool a_wraps = address_compare(a, local) < 0, b_wraps = address_compare(b, local) < 0;
 
-	if (c->n == c->room) {
-		size_t room = c->room ? 2 * c->room : 32;
-		struct address *wider = room > MAX_MEMBERS ? NULL :
-					realloc(c->members, room * sizeof(*wider));
-
-		if (!wider)
-			return;
-		c->members = wider;
-		c->room = room;
-	}
-	c->members[c->n++] = *member;
+	return a_wraps != b_wraps ? b_wraps : address_compare(a, b) < 0;
 }
 
-static int compare_addresses(const void *a, const void *b)
+static void circle_add(void *ctx, const struct address *member)
 {
-	return address_compare(a, b);
-}
+	struct circle *c = ctx;
+	const struct space *sp = c->space;
+	size_t max = sp->n_members < RING ? sp->n_members : RING;
 
-/* The @nth member after @local in the circle. */
-static const struct address *successor(const struct crowd *c, const struct address *local,
-				       size_t nth)
-{
-	size_t at = 0;
-
-	while (at < c->n && address_compare(&c->members[at], local) < 0)
-		at++;
-	return &c->members[(at + nth) % c->n];
+	if (!c->n || is_nearer(&sp->members[0], member, &c->next[0]))
+		c->second = c->n ? c->next[0] : *member;
+	else if (c->n == 1 || is_nearer(&sp->members[0], member, &c->second))
+		c->second = *member;
+	for (size_t i = 0; i < max; i++)
+		if (!c->n || is_nearer(&sp->members[i], member, &c->next[i]))
+			c->next[i] = *member;
+	if (!randombytes_uniform((uint32_t)++c->n))
+		c->random = *member;
 }
 
 /* The ring: the next member after each of ours, the one behind that for the first. */
-static size_t find_ring(const struct space *sp, const struct crowd *c, struct address *ring)
+static size_t find_ring(const struct circle *c, struct address *ring)
 {
-	size_t max = sizeof(sp->ring) / sizeof(sp->ring[0]), n = 0;
+	size_t n = 0;
 
-	for (size_t i = 0; c->n && i < sp->n_members && n < max; i++)
-		ring[n++] = *successor(c, &sp->members[i], 0);
-	if (c->n > 1 && n < max)
-		ring[n++] = *successor(c, &sp->members[0], 1);
+	for (size_t i = 0; c->n && i < c->space->n_members && n < RING; i++)
+		ring[n++] = c->next[i];
+	if (c->n > 1 && n < RING)
+		ring[n++] = c->second;
 	return n;
 }
 
@@ -476,22 +523,31 @@ static bool contains(const struct address *list, size_t n, const struct address 
 /* Looks who is there; compares with those who are new, or (@all) with everybody in the ring. */
 static void look(struct flow *f, struct space *sp, bool all)
 {
-	struct address ring[sizeof(sp->ring) / sizeof(sp->ring[0])];
-	struct crowd c = { 0 };
+	struct circle c = { .space = sp };
+	struct address ring[RING];
 	size_t n;
 
-	flow_members(f, &sp->address, crowd_add, &c);
-	if (c.n)
-		qsort(c.members, c.n, sizeof(*c.members), compare_addresses);
-	n = find_ring(sp, &c, ring);
+	sp->looked_at = uv_now(f->loop);
+	sp->look_at = sp->looked_at + (sp->commons ? gossip_look_pause(f, sp) : LOOK_MS);
+	flow_members(f, &sp->address, circle_add, &c);
+	n = find_ring(&c, ring);
 	for (size_t i = 0; i < n; i++)
 		if (all || !contains(sp->ring, sp->n_ring, &ring[i]))
 			partner_add(f, sp, &sp->members[0], &ring[i]);
 	if (all && c.n)
-		partner_add(f, sp, &sp->members[0], &c.members[randombytes_uniform((uint32_t)c.n)]);
+		partner_add(f, sp, &sp->members[0], &c.random);
 	memcpy(sp->ring, ring, n * sizeof(ring[0]));
 	sp->n_ring = n;
-	free(c.members);
+}
+
+uint64_t gossip_look_pause(struct flow *f, const struct space *sp)
+{
+	/* Other namespaces say who is a member; whoever is new is looked at as soon as he is heard of. */
+	if (!sp->commons)
+		return 0;
+	if (sp->noes)
+		return (uint64_t)LOOK_MS << (sp->noes / 8 < 6 ? sp->noes / 8 : 6);
+	return uv_now(f->loop) - sp->up_at < COMMONS_LOOK_MS ? LOOK_MS : COMMONS_LOOK_MS;
 }
 
 void gossip_push(struct flow *f, struct space *sp, struct inbox_entry *e,
@@ -533,8 +589,16 @@ static void tend_partners(struct flow *f, struct space *sp, uint64_t now)
 			p->until = now + PARTNER_MS;
 		else if (j && j->proven && j->synced && has_said(sp, j))
 			p->until = now;
-		if (now >= p->until)
+		if (now < p->until)
+			continue;
+		if (sp->commons && !(j && j->proven)) {
+			struct address peer = p->peer;
+
 			partner_remove(f, sp, i);
+			say_no(f, sp, &peer);
+		} else {
+			partner_remove(f, sp, i);
+		}
 	}
 }
 
@@ -579,12 +643,13 @@ void gossip_tick(struct flow *f)
 			sp->pushed_at = now;
 			look(f, sp, true);
 		}
-		if (all)
-			sp->round_at = now + ROUND_MS / 2 + randombytes_uniform(ROUND_MS);
-		if (all || now >= sp->look_at) {
-			sp->look_at = now + LOOK_MS;
-			look(f, sp, all);
+		if (all) {
+			uint32_t round = sp->commons ? COMMONS_ROUND_MS : ROUND_MS;
+
+			sp->round_at = now + round / 2 + randombytes_uniform(round);
 		}
+		if (all || now >= sp->look_at)
+			look(f, sp, all);
 		tend_partners(f, sp, now);
 	}
 	DL_FOREACH(f->links, fl)

@@ -12,11 +12,15 @@
 #include "base/wire.h"
 #include "ratmand/flow/manifest.h"
 
-#define RECORD_VERSION 2
-#define RECORD_HEAD (1 + 1 + JOURNAL_TAG_LEN + 1 + 2 * ADDRESS_LEN + 4 * 8)
+#define RECORD_VERSION 3
+#define RECORD_HEAD (OLD_HEAD + 1 + ADDRESS_LEN + 8)
+/* The version before there were parcels. */
+#define OLD_VERSION 2
+#define OLD_HEAD (1 + 1 + JOURNAL_TAG_LEN + 1 + 2 * ADDRESS_LEN + 4 * 8)
 /* Bits of an entry's state. */
 #define STATE_COMPLETE 1
-#define STATE_CLAIMED 2		/* not in the pool: for queues only, or an item */
+#define STATE_CLAIMED 2		/* not in the pool: for queues only, an item, or handed over */
+#define STATE_UNWANTED 4
 /* No sender offers a stream longer than LIMIT_OUTBOX_AGE_S; twice that leaves room for clocks. */
 #define DONE_AGE_S (2ull * LIMIT_OUTBOX_AGE_S)
 
@@ -33,7 +37,8 @@ static size_t record_write(const struct inbox_entry *e, const uint8_t *sealed, s
 	wire_write_init(&w, out, RECORD_HEAD + MANIFEST_MAX);
 	wire_put_u8(&w, RECORD_VERSION);
 	wire_put_u8(&w, (uint8_t)((e->complete ? STATE_COMPLETE : 0) |
-				  (e->complete && !e->pool ? STATE_CLAIMED : 0)));
+				  (e->complete && !e->pool ? STATE_CLAIMED : 0) |
+				  (e->unwanted ? STATE_UNWANTED : 0)));
 	wire_put(&w, e->tag.b, sizeof(e->tag.b));
 	wire_put_u8(&w, (uint8_t)e->to.kind);
 	wire_put(&w, e->to.address.b, ADDRESS_LEN);
@@ -42,6 +47,9 @@ static size_t record_write(const struct inbox_entry *e, const uint8_t *sealed, s
 	wire_put_be64(&w, e->since_s);
 	wire_put_be64(&w, e->created_s);
 	wire_put_be64(&w, e->size);
+	wire_put_u8(&w, e->kind);
+	wire_put(&w, e->from.b, ADDRESS_LEN);
+	wire_put_be64(&w, e->held);
 	wire_put(&w, sealed, len);
 	return wire_len(&w);
 }
@@ -56,6 +64,7 @@ static bool record_read(const uint8_t *data, size_t len, struct inbox_entry *e)
 	state = wire_get_u8(&r);
 	e->complete = state & STATE_COMPLETE;
 	e->pool = e->complete && !(state & STATE_CLAIMED);
+	e->unwanted = state & STATE_UNWANTED;
 	wire_get(&r, e->tag.b, sizeof(e->tag.b));
 	e->to.kind = wire_get_u8(&r) == RECIPIENT_NAMESPACE ? RECIPIENT_NAMESPACE :
 							      RECIPIENT_ADDRESS;
@@ -65,7 +74,13 @@ static bool record_read(const uint8_t *data, size_t len, struct inbox_entry *e)
 	e->since_s = wire_get_be64(&r);
 	e->created_s = wire_get_be64(&r);
 	e->size = wire_get_be64(&r);
-	return version == RECORD_VERSION && !r.failed && wire_left(&r) >= MANIFEST_MIN &&
+	if (version == RECORD_VERSION) {
+		e->kind = wire_get_u8(&r);
+		wire_get(&r, e->from.b, ADDRESS_LEN);
+		e->held = wire_get_be64(&r);
+	}
+	return (version == RECORD_VERSION || version == OLD_VERSION) && !r.failed &&
+	       e->kind < PARCEL_KINDS && wire_left(&r) >= MANIFEST_MIN &&
 	       wire_left(&r) <= MANIFEST_MAX;
 }
 
@@ -74,15 +89,21 @@ static int by_order(const struct inbox_entry *a, const struct inbox_entry *b)
 	return (a->order > b->order) - (a->order < b->order);
 }
 
-/* Puts the entry on the list of the pool or takes it off. */
+static struct inbox_entry **list_of(struct inbox *b, const struct inbox_entry *e)
+{
+	return e->kind ? &b->parcels : &b->ready;
+}
+
+/* Puts the entry on its list or takes it off. */
 static void list(struct inbox *b, struct inbox_entry *e)
 {
+	struct inbox_entry **head = list_of(b, e);
 	bool want = e->announced && e->pool;
 
 	if (want && !e->listed)
-		DL_INSERT_INORDER(b->ready, e, by_order);
+		DL_INSERT_INORDER(*head, e, by_order);
 	else if (!want && e->listed)
-		DL_DELETE(b->ready, e);
+		DL_DELETE(*head, e);
 	e->listed = want;
 }
 
@@ -93,11 +114,12 @@ static int insert(struct inbox *b, const struct inbox_entry *like, struct inbox_
 	if (!e)
 		return -ENOMEM;
 	*e = *like;
-	if (journal_hold(b->journal, &e->tag))
+	if (!e->unwanted && journal_hold(b->journal, &e->tag))
 		goto fail;
 	HASH_ADD_KEYPTR(hh, b->all, e->id.b, sizeof(e->id.b), e);
 	if (!e->hh.tbl) {
-		journal_release(b->journal, &e->tag);
+		if (!e->unwanted)
+			journal_release(b->journal, &e->tag);
 		goto fail;
 	}
 	*out = e;
@@ -126,8 +148,11 @@ static int load_one(void *ctx, const void *key, size_t key_len, const void *valu
 		return err;
 	e->announced = e->complete;
 	e->listed = e->pool;
-	if (e->listed)
-		DL_APPEND(b->ready, e);
+	if (e->listed) {
+		struct inbox_entry **head = list_of(b, e);
+
+		DL_APPEND(*head, e);
+	}
 	return 0;
 }
 
@@ -158,6 +183,7 @@ int inbox_load(struct inbox *b, struct store *store, struct journal *journal)
 	b->journal = journal;
 	err = store_each(store, STORE_INBOX, load_one, b);
 	DL_SORT(b->ready, by_order);
+	DL_SORT(b->parcels, by_order);
 	if (err)
 		return err;
 	/* A few hundred at each start keep the table from growing for ever. */
@@ -195,8 +221,10 @@ int inbox_add(struct inbox *b, const struct inbox_entry *like, const uint8_t *se
 	      struct inbox_entry **out)
 {
 	struct inbox_entry fresh = { .id = like->id, .tag = like->tag, .to = like->to,
-				     .local = like->local, .created_s = like->created_s,
-				     .size = like->size, .complete = like->complete };
+				     .local = like->local, .from = like->from,
+				     .kind = like->kind, .created_s = like->created_s,
+				     .size = like->size, .complete = like->complete,
+				     .pool = like->pool };
 	struct inbox_entry *e;
 	int err;
 
@@ -247,6 +275,18 @@ int inbox_set_pool(struct inbox *b, struct inbox_entry *e, bool pool)
 	return save_state(b, e);
 }
 
+int inbox_save_held(struct inbox *b, const struct inbox_entry *e)
+{
+	return save_state(b, e);
+}
+
+int inbox_set_unwanted(struct inbox *b, struct inbox_entry *e)
+{
+	e->unwanted = true;
+	journal_release(b->journal, &e->tag);
+	return save_state(b, e);
+}
+
 void inbox_announce(struct inbox *b, struct inbox_entry *e)
 {
 	e->announced = true;
@@ -269,15 +309,16 @@ bool inbox_was_delivered(struct inbox *b, const struct ident *id)
 ssize_t inbox_sealed(struct inbox *b, const struct inbox_entry *e, uint8_t *out)
 {
 	uint8_t record[RECORD_HEAD + MANIFEST_MAX];
-	ssize_t len;
+	ssize_t len, head;
 
 	len = store_get(b->store, STORE_INBOX, e->id.b, sizeof(e->id.b), record, sizeof(record));
 	if (len < 0)
 		return len;
-	if (len < RECORD_HEAD + MANIFEST_MIN)
+	head = record[0] == OLD_VERSION ? OLD_HEAD : RECORD_HEAD;
+	if (len < head + MANIFEST_MIN || len > head + MANIFEST_MAX)
 		return -EBADMSG;
-	memcpy(out, record + RECORD_HEAD, (size_t)len - RECORD_HEAD);
-	return len - RECORD_HEAD;
+	memcpy(out, record + head, (size_t)(len - head));
+	return len - head;
 }
 
 int inbox_delivered(struct inbox *b, struct inbox_entry *e)
@@ -296,9 +337,13 @@ void inbox_remove(struct inbox *b, struct inbox_entry *e, bool stored)
 {
 	if (stored)
 		(void)store_del(b->store, STORE_INBOX, e->id.b, sizeof(e->id.b));
-	if (e->listed)
-		DL_DELETE(b->ready, e);
+	if (e->listed) {
+		struct inbox_entry **head = list_of(b, e);
+
+		DL_DELETE(*head, e);
+	}
 	HASH_DEL(b->all, e);
-	journal_release(b->journal, &e->tag);
+	if (!e->unwanted)
+		journal_release(b->journal, &e->tag);
 	free(e);
 }

@@ -12,7 +12,7 @@
 
 struct inbox_entry {
 	UT_hash_handle hh;
-	struct inbox_entry *prev, *next;	/* in inbox.ready */
+	struct inbox_entry *prev, *next;	/* in inbox.ready or inbox.parcels */
 	struct ident id;		/* of the manifest */
 	struct journal_tag tag;		/* held */
 	struct recipient to;		/* the local address, or the namespace, it is sealed to */
@@ -21,23 +21,32 @@ struct inbox_entry {
 	 * here, kept for other members ("item"), and one for each member here.
 	 */
 	struct address local;
+	struct address from;		/* the sender; zero in entries of older versions */
+	uint8_t kind;			/* of a parcel (parcel.h), else 0 */
 	uint64_t order;			/* grows from stream to stream */
 	uint64_t since_s;		/* unix seconds: first offered */
 	uint64_t created_s;		/* unix seconds, by the sender's clock */
 	uint64_t size;			/* bytes of content */
+	uint64_t held;			/* while it arrives: bytes that are here, roughly */
 	bool complete;			/* every block is held; durable once @announced */
 	bool announced;			/* listeners may have it */
 	bool pool;			/* complete, and still to go to whoever receives first */
-	bool listed;			/* in inbox.ready */
-	bool taken;			/* a client reads it out of the pool */
+	bool unwanted;			/* a parcel to be refused when it is offered again; no blocks */
+	bool arriving;			/* somebody is sending it just now */
+	bool listed;			/* in inbox.ready or inbox.parcels */
+	bool taken;			/* a client reads it out of the pool, or a handler has it */
 	unsigned int claims;		/* queues it is in (claim.c) */
+	/* A parcel its handler did not take. Not saved. */
+	unsigned int tries;
+	uint64_t retry_at;		/* loop ms; not handed over before */
 };
 
 struct inbox {
 	struct store *store;
 	struct journal *journal;
 	struct inbox_entry *all;
-	struct inbox_entry *ready;	/* announced and in the pool, by order */
+	struct inbox_entry *ready;	/* streams announced and in the pool, by order */
+	struct inbox_entry *parcels;	/* parcels that are still to be handed over, by order */
 	uint64_t next_order;
 };
 
@@ -46,8 +55,8 @@ int inbox_load(struct inbox *b, struct store *store, struct journal *journal);
 void inbox_free(struct inbox *b);
 
 /*
- * Queues an entry (id, tag, to, local, created_s, size and complete of @like)
- * with its sealed manifest (copied), so that it survives a restart. -EDQUOT at
+ * Queues an entry (id, tag, to, local, from, kind, created_s, size, complete and pool
+ * of @like) with its sealed manifest (copied), so that it survives a restart. -EDQUOT at
  * LIMIT_INBOX, -EEXIST, storage errors.
  */
 int inbox_add(struct inbox *b, const struct inbox_entry *like, const uint8_t *sealed, size_t len,
@@ -64,6 +73,12 @@ int inbox_complete(struct inbox *b, struct inbox_entry *e, bool pool);
 
 /* Queues that a complete entry is in the pool, or is no longer. */
 int inbox_set_pool(struct inbox *b, struct inbox_entry *e, bool pool);
+
+/* Queues how much of an entry that arrives is here (@e->held). */
+int inbox_save_held(struct inbox *b, const struct inbox_entry *e);
+
+/* Marks one that arrives as unwanted, and lets go of its blocks. Storage errors. */
+int inbox_set_unwanted(struct inbox *b, struct inbox_entry *e);
 
 /* Lets listeners have a complete entry whose commit has ended well. */
 void inbox_announce(struct inbox *b, struct inbox_entry *e);

@@ -100,10 +100,7 @@ static void on_local_committed(void *ctx, int err)
 		claim_undo(f, e);
 		inbox_remove(&f->inbox, e, false);
 	} else if (e) {
-		struct recipient to = e->to;
-
-		inbox_announce(&f->inbox, e);
-		recv_notify(f, &to, &to.address);
+		recv_announce(f, e);
 	}
 	free(done);
 	flow_settled(f);
@@ -118,8 +115,8 @@ static int deliver_here(struct flow *f, struct outbox_entry *e)
 	struct local_done *done = malloc(sizeof(*done));
 	uint8_t sealed[MANIFEST_MAX];
 	struct inbox_entry like = { .id = e->id, .tag = e->tag, .to = e->to,
-				    .local = e->to.address, .created_s = e->created_s,
-				    .size = e->size };
+				    .local = e->to.address, .from = e->from, .kind = e->kind,
+				    .created_s = e->created_s, .size = e->size };
 	struct inbox_entry *in;
 	ssize_t len = outbox_sealed(&f->outbox, e, sealed);
 	int err = !done ? -ENOMEM : len < 0 ? (int)len : 0;
@@ -144,6 +141,23 @@ static int deliver_here(struct flow *f, struct outbox_entry *e)
 	return 0;
 }
 
+/* Asks whether the parcel @e is wanted here. */
+static enum parcel_answer ask_here(struct flow *f, struct outbox_entry *e)
+{
+	const uint8_t *secret = flow_secret(f, &e->to.address);
+	struct manifest *m = malloc(sizeof(*m));
+	uint8_t sealed[MANIFEST_MAX];
+	ssize_t len = outbox_sealed(&f->outbox, e, sealed);
+	enum parcel_answer answer = PARCEL_LATER;
+
+	if (m && len >= 0 && !manifest_open(sealed, (size_t)len, &e->to.address, secret, m))
+		answer = parcel_ask(f, m, &e->id);
+	if (m)
+		sodium_memzero(m, sizeof(*m));
+	free(m);
+	return answer;
+}
+
 /* Tries every entry that is due. */
 static void deliver_lane_here(struct flow *f, struct lane *lane)
 {
@@ -151,11 +165,20 @@ static void deliver_lane_here(struct flow *f, struct lane *lane)
 	uint64_t now = uv_now(f->loop);
 
 	for (e = lane->entries; e; e = next) {
+		enum parcel_answer answer;
+
 		next = e->next;
 		if (e->retry_at > now)
 			continue;
-		if (deliver_here(f, e))
+		answer = e->kind ? ask_here(f, e) : PARCEL_TAKE;
+		if (answer == PARCEL_LATER) {
+			e->retry_at = now + RETRY_MAX_MS;
+		} else if (answer == PARCEL_REFUSE) {
+			e->state = FLOW_REFUSED;
+			lane_remove(f, e, true);	/* with the last one @lane goes, too */
+		} else if (deliver_here(f, e)) {
 			e->retry_at = now + RETRY_MIN_MS;
+		}
 	}
 }
 
@@ -377,8 +400,9 @@ bool lane_refused(struct flow_link *fl, const struct exchange_message *m)
 		char text[ADDRESS_TEXT_LEN];
 
 		e->state = FLOW_REFUSED;
-		log_warn("streams: %s refuses a stream for good (reason %d)",
-			 address_format(&fl->peer, text), (int)m->refuse);
+		log_at(m->refuse == EXCHANGE_UNWANTED ? LOG_DEBUG : LOG_WARN,
+		       "streams: %s refuses a stream for good (reason %d)",
+		       address_format(&fl->peer, text), (int)m->refuse);
 		lane_remove(f, e, true);
 		lane_offer(fl);
 		return true;

@@ -8,7 +8,8 @@
 
 #include "base/limits.h"
 
-#define MANIFEST_VERSION 1
+#define VERSION_STREAM 1
+#define VERSION_PARCEL 2	/* with kind and metadata */
 
 /* What is signed starts with one of these, NUL included, so that no signature serves twice. */
 static const char manifest_domain[] = "ratman manifest v1";
@@ -40,9 +41,14 @@ ssize_t manifest_seal(struct manifest *m, const uint8_t *from_secret, uint8_t *o
 	memcpy(text, manifest_domain, sizeof(manifest_domain));
 	wire_write_init(&w, plain, sizeof(text) - sizeof(manifest_domain));
 	randombytes_buf(m->random.b, sizeof(m->random.b));
-	wire_put_u8(&w, MANIFEST_VERSION);
+	wire_put_u8(&w, m->kind ? VERSION_PARCEL : VERSION_STREAM);
 	wire_put_be64(&w, m->created_s);
 	wire_put(&w, m->random.b, sizeof(m->random.b));
+	if (m->kind) {
+		wire_put_u8(&w, m->kind);
+		wire_put_be16(&w, m->meta_len);
+		wire_put(&w, m->meta, m->meta_len);
+	}
 	eris_capability_encode(&m->cap, plain + wire_len(&w));
 	wire_put_ref(&w, ERIS_CAPABILITY_LEN);
 	letterhead_write(&w, &m->head, false);
@@ -87,10 +93,19 @@ static int parse(const uint8_t *text, const uint8_t *plain, size_t len,
 	version = wire_get_u8(&r);
 	m->created_s = wire_get_be64(&r);
 	wire_get(&r, m->random.b, sizeof(m->random.b));
+	if (version == VERSION_PARCEL) {
+		m->kind = wire_get_u8(&r);
+		m->meta_len = wire_get_be16(&r);
+		if (!m->kind || m->meta_len > sizeof(m->meta))
+			return -EBADMSG;
+		wire_get(&r, m->meta, m->meta_len);
+	} else if (version != VERSION_STREAM) {
+		return r.failed || !version ? -EBADMSG : -EPROTONOSUPPORT;
+	}
 	cap = wire_get_ref(&r, ERIS_CAPABILITY_LEN);
 	letterhead_read(&r, &m->head);
 	sig = wire_get_ref(&r, MANIFEST_SIG_LEN);
-	if (!wire_done(&r) || version != MANIFEST_VERSION ||
+	if (!wire_done(&r) ||
 	    (m->head.to.kind != RECIPIENT_ADDRESS && m->head.to.kind != RECIPIENT_NAMESPACE) ||
 	    !address_equal(&m->head.to.address, local))
 		return -EBADMSG;
@@ -98,6 +113,8 @@ static int parse(const uint8_t *text, const uint8_t *plain, size_t len,
 		return -EBADMSG;
 	if (eris_capability_decode(cap, ERIS_CAPABILITY_LEN, &m->cap) || !m->head.stream_size)
 		return -EBADMSG;
+	if (m->kind >= PARCEL_KINDS)
+		return -EPROTONOSUPPORT;
 	return m->head.stream_size > LIMIT_STREAM_BYTES ? -EFBIG : 0;
 }
 

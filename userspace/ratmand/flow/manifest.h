@@ -3,7 +3,8 @@
  * Manifests: what a recipient must know of a stream, and nobody else may.
  *
  * Letterhead, read capability, time and a random id, signed by the sender and
- * sealed to the recipient. Documentation/streams.md has the bytes.
+ * sealed to the recipient; of a parcel (parcel.h) its kind and metadata, too.
+ * Documentation/streams.md has the bytes.
  */
 #ifndef RATMAND_FLOW_MANIFEST_H
 #define RATMAND_FLOW_MANIFEST_H
@@ -11,6 +12,7 @@
 #include "base/address.h"
 #include "proto/letterhead.h"
 #include "ratmand/flow/eris.h"
+#include "ratmand/flow/parcel.h"
 
 #define MANIFEST_MAX 8192	/* bytes, sealed */
 #define MANIFEST_MIN 256	/* no sealed manifest is shorter */
@@ -21,6 +23,9 @@ struct manifest {
 	struct eris_capability cap;	/* secret */
 	uint64_t created_s;		/* unix seconds, the sender's clock */
 	struct ident random;
+	uint8_t kind;			/* enum parcel_kind, or 0: a client's stream */
+	uint16_t meta_len;		/* of a parcel */
+	uint8_t meta[PARCEL_META_MAX];
 };
 
 /* The name of a sealed manifest everywhere: BLAKE2b-256 of its bytes. */
@@ -36,8 +41,9 @@ ssize_t manifest_seal(struct manifest *m, const uint8_t *from_secret, uint8_t *o
 /*
  * Opens @sealed for @local with its secret key (64 bytes, borrowed) and checks
  * everything: lengths, recipient, signature, capability, stream size from 1 to
- * LIMIT_STREAM_BYTES. Returns 0, -EBADMSG, -EFBIG (too long a stream), -ENOMEM;
- * @out is set on success only, and the caller wipes it.
+ * LIMIT_STREAM_BYTES. Returns 0, -EBADMSG, -EPROTONOSUPPORT (a version or kind we do not know:
+ * no fault of the sender's), -EFBIG (too long a stream), -ENOMEM; @out is set on success only, and
+ * the caller wipes it.
  */
 int manifest_open(const uint8_t *sealed, size_t len, const struct address *local,
 		  const uint8_t *local_secret, struct manifest *out);

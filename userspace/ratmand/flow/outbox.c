@@ -9,16 +9,23 @@
 #include "base/log.h"
 #include "ratmand/flow/manifest.h"
 
-#define RECORD_VERSION 1
-#define RECORD_HEAD (1 + JOURNAL_TAG_LEN + ADDRESS_LEN + 1 + ADDRESS_LEN + 8 + 8 + 4)
+#define RECORD_STREAM 1
+#define RECORD_PARCEL 2		/* has one byte more: the kind */
+#define STREAM_HEAD (1 + JOURNAL_TAG_LEN + ADDRESS_LEN + 1 + ADDRESS_LEN + 8 + 8 + 4)
+#define RECORD_HEAD_MAX (STREAM_HEAD + 1)
+
+static size_t head_len(const struct outbox_entry *e)
+{
+	return STREAM_HEAD + (e->kind ? 1 : 0);
+}
 
 static size_t record_write(const struct outbox_entry *e, const uint8_t *sealed, size_t len,
-			   uint8_t out[static RECORD_HEAD + MANIFEST_MAX])
+			   uint8_t out[static RECORD_HEAD_MAX + MANIFEST_MAX])
 {
 	struct wire_writer w;
 
-	wire_write_init(&w, out, RECORD_HEAD + MANIFEST_MAX);
-	wire_put_u8(&w, RECORD_VERSION);
+	wire_write_init(&w, out, RECORD_HEAD_MAX + MANIFEST_MAX);
+	wire_put_u8(&w, e->kind ? RECORD_PARCEL : RECORD_STREAM);
 	wire_put(&w, e->tag.b, sizeof(e->tag.b));
 	wire_put(&w, e->from.b, ADDRESS_LEN);
 	wire_put_u8(&w, (uint8_t)e->to.kind);
@@ -26,6 +33,8 @@ static size_t record_write(const struct outbox_entry *e, const uint8_t *sealed, 
 	wire_put_be64(&w, e->size);
 	wire_put_be64(&w, e->created_s);
 	wire_put_be32(&w, e->attempts);
+	if (e->kind)
+		wire_put_u8(&w, e->kind);
 	wire_put(&w, sealed, len);
 	return wire_len(&w);
 }
@@ -45,7 +54,8 @@ static bool record_read(const uint8_t *data, size_t len, struct outbox_entry *e)
 	e->size = wire_get_be64(&r);
 	e->created_s = wire_get_be64(&r);
 	e->attempts = wire_get_be32(&r);
-	return version == RECORD_VERSION && !r.failed && wire_left(&r) >= MANIFEST_MIN &&
+	e->kind = version == RECORD_PARCEL ? wire_get_u8(&r) : 0;
+	return (version == RECORD_STREAM || (version == RECORD_PARCEL && e->kind)) && !r.failed && wire_left(&r) >= MANIFEST_MIN &&
 	       wire_left(&r) <= MANIFEST_MAX;
 }
 
@@ -122,7 +132,7 @@ void outbox_free(struct outbox *o)
 int outbox_add(struct outbox *o, const struct outbox_entry *like, const uint8_t *sealed, size_t len,
 	       struct outbox_entry **out)
 {
-	uint8_t record[RECORD_HEAD + MANIFEST_MAX];
+	uint8_t record[RECORD_HEAD_MAX + MANIFEST_MAX];
 	struct outbox_entry copy = *like;
 	struct outbox_entry *e;
 	int err;
@@ -147,21 +157,21 @@ int outbox_add(struct outbox *o, const struct outbox_entry *like, const uint8_t 
 
 ssize_t outbox_sealed(struct outbox *o, const struct outbox_entry *e, uint8_t *out)
 {
-	uint8_t record[RECORD_HEAD + MANIFEST_MAX];
-	ssize_t len;
+	uint8_t record[RECORD_HEAD_MAX + MANIFEST_MAX];
+	ssize_t len, head = (ssize_t)head_len(e);
 
 	len = store_get(o->store, STORE_OUTBOX, e->id.b, sizeof(e->id.b), record, sizeof(record));
 	if (len < 0)
 		return len;
-	if (len < RECORD_HEAD + MANIFEST_MIN)
+	if (len < head + MANIFEST_MIN || len > head + MANIFEST_MAX)
 		return -EBADMSG;
-	memcpy(out, record + RECORD_HEAD, (size_t)len - RECORD_HEAD);
-	return len - RECORD_HEAD;
+	memcpy(out, record + head, (size_t)(len - head));
+	return len - head;
 }
 
 int outbox_save(struct outbox *o, const struct outbox_entry *e)
 {
-	uint8_t record[RECORD_HEAD + MANIFEST_MAX], sealed[MANIFEST_MAX];
+	uint8_t record[RECORD_HEAD_MAX + MANIFEST_MAX], sealed[MANIFEST_MAX];
 	ssize_t len = outbox_sealed(o, e, sealed);
 
 	if (len < 0)

@@ -21,6 +21,7 @@ struct outbox_entry {
 	struct recipient to;
 	uint64_t size;				/* bytes of content */
 	uint64_t created_s;			/* unix seconds */
+	uint8_t kind;				/* of a parcel, else 0 */
 	uint32_t attempts;			/* times it was offered, saved now and then */
 	enum flow_state state;			/* not saved */
 	uint64_t retry_at;			/* loop ms; not offered before */

@@ -18,9 +18,7 @@ struct flow_recv {
 	uint64_t order;
 	bool queue;
 	struct delivery *delivery;	/* owned; for its end */
-	struct journal_view view;
-	struct eris_reader reader;
-	uint64_t offset;
+	struct flow_reader reader;
 };
 
 /* A stream that was handed over. */
@@ -139,6 +137,18 @@ void recv_notify(struct flow *f, const struct recipient *to, const struct addres
 	}
 }
 
+void recv_announce(struct flow *f, struct inbox_entry *e)
+{
+	struct recipient to = e->to;
+	struct address local = e->local;
+
+	inbox_announce(&f->inbox, e);
+	if (e->kind)
+		parcel_kick(f);
+	else
+		recv_notify(f, &to, &local);
+}
+
 int flow_listen(struct flow *f, const struct address *local, const struct recipient *to,
 		flow_cb ready, void *ctx, struct flow_listener **out)
 {
@@ -175,29 +185,29 @@ void flow_listen_stop(struct flow_listener *l)
 	free(l);
 }
 
-/* Opens the manifest of @e and finds the length of its content. */
-static int open_entry(struct flow *f, struct inbox_entry *e, struct flow_recv *r,
-		      struct letterhead *head)
+int recv_open_entry(struct flow *f, const struct inbox_entry *e, struct flow_reader *r,
+		    struct manifest *m)
 {
 	const uint8_t *secret = flow_secret(f, &e->to.address);
 	uint8_t sealed[MANIFEST_MAX];
-	struct manifest *m = malloc(sizeof(*m));
 	ssize_t len = inbox_sealed(&f->inbox, e, sealed);
-	int err = !m ? -ENOMEM : !secret ? -EACCES : len < 0 ? (int)len : 0;
+	int err = !secret ? -EACCES : len < 0 ? (int)len : 0;
 
 	if (!err)
 		err = manifest_open(sealed, (size_t)len, &e->to.address, secret, m);
-	if (!err) {
+	if (!err)
+		err = flow_reader_open(r, f, &e->tag, &m->cap, &m->head.stream_size);
+	return err;
+}
+
+static int open_entry(struct flow *f, struct inbox_entry *e, struct flow_recv *r,
+		      struct letterhead *head)
+{
+	struct manifest *m = malloc(sizeof(*m));
+	int err = m ? recv_open_entry(f, e, &r->reader, m) : -ENOMEM;
+
+	if (!err)
 		*head = m->head;
-		r->view.journal = f->journal;
-		r->view.tag = e->tag;
-		err = eris_reader_init(&r->reader, &m->cap, journal_fetch, &r->view,
-				       LIMIT_STREAM_BYTES);
-		if (!err)
-			err = eris_content_length(&r->reader, &head->stream_size);
-		if (err)
-			eris_reader_free(&r->reader);
-	}
 	if (m)
 		sodium_memzero(m, sizeof(*m));
 	free(m);
@@ -255,16 +265,7 @@ int flow_recv_open(struct flow_listener *l, struct letterhead *head, struct flow
 
 ssize_t flow_recv_read(struct flow_recv *r, void *buf, size_t size)
 {
-	ssize_t n;
-
-	if (!r->entry)
-		return -ESTALE;
-	if (!size)
-		return 0;
-	n = eris_read_at(&r->reader, r->offset, buf, size);
-	if (n > 0)
-		r->offset += (uint64_t)n;
-	return n == -ENOENT ? -EBADMSG : n;
+	return r->entry ? flow_reader_read(&r->reader, buf, size) : -ESTALE;
 }
 
 static void on_delivered(void *ctx, int err)
@@ -322,7 +323,7 @@ void flow_recv_close(struct flow_recv *r, bool delivered)
 	*d = (struct delivery){ .flow = f, .owner = r->owner, .order = r->order,
 				.queue = r->queue };
 	DL_DELETE(f->recvs, r);
-	eris_reader_free(&r->reader);
+	flow_reader_close(&r->reader);
 	free(r);
 	if (e && delivered) {
 		d->id = e->id;
@@ -365,5 +366,6 @@ void recv_forget(struct flow *f, struct inbox_entry *e, bool stored)
 	DL_FOREACH(f->recvs, r)
 		if (r->entry == e)
 			r->entry = NULL;
+	parcel_withdraw(f, e);
 	inbox_remove(&f->inbox, e, stored);
 }

@@ -111,6 +111,16 @@ struct exchange_mark space_horizon(const struct space *sp)
 
 /* ---- items ---- */
 
+static size_t share_items(const struct space *sp)
+{
+	return sp->commons ? LIMIT_COMMONS_SHARE_ITEMS : LIMIT_SPACE_SHARE_ITEMS;
+}
+
+static uint64_t share_bytes(const struct space *sp)
+{
+	return sp->commons ? LIMIT_COMMONS_SHARE_BYTES : LIMIT_SPACE_SHARE_BYTES;
+}
+
 /* The place of @mark: the first item not before it. */
 static size_t place(const struct space *sp, const struct exchange_mark *mark)
 {
@@ -169,6 +179,68 @@ static void item_drop(struct flow *f, struct inbox_entry *e)
 	f->n_items--;
 	f->items_bytes -= e->size;
 	recv_forget(f, e, true);
+}
+
+/* ---- shares ---- */
+
+/*
+ * Of each sender a namespace keeps the newest items, as many as his share has room for, and
+ * of his profiles the newest. Both only depend on what is held, by one order for
+ * all (marks), and nothing is remembered of what went: so two members that offer each
+ * other what the other lacks always come to hold the same.
+ */
+static bool is_of(const struct inbox_entry *e, const struct address *from)
+{
+	return address_equal(&e->from, from);
+}
+
+int space_admit(struct space *sp, const struct exchange_mark *mark, const struct address *from,
+		uint8_t kind, uint64_t size, bool *superseded)
+{
+	size_t newer = 0;
+	uint64_t bytes = size;
+
+	*superseded = false;
+	for (size_t i = sp->n_items; i-- > 0;) {
+		const struct inbox_entry *e = sp->items[i];
+		struct exchange_mark at = space_mark(e);
+
+		if (space_mark_compare(&at, mark) <= 0)
+			break;
+		if (!is_of(e, from))
+			continue;
+		newer++;
+		bytes += e->size;
+		if (kind == PARCEL_PROFILE && e->kind == PARCEL_PROFILE)
+			*superseded = true;
+	}
+	if (*superseded)
+		return 0;
+	return newer >= share_items(sp) || bytes > share_bytes(sp) ? EXCHANGE_OLD : 0;
+}
+
+/* Drops what @from has beyond his share, and profiles that a newer one supersedes. */
+static void tidy(struct flow *f, struct space *sp, const struct address *from)
+{
+	bool profile = false;
+	uint64_t bytes = 0;
+	size_t n = 0;
+
+	for (size_t i = sp->n_items; i-- > 0;) {
+		struct inbox_entry *e = sp->items[i];
+		bool old = e->kind == PARCEL_PROFILE && profile;
+
+		if (!is_of(e, from))
+			continue;
+		if (!old && (!n || (n < share_items(sp) && bytes + e->size <= share_bytes(sp)))) {
+			n++;
+			bytes += e->size;
+			profile = profile || e->kind == PARCEL_PROFILE;
+			continue;
+		}
+		f->stats.items_evicted += !old;
+		item_drop(f, e);
+	}
 }
 
 /* For want of room: the horizon moves, so that it does not come back. */
@@ -252,11 +324,7 @@ static void on_handout_durable(void *ctx, int err)
 		claim_undo(f, e);
 		inbox_remove(&f->inbox, e, false);
 	} else if (e) {
-		struct recipient to = e->to;
-		struct address local = e->local;
-
-		inbox_announce(&f->inbox, e);
-		recv_notify(f, &to, &local);
+		recv_announce(f, e);
 	}
 	free(d);
 	flow_settled(f);
@@ -310,7 +378,8 @@ static void deliver_to(void *ctx, const struct address *local)
 {
 	struct takers *t = ctx;
 
-	if (deliver(t->flow, t->item, local))
+	/* A parcel is handed over as the item that it is, once for all here. */
+	if (!t->item->kind && deliver(t->flow, t->item, local))
 		t->space->missed = true;
 }
 
@@ -343,7 +412,7 @@ void space_catch_up(struct flow *f, struct space *sp, const struct address *loca
 		struct exchange_mark mark = space_mark(sp->items[i]);
 
 		/* Past its time, and not swept yet. */
-		if (space_mark_compare(&mark, &horizon) <= 0)
+		if (sp->items[i]->kind || space_mark_compare(&mark, &horizon) <= 0)
 			continue;
 		if (deliver(f, sp->items[i], local))
 			sp->missed = true;
@@ -360,7 +429,17 @@ void space_item_complete(struct flow *f, struct inbox_entry *e, const struct flo
 	f->items_bytes += e->size;
 	f->stats.items_received++;
 	if (sp && !keep(sp, e)) {
+		struct address sender = e->from;
+
+		tidy(f, sp, &sender);
+		/* Two that arrived at once: the newer one supersedes the other. */
+		if (!inbox_find(&f->inbox, &id))
+			return;
+		sp->recent[sp->next_recent] = id;
+		sp->recent_at[sp->next_recent] = uv_now(f->loop);
+		sp->next_recent = (sp->next_recent + 1) % SPACE_RECENT;
 		each_taker(&t, deliver_to);
+		parcel_kick(f);
 		gossip_push(f, sp, e, from);
 	}
 	make_room(f, sp);
@@ -427,17 +506,47 @@ void space_free_all(struct flow *f)
 	}
 }
 
+/* An entry of an older version does not say who sent it; its manifest does. */
+static void find_sender(struct flow *f, const struct space *sp, struct inbox_entry *e)
+{
+	struct manifest *m = malloc(sizeof(*m));
+	uint8_t sealed[MANIFEST_MAX];
+	ssize_t len = inbox_sealed(&f->inbox, e, sealed);
+
+	if (m && len >= 0 && !manifest_open(sealed, (size_t)len, &sp->address, sp->secret, m))
+		e->from = m->head.from;
+	if (m)
+		sodium_memzero(m, sizeof(*m));
+	free(m);
+}
+
 /* Finds again what was kept when there was last a member here. */
 static int collect(struct flow *f, struct space *sp)
 {
 	struct inbox_entry *e;
-	int err = 0;
 
 	sp->horizon = horizon_load(f, &sp->address);
-	for (e = f->inbox.all; e && !err; e = e->hh.next)
-		if (is_kept(e) && e->announced && address_equal(&e->to.address, &sp->address))
-			err = keep(sp, e);
-	return err;
+	for (e = f->inbox.all; e; e = e->hh.next) {
+		if (!is_kept(e) || !e->announced || !address_equal(&e->to.address, &sp->address))
+			continue;
+		if (address_is_zero(&e->from))
+			find_sender(f, sp, e);
+		if (keep(sp, e))
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+/* Items may have come while there was no member here to keep the shares. */
+static void tidy_all(struct flow *f, struct space *sp)
+{
+	for (size_t i = sp->n_items; i-- > 0;) {
+		struct address from = sp->items[i]->from;
+
+		tidy(f, sp, &from);
+		if (i > sp->n_items)
+			i = sp->n_items;
+	}
 }
 
 static struct space *space_new(struct flow *f, const struct address *address,
@@ -448,13 +557,18 @@ static struct space *space_new(struct flow *f, const struct address *address,
 	if (!sp)
 		return NULL;
 	sp->address = *address;
+	sp->commons = commons_is(address);
+	sp->up_at = uv_now(f->loop);
 	sp->secret = sodium_malloc(crypto_sign_SECRETKEYBYTES);
-	if (!sp->secret || collect(f, sp))
+	if (!sp->secret)
 		goto fail;
 	memcpy(sp->secret, secret, crypto_sign_SECRETKEYBYTES);
+	if (collect(f, sp))
+		goto fail;
 	HASH_ADD_KEYPTR(hh, f->spaces, sp->address.b, ADDRESS_LEN, sp);
 	if (!sp->hh.tbl)
 		goto fail;
+	tidy_all(f, sp);
 	return sp;
 fail:
 	space_free(sp);
@@ -468,8 +582,8 @@ static void space_remove(struct flow *f, struct space *sp)
 	space_free(sp);
 }
 
-int flow_space_up(struct flow *f, const struct address *address, const uint8_t *secret,
-		  const struct address *member)
+int space_join(struct flow *f, const struct address *address, const uint8_t *secret,
+	       const struct address *member)
 {
 	struct space *sp = space_find(f, address);
 	struct address *wider;
@@ -499,10 +613,17 @@ int flow_space_up(struct flow *f, const struct address *address, const uint8_t *
 	if (fresh)
 		recv_listeners(f, &to, catch_up_one, &t);
 	recv_notify(f, &to, member);
+	parcel_kick(f);
 	spread_members_changed(f, address);
 	/* Connections that stand may serve the namespace from now on. */
 	uv_timer_start(&f->turn, f->turn.timer_cb, 1, 0);
 	return 0;
+}
+
+int flow_space_up(struct flow *f, const struct address *address, const uint8_t *secret,
+		  const struct address *member)
+{
+	return commons_is(address) ? -EPERM : space_join(f, address, secret, member);
 }
 
 void flow_space_down(struct flow *f, const struct address *address, const struct address *member)
@@ -525,7 +646,8 @@ const uint8_t *flow_space_secret(struct flow *f, const struct address *address)
 {
 	const struct space *sp = space_find(f, address);
 
-	return sp ? sp->secret : NULL;
+	/* Nobody owns the commons. */
+	return sp && !sp->commons ? sp->secret : NULL;
 }
 
 bool flow_space_has_member(struct flow *f, const struct address *address,

@@ -113,7 +113,8 @@ static int adopt(struct flow *f, struct outbox_entry *e)
 {
 	struct inbox_entry like = { .id = e->id, .tag = e->tag, .to = e->to,
 				    .created_s = e->created_s, .size = e->size,
-				    .complete = true };
+				    .from = e->from, .kind = e->kind, .complete = true,
+				    .pool = e->kind != 0 };
 	struct adoption *a = malloc(sizeof(*a));
 	uint8_t sealed[MANIFEST_MAX];
 	struct inbox_entry *in;
@@ -286,6 +287,14 @@ void spread_refused(struct flow_link *fl, struct outbox_entry *e, enum exchange_
 	uint64_t pause;
 
 	e->state = FLOW_QUEUED;
+	if (reason == EXCHANGE_ABSENT && commons_is(&e->to.address)) {
+		struct spread *s = spread_find(f, &e->from, &e->to.address);
+
+		/* Whom we asked is no member: others are. */
+		commons_away(f, &fl->peer);
+		if (s)
+			s->chosen_at = 0;
+	}
 	if (reason != EXCHANGE_BUSY && reason != EXCHANGE_ABSENT && !e->receipts &&
 	    ++e->refusals >= REFUSALS) {
 		/* One member may be wrong or lie. */
@@ -388,8 +397,9 @@ void spread_members_changed(struct flow *f, const struct address *space)
 	struct space *sp;
 
 	for (sp = f->spaces; sp; sp = sp->hh.next)
-		if (!space || address_equal(&sp->address, space))
-			sp->look_at = 0;
+		if ((!space || address_equal(&sp->address, space)) &&
+		    sp->look_at > sp->looked_at + gossip_look_pause(f, sp))
+			sp->look_at = sp->looked_at + gossip_look_pause(f, sp);
 	for (s = f->spreads; s; s = next) {
 		next = s->hh.next;
 		if (space && !address_equal(&s->key.to, space))

@@ -26,6 +26,8 @@
 #define MAX_TRANSFERS 256
 /* Above it we stop reading until commits have caught up. */
 #define MAX_BACKLOG (8u << 20)
+/* How often it is written how much of a parcel is here. */
+#define PROGRESS_STEPS 16
 
 struct transfer {
 	struct transfer *prev, *next;
@@ -38,6 +40,7 @@ struct transfer {
 	uint64_t failures;		/* of the store when it began */
 	uint64_t limit;			/* references asked for plus blocks not durable */
 	uint64_t unsafe;		/* blocks received and not durable */
+	uint64_t saved;			/* of entry->held, on disk */
 	struct safety *safety;		/* the commit that will make some so, or NULL */
 	bool more;			/* the walk is to go on without waiting */
 };
@@ -49,12 +52,37 @@ struct safety {
 	uint64_t blocks;
 };
 
+/* How far a parcel is; the walk passes over what was held before. */
+static void progress(struct transfer *t)
+{
+	/* Leaves that are asked for were walked past. */
+	uint64_t held = (t->missing.seen - t->missing.n_leaves) * t->cap.block_size;
+
+	if (held > t->size)
+		held = t->size;
+	if (held > t->entry->held)
+		t->entry->held = held;
+}
+
+/* For display after a restart: now and then, and when the transfer ends. */
+static void save_progress(struct transfer *t, uint64_t least)
+{
+	struct inbox_entry *e = t->entry;
+
+	if (!e->kind || e->complete || e->held - t->saved < least)
+		return;
+	t->saved = e->held;
+	(void)inbox_save_held(&t->link->flow->inbox, e);
+}
+
 static void transfer_free(struct transfer *t)
 {
 	struct flow_link *fl = t->link;
 
 	if (t->safety)
 		t->safety->transfer = NULL;
+	save_progress(t, 1);
+	t->entry->arriving = false;
 
 	DL_DELETE(fl->transfers, t);
 	fl->stray += t->missing.waiting;
@@ -97,8 +125,22 @@ static void give_up(struct transfer *t, enum exchange_reason reason)
 
 	refuse(fl, &e->id, reason);
 	transfer_free(t);
-	if (reason == EXCHANGE_BROKEN || !stored)
+	if (reason == EXCHANGE_BROKEN || reason == EXCHANGE_UNWANTED || !stored)
 		inbox_remove(&f->inbox, e, stored);
+}
+
+bool transfer_unwanted(struct flow *f, struct inbox_entry *e)
+{
+	struct flow_link *fl;
+	struct transfer *t;
+
+	DL_FOREACH(f->links, fl)
+		DL_FOREACH(fl->transfers, t)
+			if (t->entry == e) {
+				give_up(t, EXCHANGE_UNWANTED);
+				return true;
+			}
+	return false;
 }
 
 struct done {
@@ -122,16 +164,14 @@ static void on_complete_committed(void *ctx, int err)
 		if (fl)
 			refuse(fl, &done->id, EXCHANGE_BUSY);
 	} else if (e && !f->closing) {
-		struct recipient to = e->to;
-		struct address local = e->local;
-
-		inbox_announce(&f->inbox, e);
 		if (fl)
-			send_receipt(fl, &done->id, &to.address);
-		if (inbox_is_item(e))
+			send_receipt(fl, &done->id, &e->to.address);
+		if (inbox_is_item(e)) {
+			inbox_announce(&f->inbox, e);
 			space_item_complete(f, e, fl);
-		else
-			recv_notify(f, &to, &local);
+		} else {
+			recv_announce(f, e);
+		}
 	}
 	free(done);
 	flow_settled(f);
@@ -207,6 +247,7 @@ static void step(struct transfer *t)
 		}
 		return;
 	}
+	progress(t);
 	if (n > 0)
 		peerlink_send(fl->peerlink, frame,
 			      exchange_put_want(frame, &t->entry->id, (const void *)refs,
@@ -259,6 +300,7 @@ static void on_safe(void *ctx, int err)
 		if (err) {
 			give_up(t, EXCHANGE_BUSY);
 		} else {
+			save_progress(t, t->size / PROGRESS_STEPS + 1);
 			make_safe(t);
 			refill(t);
 		}
@@ -316,6 +358,8 @@ static struct transfer *transfer_new(struct flow_link *fl, const struct manifest
 	}
 	t->link = fl;
 	t->entry = e;
+	t->saved = e->held;
+	e->arriving = true;
 	t->cap = m->cap;
 	t->size = m->head.stream_size;
 	t->failures = store_failures(f->store);
@@ -328,6 +372,21 @@ static struct transfer *transfer_new(struct flow_link *fl, const struct manifest
 	return t;
 }
 
+/* Asks whether a parcel is wanted. False when it was answered. */
+static bool is_wanted(struct flow_link *fl, const struct ident *id, const struct manifest *m)
+{
+	struct flow *f = fl->flow;
+	struct inbox_entry *e = inbox_find(&f->inbox, id);
+	enum parcel_answer answer = e && e->unwanted ? PARCEL_REFUSE : parcel_ask(f, m, id);
+
+	if (answer == PARCEL_TAKE)
+		return true;
+	refuse(fl, id, answer == PARCEL_LATER ? EXCHANGE_BUSY : EXCHANGE_UNWANTED);
+	if (e && answer == PARCEL_REFUSE && !e->arriving)
+		inbox_remove(&f->inbox, e, true);
+	return false;
+}
+
 /* Takes up or goes on with a stream whose manifest was opened. */
 static void begin(struct flow_link *fl, const struct ident *id, const struct manifest *m,
 		  const struct exchange_message *msg)
@@ -335,7 +394,8 @@ static void begin(struct flow_link *fl, const struct ident *id, const struct man
 	struct flow *f = fl->flow;
 	struct inbox_entry *e = inbox_find(&f->inbox, id);
 	struct inbox_entry like = { .id = *id, .to = m->head.to, .created_s = m->created_s,
-				    .size = m->head.stream_size };
+				    .size = m->head.stream_size, .from = m->head.from,
+				    .kind = m->kind };
 	struct journal_tag tag;
 	struct transfer *t;
 
@@ -343,6 +403,8 @@ static void begin(struct flow_link *fl, const struct ident *id, const struct man
 	like.tag = tag;
 	if (msg->type == EXCHANGE_OFFER)
 		like.local = m->head.to.address;
+	if (m->kind && msg->type == EXCHANGE_OFFER && !is_wanted(fl, id, m))
+		return;
 	/* A stream no room is left for is not begun; one that is begun goes on while it can. */
 	if (fl->n_transfers >= MAX_PER_LINK || f->n_transfers >= MAX_TRANSFERS ||
 	    tag_is_arriving(f, &tag) ||
@@ -388,7 +450,8 @@ bool transfer_offer(struct flow_link *fl, const struct exchange_message *m)
 		return true;
 	}
 	err = manifest_open(m->offer.sealed, m->offer.len, &fl->local, secret, manifest);
-	if (!err && !address_equal(&manifest->head.from, &fl->peer))
+	if (!err && (!address_equal(&manifest->head.from, &fl->peer) ||
+		     (manifest->kind && manifest->head.to.kind != RECIPIENT_ADDRESS)))
 		err = -EBADMSG;
 	if (!err)
 		begin(fl, &id, manifest, m);
@@ -397,17 +460,19 @@ bool transfer_offer(struct flow_link *fl, const struct exchange_message *m)
 				err == -EFBIG ? EXCHANGE_TOO_BIG : EXCHANGE_BAD);
 	sodium_memzero(manifest, sizeof(*manifest));
 	free(manifest);
+	/* What we do not know yet (-EPROTONOSUPPORT) is no fault of the peer's. */
 	return err != -EBADMSG || flow_link_wrong(fl);
 }
 
 /* What is wrong with an item whose manifest was opened, 0 for nothing. */
-static int check_item(struct flow_link *fl, const struct space *sp, const struct ident *id,
-		      const struct manifest *m)
+static int check_item(struct flow_link *fl, struct space *sp, const struct ident *id,
+		      const struct manifest *m, bool *superseded)
 {
 	uint64_t now_s = (uint64_t)(clock_wall_ns() / 1000000000);
 	struct exchange_mark mark = { m->created_s, *id }, horizon = space_horizon(sp);
 
-	if (m->head.to.kind != RECIPIENT_NAMESPACE)
+	if (m->head.to.kind != RECIPIENT_NAMESPACE ||
+	    (sp->commons && !commons_takes(&m->head.from, m->kind)))
 		return EXCHANGE_BAD;
 	/* Anybody may send his own; only members pass on those of others. */
 	if (!address_equal(&m->head.from, &fl->peer) && !gossip_is_proven(fl, &sp->address))
@@ -417,7 +482,9 @@ static int check_item(struct flow_link *fl, const struct space *sp, const struct
 	/* One of the clocks is wrong; it may be ours, so not for ever. */
 	if (m->created_s > now_s + LIMIT_SPACE_AHEAD_S)
 		return EXCHANGE_BUSY;
-	return m->head.stream_size > LIMIT_SPACE_BYTES ? EXCHANGE_TOO_BIG : 0;
+	if (m->head.stream_size > (sp->commons ? LIMIT_COMMONS_ITEM : LIMIT_SPACE_SHARE_BYTES))
+		return EXCHANGE_TOO_BIG;
+	return space_admit(sp, &mark, &m->head.from, m->kind, m->head.stream_size, superseded);
 }
 
 bool transfer_item(struct flow_link *fl, const struct exchange_message *m)
@@ -427,6 +494,7 @@ bool transfer_item(struct flow_link *fl, const struct exchange_message *m)
 	struct manifest *manifest;
 	struct inbox_entry *e;
 	struct ident id;
+	bool superseded = false;
 	int err, reason;
 
 	f->stats.offers_received++;
@@ -449,8 +517,11 @@ bool transfer_item(struct flow_link *fl, const struct exchange_message *m)
 	}
 	err = manifest_open(m->offer.sealed, m->offer.len, &sp->address, sp->secret, manifest);
 	reason = err == -ENOMEM ? EXCHANGE_BUSY : err == -EFBIG ? EXCHANGE_TOO_BIG :
-		 err ? EXCHANGE_BAD : check_item(fl, sp, &id, manifest);
-	if (!reason) {
+		 err ? EXCHANGE_BAD : check_item(fl, sp, &id, manifest, &superseded);
+	if (superseded) {
+		/* It has done its work: there is a newer one. */
+		send_receipt(fl, &id, &sp->address);
+	} else if (!reason) {
 		begin(fl, &id, manifest, m);
 	} else {
 		f->stats.items_refused += reason != EXCHANGE_BUSY;
@@ -458,7 +529,7 @@ bool transfer_item(struct flow_link *fl, const struct exchange_message *m)
 	}
 	sodium_memzero(manifest, sizeof(*manifest));
 	free(manifest);
-	return reason != EXCHANGE_BAD || flow_link_wrong(fl);
+	return reason != EXCHANGE_BAD || err == -EPROTONOSUPPORT || flow_link_wrong(fl);
 }
 
 struct resume {

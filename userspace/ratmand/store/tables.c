@@ -21,5 +21,6 @@ const struct table_info store_tables[STORE_TABLES] = {
 	[STORE_SPACES] = { .name = "spaces", .id = 14, .secret = true, .pad = 64 },
 	[STORE_RECORDS] = { .name = "records", .id = 9, .prefix = ADDRESS_LEN + 1, .pad = 1 },
 	[STORE_FILES] = { .name = "files", .id = 21, .prefix = 1, .secret = true, .pad = 256 },
+	[STORE_CONTENTS] = { .name = "contents", .id = 20, .pad = 1 },
 	[STORE_PEERS] = { .name = "peers", .id = 10, .cache = true, .pad = 1 },
 };

@@ -1,0 +1,432 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* Parcels: handing them over, once each, and what is asked about those that arrive. */
+#include "ratmand/flow/parcel.h"
+
+#include <errno.h>
+#include <sodium.h>
+#include <stdlib.h>
+#include <string.h>
+#include <utlist.h>
+
+#include "base/limits.h"
+#include "base/log.h"
+#include "ratmand/flow/core.h"
+
+/* Handed over in one turn of the loop. */
+#define HANDOVER_STEP 16
+/* Until a parcel comes again that was not taken, doubling. */
+#define RETRY_MIN_MS 5000
+#define RETRY_MAX_MS 600000
+
+struct flow_parcel {
+	struct flow_parcel *prev, *next;
+	struct flow *flow;
+	struct inbox_entry *entry;	/* NULL when it was withdrawn */
+	enum parcel_kind kind;
+	struct eris_capability cap;	/* secret */
+	struct flow_reader reader;
+	struct taken *taken;		/* owned; for its end */
+};
+
+/* A parcel that was taken: gone when that is durable. */
+struct taken {
+	struct flow *flow;
+	struct ident id;
+};
+
+static bool is_kind(enum parcel_kind kind)
+{
+	return kind >= PARCEL_PROFILE && kind < PARCEL_KINDS;
+}
+
+void parcel_describe(const struct manifest *m, const struct ident *id, struct parcel *out)
+{
+	*out = (struct parcel){ .kind = m->kind, .from = m->head.from, .to = m->head.to, .id = *id,
+				.size = m->head.stream_size, .created_s = m->created_s,
+				.meta_len = m->meta_len };
+	memcpy(out->meta, m->meta, m->meta_len);
+}
+
+/* ---- handing over ---- */
+
+void parcel_kick(struct flow *f)
+{
+	if (f->inbox.parcels && !f->closing)
+		uv_timer_start(&f->handover, f->handover.timer_cb, 0, 0);
+}
+
+static bool may_hand_over(struct flow *f, const struct inbox_entry *e)
+{
+	const struct parcel_door *door = &f->doors[e->kind];
+
+	return door->cb && door->n_open < PARCEL_OPEN_MAX && !e->taken &&
+	       e->retry_at <= uv_now(f->loop) && flow_secret(f, &e->to.address);
+}
+
+static void put_off(struct flow *f, struct inbox_entry *e)
+{
+	uint64_t pause = (uint64_t)RETRY_MIN_MS << (e->tries < 8 ? e->tries : 8);
+
+	e->tries++;
+	e->retry_at = uv_now(f->loop) + (pause < RETRY_MAX_MS ? pause : RETRY_MAX_MS);
+	if (e->retry_at < f->handover_at)
+		f->handover_at = e->retry_at;
+}
+
+static int open_parcel(struct flow *f, struct inbox_entry *e, struct parcel *info,
+		       struct flow_parcel **out)
+{
+	struct flow_parcel *p = calloc(1, sizeof(*p));
+	struct taken *taken = calloc(1, sizeof(*taken));
+	struct manifest *m = malloc(sizeof(*m));
+	int err = p && taken && m ? recv_open_entry(f, e, &p->reader, m) : -ENOMEM;
+
+	if (!err) {
+		parcel_describe(m, &e->id, info);
+		*taken = (struct taken){ f, e->id };
+		p->flow = f;
+		p->entry = e;
+		p->kind = m->kind;
+		p->cap = m->cap;
+		p->taken = taken;
+		*out = p;
+	} else {
+		free(taken);
+		free(p);
+	}
+	if (m)
+		sodium_memzero(m, sizeof(*m));
+	free(m);
+	return err;
+}
+
+static void hand_over(struct flow *f, struct inbox_entry *e)
+{
+	struct parcel_door *door = &f->doors[e->kind];
+	struct parcel info;
+	struct flow_parcel *p;
+	int err = open_parcel(f, e, &info, &p);
+
+	if (err == -EBADMSG || err == -ENOENT || err == -EFBIG || err == -EPROTONOSUPPORT) {
+		/* Damage on disk: nobody will ever read it, and the sender has its receipt. */
+		log_error("inbox: a parcel cannot be read and is dropped: damaged store");
+		recv_forget(f, e, true);
+		return;
+	}
+	if (err) {
+		put_off(f, e);
+		return;
+	}
+	e->taken = true;
+	door->n_open++;
+	DL_APPEND(f->parcels, p);
+	door->cb(door->ctx, p, &info);
+}
+
+static void on_handover(uv_timer_t *timer)
+{
+	struct flow *f = timer->data;
+	unsigned int left[PARCEL_KINDS];
+	struct ident ids[HANDOVER_STEP];
+	struct inbox_entry *e;
+	size_t n = 0;
+
+	for (size_t i = 0; i < PARCEL_KINDS; i++)
+		left[i] = PARCEL_OPEN_MAX - f->doors[i].n_open;
+	DL_FOREACH(f->inbox.parcels, e) {
+		if (n == HANDOVER_STEP)
+			break;
+		if (!left[e->kind] || !may_hand_over(f, e))
+			continue;
+		left[e->kind]--;
+		ids[n++] = e->id;
+	}
+	/* A handler may change anything, so each is looked at again. */
+	for (size_t i = 0; i < n && !f->closing; i++) {
+		e = inbox_find(&f->inbox, &ids[i]);
+		if (e && e->listed && may_hand_over(f, e))
+			hand_over(f, e);
+	}
+	/* Not 0: libuv before 1.45 would run it again before any input. */
+	if (n == HANDOVER_STEP && !f->closing)
+		uv_timer_start(timer, on_handover, 1, 0);
+}
+
+void parcel_tick(struct flow *f)
+{
+	if (uv_now(f->loop) < f->handover_at)
+		return;
+	f->handover_at = UINT64_MAX;
+	for (const struct inbox_entry *e = f->inbox.parcels; e; e = e->next)
+		if (!e->taken && e->retry_at > uv_now(f->loop) && e->retry_at < f->handover_at)
+			f->handover_at = e->retry_at;
+	parcel_kick(f);
+}
+
+ssize_t flow_parcel_read(struct flow_parcel *p, void *buf, size_t size)
+{
+	return p->entry ? flow_reader_read(&p->reader, buf, size) : -ESTALE;
+}
+
+int flow_parcel_content(const struct flow_parcel *p, struct flow_content *out)
+{
+	if (!p->entry)
+		return -ESTALE;
+	*out = (struct flow_content){ p->entry->tag, p->cap, p->entry->size };
+	return 0;
+}
+
+static void on_taken(void *ctx, int err)
+{
+	struct taken *taken = ctx;
+	struct flow *f = taken->flow;
+	struct inbox_entry *e = f->closing ? NULL : inbox_find(&f->inbox, &taken->id);
+
+	free(taken);
+	if (e && err) {
+		/* What the handler wrote is lost with it. */
+		e->taken = false;
+		if (!e->pool)
+			(void)inbox_set_pool(&f->inbox, e, true);
+		put_off(f, e);
+	} else if (e && !inbox_is_item(e)) {
+		inbox_remove(&f->inbox, e, false);
+	}
+	flow_settled(f);
+}
+
+/* Queues that @e will not come again. An item stays, for other members. */
+static int record_taken(struct flow *f, struct inbox_entry *e)
+{
+	return inbox_is_item(e) ? inbox_set_pool(&f->inbox, e, false) :
+				  inbox_delivered(&f->inbox, e);
+}
+
+void flow_parcel_close(struct flow_parcel *p, bool done)
+{
+	struct flow *f = p->flow;
+	struct inbox_entry *e = p->entry;
+	struct taken *taken = p->taken;
+
+	DL_DELETE(f->parcels, p);
+	f->doors[p->kind].n_open--;
+	flow_reader_close(&p->reader);
+	sodium_memzero(p, sizeof(*p));
+	free(p);
+	if (e && done && !record_taken(f, e)) {
+		flow_expect(f);
+		store_commit(f->store, on_taken, taken);
+	} else {
+		free(taken);
+		if (e) {
+			e->taken = false;
+			put_off(f, e);
+		}
+	}
+	parcel_kick(f);
+}
+
+void parcel_withdraw(struct flow *f, const struct inbox_entry *e)
+{
+	struct flow_parcel *p;
+
+	DL_FOREACH(f->parcels, p)
+		if (p->entry == e)
+			p->entry = NULL;
+}
+
+void flow_parcel_handler(struct flow *f, enum parcel_kind kind, parcel_cb cb, void *ctx)
+{
+	if (!is_kind(kind))
+		return;
+	f->doors[kind].cb = cb;
+	f->doors[kind].ctx = ctx;
+	parcel_kick(f);
+}
+
+/* ---- parcels that arrive ---- */
+
+void flow_parcel_offered(struct flow *f, enum parcel_kind kind, parcel_offered_cb cb, void *ctx)
+{
+	if (!is_kind(kind))
+		return;
+	f->doors[kind].offered = cb;
+	f->doors[kind].offered_ctx = ctx;
+}
+
+enum parcel_answer parcel_ask(struct flow *f, const struct manifest *m, const struct ident *id)
+{
+	const struct parcel_door *door = &f->doors[m->kind];
+	struct parcel info;
+
+	if (!door->offered)
+		return m->head.stream_size <= LIMIT_PARCEL_UNASKED ? PARCEL_TAKE : PARCEL_LATER;
+	parcel_describe(m, id, &info);
+	return door->offered(door->offered_ctx, &info);
+}
+
+static bool is_arriving(const struct inbox_entry *e)
+{
+	return e->kind && !e->complete && !e->unwanted && !inbox_is_item(e);
+}
+
+/* Tells of one; a manifest that cannot be read is the transfer's business. */
+static void tell(struct flow *f, const struct inbox_entry *e, struct manifest *m,
+		 void (*cb)(void *ctx, const struct parcel_arriving *arriving), void *ctx)
+{
+	const uint8_t *secret = flow_secret(f, &e->to.address);
+	uint8_t sealed[MANIFEST_MAX];
+	ssize_t len = secret ? inbox_sealed(&f->inbox, e, sealed) : -EACCES;
+	struct parcel info;
+	struct parcel_arriving arriving = { &info, e->held, !e->arriving };
+
+	if (len < 0 || manifest_open(sealed, (size_t)len, &e->to.address, secret, m))
+		return;
+	parcel_describe(m, &e->id, &info);
+	cb(ctx, &arriving);
+}
+
+void flow_parcels_arriving_each(struct flow *f, const struct address *local,
+				void (*cb)(void *ctx, const struct parcel_arriving *arriving),
+				void *ctx)
+{
+	struct manifest *m = malloc(sizeof(*m));
+	struct inbox_entry *e, *next;
+
+	if (!m)
+		return;
+	for (e = f->inbox.all; e; e = next) {
+		next = e->hh.next;
+		if (is_arriving(e) && address_equal(&e->local, local))
+			tell(f, e, m, cb, ctx);
+	}
+	sodium_memzero(m, sizeof(*m));
+	free(m);
+}
+
+int flow_parcel_refuse(struct flow *f, const struct ident *id)
+{
+	struct inbox_entry *e = inbox_find(&f->inbox, id);
+
+	if (!e || !is_arriving(e))
+		return -ENOENT;
+	return transfer_unwanted(f, e) ? 0 : inbox_set_unwanted(&f->inbox, e);
+}
+
+/* ---- sending ---- */
+
+static int check_parcel(struct flow *f, enum parcel_kind kind, const struct letterhead *head,
+			size_t meta_len, uint64_t size)
+{
+	if (!is_kind(kind) || meta_len > PARCEL_META_MAX)
+		return -EINVAL;
+	if (commons_is(&head->to.address) &&
+	    (head->to.kind != RECIPIENT_NAMESPACE || !commons_takes(&head->from, kind) ||
+	     size > LIMIT_COMMONS_ITEM))
+		return -EINVAL;
+	return send_check(f, head, 1, true);
+}
+
+struct unchanged {
+	struct flow *flow;
+	flow_done_cb done;
+	void *ctx;
+};
+
+static void on_unchanged(void *ctx, int err)
+{
+	struct unchanged *u = ctx;
+	struct flow *f = u->flow;
+
+	u->done(u->ctx, err);
+	free(u);
+	flow_settled(f);
+}
+
+/* Nothing is to be sent: says so when what went before is durable. */
+static int done_unchanged(struct flow *f, flow_done_cb done, void *ctx)
+{
+	struct unchanged *u;
+
+	if (!done)
+		return 0;
+	u = malloc(sizeof(*u));
+	if (!u)
+		return -ENOMEM;
+	*u = (struct unchanged){ f, done, ctx };
+	flow_expect(f);
+	store_commit(f->store, on_unchanged, u);
+	return 0;
+}
+
+int flow_content_send(struct flow *f, enum parcel_kind kind, const struct address *from,
+		      const struct recipient *to, const uint8_t *meta, size_t meta_len,
+		      const struct flow_content *content, flow_done_cb done, void *ctx)
+{
+	struct letterhead head = { .from = *from, .to = *to };
+	struct send_parcel parcel = { .kind = kind, .meta = meta, .meta_len = meta_len };
+	int err = check_parcel(f, kind, &head, meta_len, content->size);
+	struct inbox_entry *kept;
+
+	if (err)
+		return err;
+	if (kind == PARCEL_PROFILE && commons_is(&to->address))
+		parcel.created_s = commons_next_created(f, from, &kept);
+	return send_queue(f, &head, 1, &parcel, content, done, ctx);
+}
+
+int flow_parcel_send(struct flow *f, enum parcel_kind kind, const struct address *from,
+		     const struct recipient *to, const uint8_t *meta, size_t meta_len,
+		     const void *data, size_t len, flow_done_cb done, void *ctx)
+{
+	struct letterhead head = { .from = *from, .to = *to };
+	struct flow_content_writer *w;
+	struct flow_content content;
+	int err = check_parcel(f, kind, &head, meta_len, len);
+	struct inbox_entry *kept = NULL;
+
+	if (!err && !len)
+		err = -ENODATA;
+	if (!err && len > LIMIT_PARCEL_DATA)
+		err = -EINVAL;
+	if (err)
+		return err;
+	if (kind == PARCEL_PROFILE && commons_is(&to->address))
+		(void)commons_next_created(f, from, &kept);
+	if (kept && commons_has_same(f, kept, meta, meta_len, data, len))
+		return done_unchanged(f, done, ctx);
+	err = flow_content_open(f, NULL, NULL, &w);
+	if (err)
+		return err;
+	err = content_put(w, data, len);
+	if (!err)
+		err = flow_content_finish(w, &content);
+	if (!err)
+		err = flow_content_send(f, kind, from, to, meta, meta_len, &content, done, ctx);
+	/* What was queued holds the blocks. */
+	flow_content_close(w);
+	sodium_memzero(&content, sizeof(content));
+	return err;
+}
+
+/* ---- life ---- */
+
+void parcel_init(struct flow *f)
+{
+	uv_timer_init(f->loop, &f->handover);
+	f->handover.data = f;
+	f->handover.timer_cb = on_handover;
+	f->handover_at = UINT64_MAX;
+}
+
+void parcel_free_all(struct flow *f)
+{
+	struct flow_parcel *p, *next;
+
+	DL_FOREACH_SAFE(f->parcels, p, next) {
+		flow_reader_close(&p->reader);
+		free(p->taken);
+		sodium_memzero(p, sizeof(*p));
+		free(p);
+	}
+}
