@@ -38,6 +38,7 @@ struct config {
 	struct api_limits limits;
 	bool ephemeral;
 	enum nodekey_source node_key;
+	uint64_t file_accept;		/* bytes: files that are sent unasked, taken up to */
 	char *key_file;			/* empty: node.key in the state directory */
 };
 

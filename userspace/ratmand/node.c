@@ -274,6 +274,7 @@ static int open_parts(struct node *node, const uint8_t secret[ADDRESS_SECRET_LEN
 		.socket_gid = node->config->api_socket_gid,
 		.limits = node->config->limits,
 	};
+	const struct service_options so = { .file_accept = node->config->file_accept };
 	int err;
 
 	err = resume_open(&node->resume, node->config->runtime_dir);
@@ -287,7 +288,7 @@ static int open_parts(struct node *node, const uint8_t secret[ADDRESS_SECRET_LEN
 	node->mesh = mesh_new(node->loop, node->config, secret, &mesh_ops, node);
 	err = node->mesh ? flow_new(&node->flow, node->loop, node->store, &flow_ops, node) : -ENOMEM;
 	if (!err)
-		err = service_new(&node->service, node->loop, node->store, node->flow);
+		err = service_new(&node->service, node->loop, node->store, node->flow, &so);
 	if (err)
 		snprintf(why, size, "cannot start the stream exchange: %s", strerror(-err));
 	return err;
@@ -338,6 +339,7 @@ static void server_closed(void *ctx)
 {
 	struct node *node = ctx;
 
+	service_stop(node->service);
 	if (node->flow)
 		flow_free(node->flow, flow_closed, node);
 	else

@@ -437,4 +437,5 @@ const struct backend_ops node_backend_ops = {
 	.space_down = node_space_leave,
 	.anycast = node_anycast,
 	.anycast_stop = node_anycast_stop,
+	.file = &node_file_backend,
 };

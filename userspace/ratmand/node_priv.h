@@ -6,7 +6,7 @@
 #ifndef RATMAND_NODE_PRIV_H
 #define RATMAND_NODE_PRIV_H
 
-#include "ratmand/api/backend.h"
+#include "ratmand/api/file_backend.h"
 #include "ratmand/api/server.h"
 #include "ratmand/flow/flow.h"
 #include "ratmand/mesh.h"
@@ -72,6 +72,9 @@ void node_anycast_stop(struct backend_anycast *a);
 
 /* node_backend.c */
 extern const struct backend_ops node_backend_ops;
+
+/* node_file.c */
+extern const struct file_backend node_file_backend;
 
 /* node_contact.c: ops of the backend, and what the mesh asks. */
 void node_contact_put(void *be, const struct address *owner, const struct contact *contact,

@@ -4,7 +4,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
-int service_new(struct service **out, uv_loop_t *loop, struct store *store, struct flow *flow)
+int service_new(struct service **out, uv_loop_t *loop, struct store *store, struct flow *flow,
+		const struct service_options *options)
 {
 	struct service *s = calloc(1, sizeof(*s));
 	int err;
@@ -15,6 +16,8 @@ int service_new(struct service **out, uv_loop_t *loop, struct store *store, stru
 	s->store = store;
 	s->flow = flow;
 	err = online_new(&s->online, store);
+	if (!err)
+		err = files_new(&s->files, loop, store, flow, s->online, options->file_accept);
 	if (err) {
 		service_free(s);
 		return err;
@@ -23,10 +26,17 @@ int service_new(struct service **out, uv_loop_t *loop, struct store *store, stru
 	return 0;
 }
 
+void service_stop(struct service *s)
+{
+	if (s)
+		files_stop(s->files);
+}
+
 void service_free(struct service *s)
 {
 	if (!s)
 		return;
+	files_free(s->files);
 	online_free(s->online);
 	free(s);
 }
@@ -34,7 +44,11 @@ void service_free(struct service *s)
 int service_address_up(struct service *s, const struct address *address,
 		       const uint8_t key[static ADDRESS_KEY_LEN])
 {
-	return online_add(s->online, address, key);
+	int err = online_add(s->online, address, key);
+
+	if (!err)
+		files_user_up(s->files, address);
+	return err;
 }
 
 void service_address_down(struct service *s, const struct address *address)
@@ -45,13 +59,17 @@ void service_address_down(struct service *s, const struct address *address)
 int service_address_forget(struct service *s, const struct address *address, const uint8_t *key)
 {
 	bool was_online = online_records(s->online, address);
+	const struct records *records;
 	int err = 0;
 
 	if (!was_online && key)
-		err = service_address_up(s, address, key);
+		err = online_add(s->online, address, key);
+	records = online_records(s->online, address);
+	if (!err && records)
+		err = files_user_forget(s->files, records);
 	if (!err)
 		err = records_remove_all(s->store, address);
 	if (!was_online)
-		service_address_down(s, address);
+		online_remove(s->online, address);
 	return err;
 }

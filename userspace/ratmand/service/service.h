@@ -9,6 +9,7 @@
 #include <uv.h>
 
 #include "ratmand/flow/flow.h"
+#include "ratmand/service/files.h"
 #include "ratmand/service/online.h"
 
 /* For the files of service/ and the node that owns it. */
@@ -17,10 +18,18 @@ struct service {
 	struct store *store;
 	struct flow *flow;
 	struct online *online;	/* owned */
+	struct files *files;	/* owned */
+};
+
+struct service_options {
+	uint64_t file_accept;	/* bytes: files that are sent unasked, taken up to */
 };
 
 /* @store and @flow are borrowed and outlive it. -ENOMEM, storage errors. */
-int service_new(struct service **out, uv_loop_t *loop, struct store *store, struct flow *flow);
+int service_new(struct service **out, uv_loop_t *loop, struct store *store, struct flow *flow,
+		const struct service_options *options);
+/* Lets go of the flow: before flow_free(). Nothing may be asked of it any more. */
+void service_stop(struct service *s);
 void service_free(struct service *s);
 
 /*
