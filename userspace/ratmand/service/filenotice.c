@@ -101,22 +101,35 @@ static int take_withdrawal(struct files *f, const struct records *r, const struc
 
 /* Requests ------------------------------------------------------------------------- */
 
-/* True when @user has answered @from about @id just now; else notes that it does. */
-static bool was_answered(struct files *f, const struct address *user, const struct address *from,
-			 const struct ident *id)
+/* The account of @from; a new one takes the place of that unused for the longest time. */
+static struct files_asker *find_asker(struct files *f, const struct address *from)
 {
-	uint64_t now = uv_now(f->loop);
+	struct files_asker *oldest = &f->askers[0];
 
-	for (size_t i = 0; i < ANSWERS_MAX; i++) {
-		const struct files_answer *a = &f->answers[i];
-
-		if (a->until > now && address_equal(&a->user, user) &&
-		    address_equal(&a->from, from) && ident_equal(&a->id, id))
-			return true;
+	for (size_t i = 0; i < ASKERS_MAX; i++) {
+		if (f->askers[i].at && address_equal(&f->askers[i].address, from))
+			return &f->askers[i];
+		if (f->askers[i].at < oldest->at)
+			oldest = &f->askers[i];
 	}
-	f->answers[f->next_answer++ % ANSWERS_MAX] =
-		(struct files_answer){ *from, *user, *id, now + ANSWER_PAUSE_MS };
-	return false;
+	*oldest = (struct files_asker){ *from, uv_now(f->loop), ASKER_BURST };
+	return oldest;
+}
+
+/* Pays for an answer. False when @from asks too much. */
+static bool may_ask(struct files *f, const struct address *from)
+{
+	struct files_asker *a = find_asker(f, from);
+	uint64_t more = (uv_now(f->loop) - a->at) * ASKER_RATE / 1000;
+
+	if (more) {
+		a->tokens = more < ASKER_BURST - a->tokens ? a->tokens + (uint32_t)more : ASKER_BURST;
+		a->at = uv_now(f->loop);
+	}
+	if (!a->tokens)
+		return false;
+	a->tokens--;
+	return true;
 }
 
 /* True when the user has given the file to @from, or to a group @from shows to belong to. */
@@ -167,7 +180,7 @@ static int answer(struct files *f, const struct records *r, const struct address
 	err = 0;
 	if (!ok)
 		f->stats.requests_refused++;
-	if ((ok || !to_everybody) && !was_answered(f, &r->address, from, &notice->id)) {
+	if ((ok || !to_everybody) && may_ask(f, from)) {
 		if (!ok)
 			err = fileshare_say(f, NOTICE_GONE, &r->address, &back, &notice->id, NULL);
 		else if (to_everybody)

@@ -14,14 +14,15 @@
 #include "ratmand/store/contents.h"
 #include "ratmand/store/files.h"
 
-/* Answers to requests that were given lately: the same one gets none for a while. */
-#define ANSWERS_MAX 256
-#define ANSWER_PAUSE_MS 20000
+/* Requests of one address that are answered at once, and how many more each second. */
+#define ASKERS_MAX 256
+#define ASKER_BURST 64
+#define ASKER_RATE 2
 
-struct files_answer {
-	struct address from, user;
-	struct ident id;
-	uint64_t until;			/* loop ms */
+struct files_asker {
+	struct address address;
+	uint64_t at;			/* loop ms */
+	uint32_t tokens;		/* requests that will be answered */
 };
 
 /* How much of a file that is arriving is here. */
@@ -53,8 +54,7 @@ struct files {
 	struct files_watch *watches;
 	struct arrival *arrivals;	/* parcels being looked at (filerecv.c) */
 	uv_timer_t *timer;		/* runs while there are watches; data NULL when we have gone */
-	struct files_answer answers[ANSWERS_MAX];
-	size_t next_answer;
+	struct files_asker askers[ASKERS_MAX];
 	struct files_stats stats;
 };
 
