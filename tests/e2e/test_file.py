@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Files from outside, on one daemon: pack, list, get, announce, request, send, update, delete.
 
-RATMAND=… tests/e2e/test_file.py [case…]      (TAP on standard output)
+RATMAND=… RATCTL=… tests/e2e/test_file.py [case…]      (TAP on standard output)
 """
 import hashlib
 import os
@@ -15,12 +15,15 @@ import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import microframe as mf  # noqa: E402
+import schema  # noqa: E402
 from harness import Ratmand, program, run_tests, test, wait_until  # noqa: E402
 from microframe import NAMESPACE, dial, recipient  # noqa: E402
 from service import (ADVERTISED, AVAILABLE, BAD_SERIALISE, FILE, IN_PROGRESS, INVALID_PAYLOAD,  # noqa: E402
                      INVALID_QUERY, LOCAL, NO_DATA, Service, ServiceError, refused, text)
+from tools import Home  # noqa: E402
 
 DAEMON = None
+HOME = None
 ACCEPT = 1 << 20
 NOBODY = bytes(range(1, 33))
 
@@ -406,12 +409,10 @@ def namespace():
 
 
 def space_pair():
-    """A namespace and its key, made by the daemon: the secret of an ed25519 key pair."""
-    import subprocess
-    out = tempfile.mktemp(dir=DAEMON.directory)
-    subprocess.run([program("RATCTL", "ratctl"), "-b", DAEMON.bind, "-q", "space", "register", "-f",
-                    out], check=True, stdout=subprocess.DEVNULL)
-    lines = dict(line.split("=") for line in open(out).read().split())
+    """A namespace and its key: made by ratctl, as Python's library has no ed25519."""
+    path = HOME.file("key.%s" % os.urandom(4).hex())
+    HOME.ctl("-q", "space", "register", "-f", path)
+    lines = dict(line.split("=") for line in open(path).read().split())
     return tuple(bytes.fromhex(lines[k].replace("-", "")) for k in ("pubkey", "privkey"))
 
 
@@ -573,6 +574,85 @@ def not_in_clear():
             assert secret not in disk
 
 
+# The tools ------------------------------------------------------------------------
+
+
+def said(*args, **kw):
+    return HOME.ctl("-q", "-i", *args, **kw)[0].strip()
+
+
+@test
+def tools():
+    one, _ = HOME.identity("one")
+    two, second = HOME.identity("two")
+    data = content(200000)
+    path = HOME.file("a report.pdf", data)
+    ident = said(one, "file", "add", path, "--mime", "application/pdf")
+    assert bytes.fromhex(ident.replace("-", "")) == file_id(data)
+    row, = schema.check("file list", HOME.ctl("--json", "-i", one, "file", "list", "*.pdf")[0])
+    assert (row["id"], row["name"], row["state"], row["size"], row["local"], row["stalled"]) == \
+        (ident, "a report.pdf", "local", len(data), len(data), False)
+    assert row["previous"] is None
+    assert schema.check("file list", HOME.ctl("--json", "-i", one, "file", "list", "--state",
+                                              "available")[0]) == []
+    HOME.ctl("-i", one, "file", "list", "--state", "lost", status=1)
+    shown = schema.check("file show", HOME.ctl("--json", "-i", one, "file", "show", ident[:9])[0])
+    assert shown == row
+    assert "a report.pdf" in said(one, "file", "show", "a report.pdf")
+    # Nothing is written in clear unless it is asked for, and nothing is replaced.
+    HOME.ctl("-i", one, "file", "get", ident, status=1)
+    out = HOME.file("out")
+    assert schema.check("file get", HOME.ctl("--json", "-i", one, "file", "get", ident, "-o", out)[0])
+    assert open(out, "rb").read() == data and os.stat(out).st_mode & 0o777 == 0o600
+    open(out, "w").write("mine")
+    HOME.ctl("-i", one, "file", "get", ident, "-o", out, status=1)
+    assert open(out).read() == "mine"
+    HOME.ctl("-i", one, "file", "get", ident, "-o", out, "--force")
+    assert open(out, "rb").read() == data
+    HOME.ctl("-i", one, "file", "get", "00" * 32, "-o", HOME.file("none"), status=2)
+    HOME.ctl("-i", one, "file", "get", ident, "-o", HOME.file("no/such/place"), status=1)
+    assert not [f for f in os.listdir(HOME.path) if f.startswith(("out.", "none"))]
+    p = HOME.popen("ratctl", "-q", "-i", one, "file", "get", ident, "-o", "-")
+    assert p.communicate()[0] == data and p.returncode == 0
+    # Announced to one, asked for, waited for.
+    HOME.ctl("-i", one, "file", "announce", ident, status=1)
+    assert schema.check("file announce", HOME.ctl("--json", "-i", one, "file", "announce", ident,
+                                                  "--addr", second)[0])
+    wait_until("advertised", lambda: "advertised" in said(two, "file", "list"))
+    watch = HOME.popen("ratctl", "--json", "-i", two, "file", "watch")
+    time.sleep(0.5)
+    assert schema.check("file request", HOME.ctl("--json", "-i", two, "file", "request", "a report.pdf",
+                                                 "--wait")[0])
+    said(two, "file", "get", ident[:4], "-o", HOME.file("theirs"))
+    assert open(HOME.file("theirs"), "rb").read() == data
+    watch.terminate()
+    states = [r["state"] for r in schema.check("file watch", watch.communicate()[0].decode())]
+    assert "available" in states, states
+    HOME.ctl("--json", "-i", one, "file", "withdraw", ident, "--addr", second)
+    # Update, sent on; what cannot be had.
+    new = content(300)
+    fresh = schema.check("file update", HOME.ctl("--json", "-i", one, "file", "update", "a report.pdf",
+                                                 HOME.file("new", new))[0])
+    assert fresh["size"] == 300
+    assert schema.check("file send", HOME.ctl("--json", "-i", one, "file", "send", fresh["id"],
+                                              second)[0])
+    wait_until("there", lambda: "available" in said(two, "file", "list", "--state", "available") and
+               fresh["id"][:4] in said(two, "file", "list", "--wide"))
+    HOME.ctl("-i", two, "file", "request", "AB" * 32, "--addr", second, status=2)
+    HOME.ctl("-i", one, "file", "send", fresh["id"], status=1)
+    assert schema.check("file del", HOME.ctl("--json", "-i", one, "file", "del", fresh["id"])[0])
+    HOME.ctl("-i", one, "file", "del", fresh["id"], status=2)
+    # Input that is none.
+    HOME.ctl("-i", one, "file", "add", HOME.file("empty", b""), status=1)
+    HOME.ctl("-i", one, "file", "add", HOME.path, status=1)
+    HOME.ctl("-i", one, "file", "add", "-", status=1)
+    HOME.ctl("-i", one, "file", "add", HOME.file("missing"), status=1)
+    HOME.ctl("-i", one, "file", "add", path, "--name", "a/b", status=1)
+    p = schema.check("file add", HOME.ctl("--json", "-i", one, "file", "add", "-", "--name", "piped",
+                                          input=b"from a pipe")[0])
+    assert p["size"] == 11
+
+
 def ending():
     """the daemon stops cleanly"""
     return DAEMON.stop()
@@ -583,11 +663,13 @@ def still_there():
 
 
 def main():
-    global DAEMON
+    global DAEMON, HOME
     directory = tempfile.mkdtemp(prefix="file.")
     DAEMON = Ratmand(program("RATMAND", "ratmand"), directory,
                      extra="file_accept = %d\n" % ACCEPT)
+    HOME = Home(DAEMON.bind)
     status = run_tests(still_there, ending)
+    HOME.remove()
     shutil.rmtree(directory)
     return status
 

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "libratman/file.h"
 #include "libratman/incoming.h"
 
 struct ratman_sub {
@@ -224,6 +225,32 @@ PUBLIC int ratman_sub_event(struct ratman_sub *s, struct ratman_event *out, int 
 	out->kind = (enum ratman_event_kind)event.kind;
 	memcpy(out->address.b, event.address.b, sizeof(out->address.b));
 	return 1;
+}
+
+PUBLIC int ratman_file_sub(struct ratman *r, const struct ratman_id *user,
+			   const struct ratman_id *token, struct ratman_subscription *out)
+{
+	int err = handle_need_extended(r);
+
+	return err ? err : subscribe(r, OP_FILE_SUB, token, user->b, RATMAN_ID_LEN, out);
+}
+
+PUBLIC int ratman_sub_file(struct ratman_sub *s, struct ratman_file *out, int timeout_ms)
+{
+	uint64_t deadline = conn_deadline(timeout_ms);
+	struct reply reply;
+	int err = connected(s, deadline);
+
+	if (!err)
+		err = handle_reply(s->line, &reply, deadline);
+	if (err)
+		return err;
+	handle_rest(s->line);
+	if (reply.header.mode != op_get(OP_FILE_SUB)->mode ||
+	    file_record(reply.payload, reply.header.payload_len, out))
+		err = handle_fail(s->line, RATMAN_EPROTOCOL);
+	reply_free(&reply);
+	return err ? err : 1;
 }
 
 PUBLIC void ratman_sub_close(struct ratman_sub *s)

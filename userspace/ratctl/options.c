@@ -27,7 +27,7 @@ static const struct option_row rows[] = {
 	{ 'h', 'h', "help", NULL, FLAG(help), "this text, or that of a noun or a command" },
 	{ 'V', 'V', "version", NULL, FLAG(version), "the version" },
 	{ 'B', 0, "completion", "bash", TEXT(completion), "prints what makes the shell complete" },
-	{ 'n', 0, "name", "TEXT", TEXT(name), "a private label" },
+	{ 'n', 0, "name", "TEXT", TEXT(name), "a private label; of a file its name" },
 	{ 'f', 'f', "force", NULL, FLAG(force), "no question; replace what is there" },
 	{ 'S', 0, "show-secrets", NULL, FLAG(show_secrets), "print a token even on a terminal" },
 	{ 'k', 0, "keys", "FILE", TEXT(keys), "two lines of hex: receive key, send key; - is stdin" },
@@ -52,6 +52,11 @@ static const struct option_row rows[] = {
 	{ 'g', 0, "tag", "KEY[=VALUE]", OTHER, "a note of our own; can be repeated" },
 	{ 'u', 0, "untag", "KEY", OTHER, "takes a tag away; can be repeated" },
 	{ 'A', 0, "all", NULL, FLAG(all), "all contacts" },
+	{ 'E', 0, "everybody", NULL, FLAG(all), "whoever there is in the mesh" },
+	{ 'Q', 'o', "output", "FILE", TEXT(output), "where the content goes; - is standard output" },
+	{ 'X', 0, "mime", "TYPE", TEXT(mime), "media type, like text/plain" },
+	{ 'Z', 0, "state", "STATE", TEXT(state), "only local, available, arriving or advertised ones" },
+	{ 'Y', 0, "wait", NULL, FLAG(wait), "until it is here, or cannot be had" },
 	{ 0 },
 };
 

@@ -62,6 +62,8 @@ struct ctl {
 	bool quiet;
 	bool limits;
 	bool help, version;
+	const char *output, *mime, *state;	/* of files */
+	bool wait;
 	const char *completion;		/* shell to write one for */
 	struct print_style style;
 
@@ -141,6 +143,17 @@ int cmd_db_compact(struct ctl *ctl, int argc, char **argv);
 int cmd_db_rekey(struct ctl *ctl, int argc, char **argv);
 int cmd_top(struct ctl *ctl, int argc, char **argv);
 int cmd_monitor(struct ctl *ctl, int argc, char **argv);
+int cmd_file_add(struct ctl *ctl, int argc, char **argv);
+int cmd_file_update(struct ctl *ctl, int argc, char **argv);
+int cmd_file_list(struct ctl *ctl, int argc, char **argv);
+int cmd_file_show(struct ctl *ctl, int argc, char **argv);
+int cmd_file_get(struct ctl *ctl, int argc, char **argv);
+int cmd_file_announce(struct ctl *ctl, int argc, char **argv);
+int cmd_file_withdraw(struct ctl *ctl, int argc, char **argv);
+int cmd_file_request(struct ctl *ctl, int argc, char **argv);
+int cmd_file_send(struct ctl *ctl, int argc, char **argv);
+int cmd_file_del(struct ctl *ctl, int argc, char **argv);
+int cmd_file_watch(struct ctl *ctl, int argc, char **argv);
 int cmd_idpath(struct ctl *ctl, int argc, char **argv);
 
 #endif
