@@ -79,15 +79,10 @@ static int take_over(struct files_pack *p, const struct records *r, const struct
 /* What can be said before a byte has come. */
 static int check_room(struct files *f, const struct records *r, uint64_t size)
 {
-	ssize_t n = records_count(r, RECORD_FILE);
 	int err = files_make_room(f, r);
 
-	if (n < 0 || err)
-		return n < 0 ? (int)n : err;
-	if (n > LIMIT_FILES)
-		n = records_count(r, RECORD_FILE);
-	if (n > LIMIT_FILES)
-		return -EMFILE;
+	if (err)
+		return err;
 	if (size > LIMIT_STREAM_BYTES)
 		return -EFBIG;
 	return store_room(f->store) < size + size / 8 + (1 << 20) ? -EDQUOT : 0;

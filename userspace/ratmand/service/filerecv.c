@@ -104,6 +104,7 @@ static int take_for(struct arrival *a, const struct records *r, const struct flo
 	struct flow_content own;
 	struct files_entry e;
 	int err = files_get(r, &a->file.id, &e);
+	bool is_new = err != 0;
 	bool known = !err && e.meta.size && e.meta.state != FILE_ANY;
 
 	if (err && err != -ENOENT && err != -EBADMSG)
@@ -120,7 +121,7 @@ static int take_for(struct arrival *a, const struct records *r, const struct flo
 	e.meta.time_ns = clock_wall_ns();
 	e.n_asked = e.n_shares = 0;
 	e.searching = false;
-	err = files_make_room(f, r);
+	err = is_new ? files_make_room(f, r) : 0;
 	if (!err)
 		err = files_take(f, r, &e, content);
 	if (!err) {

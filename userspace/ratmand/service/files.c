@@ -229,7 +229,10 @@ int files_make_room(struct files *f, const struct records *r)
 		err = files_walk_next(r, &walk, SIZE_MAX, collect_advert, &o);
 		records_walk_end(&walk);
 	}
-	if (!err && (o.n >= LIMIT_FILE_ADVERTS || (n >= LIMIT_FILES && o.n))) {
+	/* One of the records is the user's secret. */
+	if (!err && !o.n && n > LIMIT_FILES)
+		err = -EMFILE;
+	if (!err && o.n && (o.n >= LIMIT_FILE_ADVERTS || n > LIMIT_FILES)) {
 		qsort(o.list, o.n, sizeof(*o.list), by_age);
 		for (size_t i = 0; i < o.n / 8 + 1 && !err; i++)
 			err = files_del(r, &o.list[i].id);
@@ -649,7 +652,8 @@ void files_cancel(struct files *f, const struct address *user, const struct iden
 /* Notes that the user does not want to see it, or, of who was asked, have it. */
 static int hide(struct files *f, const struct records *r, struct files_entry *e)
 {
-	int err = files_make_room(f, r);
+	struct files_entry old;
+	int err = files_get(r, &e->meta.id, &old) ? files_make_room(f, r) : 0;
 
 	e->meta.state = FILE_ANY;
 	e->searching = false;

@@ -99,7 +99,10 @@ const struct catalog *files_next_catalog(const struct files *f, const struct add
 void files_entry_init(struct files_entry *e, const struct address *owner,
 		      const struct notice_file *file, enum file_state state);
 
-/* The oldest announcements go, when the user has as many as there may be. Storage errors. */
+/*
+ * The oldest announcements go, when the user has as many as there may be. -EMFILE when that
+ * makes no room for one file more; storage errors.
+ */
 int files_make_room(struct files *f, const struct records *r);
 
 /* Calls off what is arriving of @id for @user. */
