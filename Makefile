@@ -176,7 +176,7 @@ build/fuzz/obj/%.o: %.c
 		-fno-sanitize-recover=undefined -c $< -o $@
 build/fuzz/ratman.a: $(call objects,fuzz/obj,$(sort $(daemon) $(tools) $(library) $(proto) $(base)))
 	@rm -f $@ && ar rcs $@ $^
-fuzz_support := $(call objects,fuzz/obj,$(filter-out $(wildcard tests/unit/test_*.c),$(wildcard tests/unit/*.c)))
+fuzz_support := $(call objects,fuzz/obj,$(filter-out $(wildcard tests/unit/test_*.c) tests/unit/flow_world.c,$(wildcard tests/unit/*.c)))
 # Time of the server fuzzer passes when its input says so.
 build/fuzz/fuzz_server: fuzz_wraps := uv_timer_start uv_timer_stop uv_timer_get_due_in uv_is_active uv_now uv_close
 $(fuzzers): build/fuzz/%: build/fuzz/obj/tests/fuzz/%.o $(fuzz_support) build/fuzz/ratman.a

@@ -72,16 +72,20 @@ static void open_inside(const uint8_t *data, size_t size)
 	static const char domain[] = "ratman manifest v1";
 	uint8_t text[sizeof(domain) + MANIFEST_MAX], sealed[MANIFEST_MAX];
 	uint8_t box_key[crypto_box_PUBLICKEYBYTES];
+	size_t head = 41;
 	struct manifest m;
 
 	if (size > MANIFEST_MAX - crypto_box_SEALBYTES - MANIFEST_SIG_LEN)
 		return;
 	memcpy(text, domain, sizeof(domain));
 	memcpy(text + sizeof(domain), data, size);
+	/* A parcel's kind and metadata lie before the rest. */
+	if (size > 44 && data[0] == 2)
+		head = 44 + (size_t)(data[42] << 8 | data[43]);
 	/* The sender is ourselves where the letterhead would name one. */
-	if (size > 1 + 8 + 32 + 66 + 1 + 32 + 1 + 32) {
-		memcpy(text + sizeof(domain) + 108, own.b, 32);
-		memcpy(text + sizeof(domain) + 141, own.b, 32);
+	if (size > head + 66 + 1 + 32 + 1 + 32) {
+		memcpy(text + sizeof(domain) + head + 67, own.b, 32);
+		memcpy(text + sizeof(domain) + head + 100, own.b, 32);
 	}
 	crypto_sign_detached(text + sizeof(domain) + size, NULL, text, sizeof(domain) + size,
 			     own_secret);
@@ -90,7 +94,8 @@ static void open_inside(const uint8_t *data, size_t size)
 	crypto_box_seal(sealed, text + sizeof(domain), size + MANIFEST_SIG_LEN, box_key);
 	if (!manifest_open(sealed, size + MANIFEST_SIG_LEN + crypto_box_SEALBYTES, &own, own_secret,
 			   &m) &&
-	    (m.head.aux_len > LETTERHEAD_AUX_MAX || !m.head.stream_size))
+	    (m.head.aux_len > LETTERHEAD_AUX_MAX || !m.head.stream_size ||
+	     m.meta_len > PARCEL_META_MAX || m.kind >= PARCEL_KINDS || (m.meta_len && !m.kind)))
 		abort();
 }
 

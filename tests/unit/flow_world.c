@@ -6,6 +6,7 @@
 
 #include "unit/flow_world.h"
 
+#include <errno.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -36,6 +37,9 @@ static const uint8_t *op_secret(void *ctx, const struct address *local)
 
 	if (!r->up)
 		return NULL;
+	for (int i = 0; i < CROWD; i++)
+		if (address_equal(local, &r->crowd[i]))
+			return r->crowd_secret[i];
 	return address_equal(local, &r->address) ? r->secret :
 	       address_equal(local, &r->second) ? r->second_secret : NULL;
 }
@@ -163,6 +167,8 @@ int world_setup(void **state)
 		assert_non_null(mkdtemp(r->dir));
 		crypto_sign_keypair(r->address.b, r->secret);
 		crypto_sign_keypair(r->second.b, r->second_secret);
+		for (int j = 0; j < CROWD; j++)
+			crypto_sign_keypair(r->crowd[j].b, r->crowd_secret[j]);
 		r->port = r->seen_port = free_port();
 		r->second_port = free_port();
 	}
@@ -264,4 +270,107 @@ bool is_idle(void *ctx)
 	struct router *r = ctx;
 
 	return !flow_active(r->flow);
+}
+
+/* ---- a hostile peer ---- */
+
+void hostile_send(struct hostile *h, const void *data, size_t len)
+{
+	assert_int_equal(send(h->fd, data, len, MSG_NOSIGNAL), (ssize_t)len);
+	for (int i = 0; i < 20; i++) {
+		usleep(200);
+		uv_run(&loop, UV_RUN_NOWAIT);
+	}
+}
+
+bool hostile_next(struct hostile *h, enum exchange_type type, struct exchange_message *m)
+{
+	for (int i = 0; i < 3000; i++) {
+		size_t room;
+		uint8_t *at;
+		ssize_t n;
+
+		while (exchange_next(&h->x, m) > 0)
+			if (m->type == type)
+				return true;
+		at = exchange_space(&h->x, &room);
+		n = recv(h->fd, at, room, MSG_DONTWAIT);
+		if (!n || (n < 0 && errno != EAGAIN))
+			return false;
+		if (n > 0)
+			exchange_filled(&h->x, (size_t)n);
+		else
+			usleep(500);
+		uv_run(&loop, UV_RUN_NOWAIT);
+	}
+	return false;
+}
+
+void hostile_start(struct hostile *h, struct router *as, struct router *to,
+		   const struct address *of)
+{
+	uint8_t frame[EXCHANGE_SMALL_MAX];
+	struct exchange_message m;
+	struct sockaddr_in6 at;
+
+	h->fd = socket(AF_INET6, SOCK_STREAM, 0);
+	h->as = as;
+	h->to = to;
+	h->of = *of;
+	assert_int_equal(exchange_init(&h->x), 0);
+	uv_ip6_addr("::1", to->port, &at);
+	assert_int_equal(connect(h->fd, (struct sockaddr *)&at, sizeof(at)), 0);
+	hostile_send(h, frame, exchange_put_hello(frame, &as->address, &to->address));
+	assert_true(hostile_next(h, EXCHANGE_HELLO, &m));
+	randombytes_buf(h->nonce, sizeof(h->nonce));
+	hostile_send(h, frame, exchange_put_join(frame, &h->of, h->nonce));
+}
+
+void hostile_end(struct hostile *h)
+{
+	exchange_free(&h->x);
+	close(h->fd);
+	for (int i = 0; i < 10; i++)
+		uv_run(&loop, UV_RUN_NOWAIT);
+}
+
+void hostile_prove(struct hostile *h, const uint8_t *secret, const struct address *member)
+{
+	uint8_t frame[EXCHANGE_SMALL_MAX], sig[64], nonce[32];
+	struct exchange_message m;
+
+	assert_true(hostile_next(h, EXCHANGE_JOIN, &m));
+	memcpy(nonce, m.join, sizeof(nonce));
+	assert_true(hostile_next(h, EXCHANGE_PROVE, &m));
+	assert_true(manifest_check_member(&h->of, &h->to->address, &h->as->address, h->nonce, nonce,
+					  m.proof));
+	manifest_sign_member(&h->of, secret, member, &h->to->address, nonce, h->nonce, sig);
+	hostile_send(h, frame, exchange_put_prove(frame, &h->of, sig));
+}
+
+enum exchange_reason hostile_refusal(struct hostile *h)
+{
+	struct exchange_message m;
+
+	assert_true(hostile_next(h, EXCHANGE_REFUSE, &m));
+	return m.refuse;
+}
+
+size_t hostile_item(uint8_t *out, struct manifest *m, const uint8_t *secret)
+{
+	uint8_t sealed[MANIFEST_MAX];
+	ssize_t len;
+
+	if (!m->cap.block_size) {
+		m->cap = (struct eris_capability){ .block_size = ERIS_BLOCK_SMALL, .level = 1 };
+		randombytes_buf(m->cap.root_ref, sizeof(m->cap.root_ref));
+	}
+	if (!m->head.stream_size)
+		m->head.stream_size = 5000;
+	m->head.aux_len = 2;
+	len = manifest_seal(m, secret, sealed);
+	assert_true(len > 0);
+	exchange_put_item(out, &m->head.to.address, (size_t)len);
+	memcpy(out + EXCHANGE_ITEM_HEAD, sealed, (size_t)len);
+	return EXCHANGE_ITEM_HEAD + (size_t)len;
 }

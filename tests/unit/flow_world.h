@@ -9,9 +9,11 @@
 
 #include <uv.h>
 
+#include "ratmand/flow/exchange.h"
 #include "ratmand/flow/flow.h"
 
 #define ROUTERS 6
+#define CROWD 5
 
 struct router {
 	char dir[64];
@@ -19,6 +21,9 @@ struct router {
 	struct flow *flow;
 	struct address address, second;
 	uint8_t secret[64], second_secret[64];
+	/* More addresses that are up with it, reached by nobody: senders. */
+	struct address crowd[CROWD];
+	uint8_t crowd_secret[CROWD][64];
 	uint16_t port, second_port;	/* where they listen */
 	uint16_t seen_port;		/* where others reach the first, a proxy or the same */
 	bool up, closed;
@@ -67,5 +72,35 @@ size_t count(struct router *r, enum store_table table);
 /* Conditions; @ctx is a router. */
 bool outbox_empty(void *ctx);
 bool is_idle(void *ctx);
+
+/* A peer that does as the test likes: a blocking socket, driven between turns of the loop. */
+struct hostile {
+	int fd;
+	struct router *as, *to;
+	struct address of;	/* the namespace */
+	struct exchange x;
+	uint8_t nonce[32];
+};
+
+/* Connects to @to as if it were @as, and joins the namespace @of. */
+void hostile_start(struct hostile *h, struct router *as, struct router *to,
+		   const struct address *of);
+void hostile_end(struct hostile *h);
+void hostile_send(struct hostile *h, const void *data, size_t len);
+
+/* The next message of @type; others are skipped. False when the other side has closed. */
+bool hostile_next(struct hostile *h, enum exchange_type type, struct exchange_message *m);
+
+/* Waits for a REFUSE and returns its reason. */
+enum exchange_reason hostile_refusal(struct hostile *h);
+
+/* Proves membership with @secret for the pair of addresses given. */
+void hostile_prove(struct hostile *h, const uint8_t *secret, const struct address *member);
+
+/*
+ * An ITEM with the manifest @m, signed with @secret; capability and size of the content are
+ * filled in where they are 0: there are no such blocks. Returns its length.
+ */
+size_t hostile_item(uint8_t *out, struct manifest *m, const uint8_t *secret);
 
 #endif

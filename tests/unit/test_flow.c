@@ -20,177 +20,23 @@
 #include "ratmand/flow/flow.h"
 #include "ratmand/flow/journal.h"
 #include "ratmand/flow/manifest.h"
+#include "unit/flow_world.h"
 
-#define ROUTERS 3
-
-struct router {
-	char dir[64];
-	struct store *store;
-	struct flow *flow;
-	struct address address;
-	uint8_t secret[64];
-	uint16_t port;		/* where it listens */
-	uint16_t seen_port;	/* where others reach it, a proxy or the same */
-	bool up, closed;
-	uint64_t sent_before, received_before;	/* by flows already closed */
-	/* What a standing listener has received. */
-	struct flow_listener *listener;
+/* What a router's standing listener has received. */
+static struct received {
 	unsigned int streams;
 	uint64_t bytes;
 	uint8_t hash[32];
 	struct letterhead head;
-};
-
-static struct router routers[ROUTERS];
-static uv_loop_t loop;
-
-static struct router *by_address(const struct address *a)
-{
-	for (int i = 0; i < ROUTERS; i++)
-		if (address_equal(&routers[i].address, a))
-			return &routers[i];
-	return NULL;
-}
-
-static const uint8_t *op_secret(void *ctx, const struct address *local)
-{
-	struct router *r = ctx;
-
-	return r->up && address_equal(local, &r->address) ? r->secret : NULL;
-}
-
-static bool op_reachable(void *ctx, const struct address *peer)
-{
-	struct router *r = by_address(peer);
-
-	(void)ctx;
-	return r && r->up;
-}
-
-static bool op_endpoint(void *ctx, const struct address *address, bool source,
-			struct sockaddr_in6 *out)
-{
-	struct router *r = by_address(address);
-
-	if (!r)
-		return false;
-	uv_ip6_addr("::1", source ? 0 : r == ctx ? r->port : r->seen_port, out);
-	return true;
-}
-
-static bool op_speaks_for(void *ctx, const struct sockaddr_in6 *source,
-			  const struct address *claimed)
-{
-	(void)ctx;
-	(void)source;
-	return by_address(claimed);
-}
-
-static const struct flow_ops ops = {
-	.secret = op_secret,
-	.reachable = op_reachable,
-	.endpoint = op_endpoint,
-	.speaks_for = op_speaks_for,
-};
-
-static uint16_t free_port(void)
-{
-	struct sockaddr_in6 at;
-	socklen_t len = sizeof(at);
-	int fd = socket(AF_INET6, SOCK_STREAM, 0);
-
-	uv_ip6_addr("::1", 0, &at);
-	assert_int_equal(bind(fd, (struct sockaddr *)&at, sizeof(at)), 0);
-	assert_int_equal(getsockname(fd, (struct sockaddr *)&at, &len), 0);
-	close(fd);
-	return ntohs(at.sin6_port);
-}
-
-static void router_start(struct router *r, bool up)
-{
-	char why[256];
-
-	assert_int_equal(store_open(&r->store, &loop, r->dir, NULL, why, sizeof(why)), 0);
-	assert_int_equal(flow_new(&r->flow, &loop, r->store, &ops, r), 0);
-	if (!up)
-		return;
-	r->up = true;
-	assert_int_equal(flow_local_up(r->flow, &r->address), 0);
-	for (int i = 0; i < ROUTERS; i++)
-		if (routers[i].flow)
-			flow_peer_reachable(routers[i].flow, &r->address);
-}
-
-static void on_flow_closed(void *ctx)
-{
-	((struct router *)ctx)->closed = true;
-}
-
-static void router_stop(struct router *r)
-{
-	if (!r->flow)
-		return;
-	flow_listen_stop(r->listener);
-	r->listener = NULL;
-	r->sent_before += flow_stats(r->flow)->blocks_sent;
-	r->received_before += flow_stats(r->flow)->blocks_received;
-	r->up = r->closed = false;
-	flow_free(r->flow, on_flow_closed, r);
-	r->flow = NULL;
-	while (!r->closed)
-		uv_run(&loop, UV_RUN_ONCE);
-	store_close(r->store);
-	uv_run(&loop, UV_RUN_NOWAIT);
-}
+} received[ROUTERS];
 
 static int setup(void **state)
 {
-	(void)state;
-	assert_int_equal(uv_loop_init(&loop), 0);
-	memset(routers, 0, sizeof(routers));
-	for (int i = 0; i < ROUTERS; i++) {
-		struct router *r = &routers[i];
-
-		strcpy(r->dir, "/tmp/test_flow.XXXXXX");
-		assert_non_null(mkdtemp(r->dir));
-		crypto_sign_keypair(r->address.b, r->secret);
-		r->port = r->seen_port = free_port();
-	}
-	return 0;
-}
-
-static void on_walk(uv_handle_t *handle, void *arg)
-{
-	(void)arg;
-	if (!uv_is_closing(handle))
-		uv_close(handle, NULL);
-}
-
-static int teardown(void **state)
-{
-	char cmd[128];
-
-	(void)state;
-	for (int i = 0; i < ROUTERS; i++) {
-		router_stop(&routers[i]);
-		snprintf(cmd, sizeof(cmd), "rm -rf %.63s", routers[i].dir);
-		assert_int_equal(system(cmd), 0);
-	}
-	uv_run(&loop, UV_RUN_NOWAIT);
-	uv_walk(&loop, on_walk, NULL);
-	uv_run(&loop, UV_RUN_DEFAULT);
-	return uv_loop_close(&loop);
+	memset(received, 0, sizeof(received));
+	return world_setup(state);
 }
 
 /* ---- helpers: sending and receiving ---- */
-
-static uint8_t pattern(uint64_t seed, uint64_t i)
-{
-	uint64_t x = (i / 8 + (seed << 40)) * 0x9e3779b97f4a7c15u;
-
-	x = (x ^ x >> 31) * 0xbf58476d1ce4e5b9u;
-	return (uint8_t)((x ^ x >> 27) >> 8 * (i % 8));
-}
 
 struct sending {
 	struct flow_send *send;
@@ -275,17 +121,17 @@ static void on_ready(void *ctx)
 	ssize_t n;
 
 	/* The first call may come before flow_listen() has set the listener for us. */
-	while (r->listener && !flow_recv_open(r->listener, &r->head, &recv)) {
+	while (r->listener && !flow_recv_open(r->listener, &received[r - routers].head, &recv)) {
 		crypto_generichash_init(&st, NULL, 0, 32);
-		r->bytes = 0;
+		received[r - routers].bytes = 0;
 		while ((n = flow_recv_read(recv, buf, sizeof(buf))) > 0) {
 			crypto_generichash_update(&st, buf, (size_t)n);
-			r->bytes += (uint64_t)n;
+			received[r - routers].bytes += (uint64_t)n;
 		}
 		assert_int_equal(n, 0);
-		assert_int_equal(r->bytes, r->head.stream_size);
-		crypto_generichash_final(&st, r->hash, 32);
-		r->streams++;
+		assert_int_equal(received[r - routers].bytes, received[r - routers].head.stream_size);
+		crypto_generichash_final(&st, received[r - routers].hash, 32);
+		received[r - routers].streams++;
 		flow_recv_close(recv, true);
 	}
 }
@@ -297,34 +143,6 @@ static void listen_on(struct router *r)
 	assert_int_equal(flow_listen(r->flow, &r->address, &to, on_ready, r, &r->listener), 0);
 }
 
-static void on_watchdog(uv_timer_t *timer)
-{
-	*(bool *)timer->data = true;
-}
-
-/* Runs the loop until @cond holds, at most @ms. */
-static bool run_until(bool (*cond)(void *ctx), void *ctx, uint64_t ms)
-{
-	uv_timer_t *timer = malloc(sizeof(*timer));
-	bool late = false;
-	bool ok;
-
-	uv_timer_init(&loop, timer);
-	timer->data = &late;
-	uv_timer_start(timer, on_watchdog, ms, 0);
-	while (!(ok = cond(ctx)) && !late)
-		uv_run(&loop, UV_RUN_ONCE);
-	uv_close((uv_handle_t *)timer, (uv_close_cb)free);
-	uv_run(&loop, UV_RUN_NOWAIT);
-	return ok;
-}
-
-static bool never(void *ctx)
-{
-	(void)ctx;
-	return false;
-}
-
 struct want_streams {
 	struct router *router;
 	unsigned int n;
@@ -334,7 +152,7 @@ static bool has_streams(void *ctx)
 {
 	struct want_streams *w = ctx;
 
-	return w->router->streams >= w->n;
+	return received[w->router - routers].streams >= w->n;
 }
 
 static void expect_streams(struct router *r, unsigned int n)
@@ -342,7 +160,7 @@ static void expect_streams(struct router *r, unsigned int n)
 	struct want_streams w = { r, n };
 
 	assert_true(run_until(has_streams, &w, 30000));
-	assert_int_equal(r->streams, n);
+	assert_int_equal(received[r - routers].streams, n);
 }
 
 static void expect_content(struct router *r, uint64_t size, uint64_t seed)
@@ -350,34 +168,16 @@ static void expect_content(struct router *r, uint64_t size, uint64_t seed)
 	uint8_t hash[32];
 
 	hash_of(seed, size, hash);
-	assert_int_equal(r->bytes, size);
-	assert_memory_equal(r->hash, hash, 32);
-}
-
-static int count_one(void *ctx, const void *key, size_t key_len, const void *value, size_t value_len)
-{
-	(void)key;
-	(void)key_len;
-	(void)value;
-	(void)value_len;
-	++*(size_t *)ctx;
-	return 0;
-}
-
-static size_t count_records(struct router *r, enum store_table table)
-{
-	size_t n = 0;
-
-	assert_int_equal(store_each(r->store, table, count_one, &n), 0);
-	return n;
+	assert_int_equal(received[r - routers].bytes, size);
+	assert_memory_equal(received[r - routers].hash, hash, 32);
 }
 
 static bool is_empty(void *ctx)
 {
 	struct router *r = ctx;
 
-	return !count_records(r, STORE_BLOCKS) && !count_records(r, STORE_OUTBOX) &&
-	       !count_records(r, STORE_INBOX);
+	return !count(r, STORE_BLOCKS) && !count(r, STORE_OUTBOX) &&
+	       !count(r, STORE_INBOX);
 }
 
 /* Everything that was sent has been received, and both journals are empty again. */
@@ -404,7 +204,7 @@ static void test_sizes(void **state)
 		send_one(a, b, sizes[i], i);
 		expect_streams(b, ++n);
 		expect_content(b, sizes[i], i);
-		assert_true(address_equal(&b->head.from, &a->address));
+		assert_true(address_equal(&received[b - routers].head.from, &a->address));
 	}
 	expect_clean(a);
 	expect_clean(b);
@@ -451,13 +251,13 @@ static void test_many(void **state)
 	struct router *const to[] = { a, b, c };
 
 	(void)state;
-	for (int i = 0; i < ROUTERS; i++) {
+	for (int i = 0; i < 3; i++) {
 		router_start(&routers[i], true);
 		listen_on(&routers[i]);
 	}
 	/* To several, one of them here. */
 	send_to(a, to, 3, 300000, 5);
-	for (int i = 0; i < ROUTERS; i++) {
+	for (int i = 0; i < 3; i++) {
 		expect_streams(&routers[i], 1);
 		expect_content(&routers[i], 300000, 5);
 	}
@@ -468,7 +268,7 @@ static void test_many(void **state)
 	}
 	expect_streams(b, 41);
 	expect_streams(c, 41);
-	for (int i = 0; i < ROUTERS; i++)
+	for (int i = 0; i < 3; i++)
 		expect_clean(&routers[i]);
 }
 
@@ -490,7 +290,7 @@ static void test_local_and_late(void **state)
 	assert_false(run_until(never, NULL, 700));
 	router_stop(a);
 	router_start(a, true);
-	assert_int_equal(count_records(a, STORE_OUTBOX), 1);
+	assert_int_equal(count(a, STORE_OUTBOX), 1);
 	router_start(b, true);
 	listen_on(b);
 	expect_streams(b, 1);
@@ -502,7 +302,7 @@ static void test_local_and_late(void **state)
 	router_start(b, true);
 	listen_on(b);
 	assert_false(run_until(never, NULL, 1500));
-	assert_int_equal(b->streams, 1);
+	assert_int_equal(received[b - routers].streams, 1);
 	expect_clean(a);
 	expect_clean(b);
 }
@@ -787,7 +587,7 @@ static void test_lost_receipt(void **state)
 	expect_streams(b, 1);
 	expect_clean(a);
 	assert_int_equal(proxy.cuts, 3);
-	assert_int_equal(b->streams, 1);
+	assert_int_equal(received[b - routers].streams, 1);
 	assert_int_equal(flow_stats(b->flow)->receipts_sent, 4);
 	assert_int_equal(flow_stats(a->flow)->receipts_received, 1);
 	uv_close((uv_handle_t *)&proxy.listener, NULL);
@@ -796,7 +596,7 @@ static void test_lost_receipt(void **state)
 
 /* ---- a hostile peer, blocking sockets driven between turns of the loop ---- */
 
-static int hostile_connect(struct router *r)
+static int stranger_connect(struct router *r)
 {
 	struct timeval wait = { .tv_usec = 1000 };
 	struct sockaddr_in6 at;
@@ -808,7 +608,7 @@ static int hostile_connect(struct router *r)
 	return fd;
 }
 
-static void hostile_send(int fd, const void *data, size_t len)
+static void stranger_send(int fd, const void *data, size_t len)
 {
 	assert_int_equal(send(fd, data, len, MSG_NOSIGNAL), (ssize_t)len);
 	/* The kernel may hand the bytes over a little later. */
@@ -819,7 +619,7 @@ static void hostile_send(int fd, const void *data, size_t len)
 }
 
 /* True when the other side has closed. */
-static bool hostile_closed(int fd)
+static bool stranger_closed(int fd)
 {
 	uint8_t buf[65536];
 
@@ -847,15 +647,15 @@ static void test_garbage(void **state)
 	router_start(b, true);
 	router_start(c, true);
 	for (size_t i = 0; i < sizeof(starts) / sizeof(*starts); i++) {
-		fd = hostile_connect(b);
-		hostile_send(fd, starts[i], sizeof(starts[i]));
-		assert_true(hostile_closed(fd));
+		fd = stranger_connect(b);
+		stranger_send(fd, starts[i], sizeof(starts[i]));
+		assert_true(stranger_closed(fd));
 		close(fd);
 	}
 	/* A greeting for somebody else. */
-	fd = hostile_connect(b);
-	hostile_send(fd, frame, exchange_put_hello(frame, &a->address, &c->address));
-	assert_true(hostile_closed(fd));
+	fd = stranger_connect(b);
+	stranger_send(fd, frame, exchange_put_hello(frame, &a->address, &c->address));
+	assert_true(stranger_closed(fd));
 	close(fd);
 	/* Another router is not troubled. */
 	listen_on(b);
@@ -875,11 +675,11 @@ static void test_wrong_blocks(void **state)
 
 	(void)state;
 	router_start(b, true);
-	fd = hostile_connect(b);
-	hostile_send(fd, frame, exchange_put_hello(frame, &a->address, &b->address));
+	fd = stranger_connect(b);
+	stranger_send(fd, frame, exchange_put_hello(frame, &a->address, &b->address));
 	/* A wish for what was never offered. */
 	memset(frame, 0, sizeof(frame));
-	hostile_send(fd, frame, exchange_put_want(frame, &(struct ident){ { 9 } },
+	stranger_send(fd, frame, exchange_put_want(frame, &(struct ident){ { 9 } },
 						  (const void *)block, 2));
 	m.head.from = a->address;
 	m.head.to = (struct recipient){ RECIPIENT_ADDRESS, b->address };
@@ -889,20 +689,20 @@ static void test_wrong_blocks(void **state)
 	len = manifest_seal(&m, a->secret, offer + EXCHANGE_HEAD);
 	assert_true(len > 0);
 	exchange_put_head(offer, EXCHANGE_OFFER, (size_t)len);
-	hostile_send(fd, offer, EXCHANGE_HEAD + (size_t)len);
+	stranger_send(fd, offer, EXCHANGE_HEAD + (size_t)len);
 	assert_int_equal(flow_active(b->flow), 1);
 	exchange_put_head(block, EXCHANGE_BLOCK, ERIS_BLOCK_SMALL);
 	for (int i = 0; i < 14; i++) {
 		randombytes_buf(block + EXCHANGE_HEAD, ERIS_BLOCK_SMALL);
-		hostile_send(fd, block, sizeof(block));
+		stranger_send(fd, block, sizeof(block));
 	}
 	assert_int_equal(flow_stats(b->flow)->blocks_rejected, 14);
 	assert_int_equal(flow_active(b->flow), 1);
-	hostile_send(fd, block, sizeof(block));
-	assert_true(hostile_closed(fd));
+	stranger_send(fd, block, sizeof(block));
+	assert_true(stranger_closed(fd));
 	assert_int_equal(flow_active(b->flow), 0);
 	assert_int_equal(flow_stats(b->flow)->protocol_errors, 1);
-	assert_int_equal(count_records(b, STORE_BLOCKS), 0);
+	assert_int_equal(count(b, STORE_BLOCKS), 0);
 	close(fd);
 }
 
@@ -917,8 +717,8 @@ static void test_hostile_manifests(void **state)
 
 	(void)state;
 	router_start(b, true);
-	fd = hostile_connect(b);
-	hostile_send(fd, frame, exchange_put_hello(frame, &a->address, &b->address));
+	fd = stranger_connect(b);
+	stranger_send(fd, frame, exchange_put_hello(frame, &a->address, &b->address));
 	/* Signed by somebody else than who speaks; too big; not sealed to us. */
 	m.head.from = c->address;
 	m.head.to = (struct recipient){ RECIPIENT_ADDRESS, b->address };
@@ -926,20 +726,20 @@ static void test_hostile_manifests(void **state)
 	m.head.aux_len = 2;
 	len = manifest_seal(&m, c->secret, offer + EXCHANGE_HEAD);
 	exchange_put_head(offer, EXCHANGE_OFFER, (size_t)len);
-	hostile_send(fd, offer, EXCHANGE_HEAD + (size_t)len);
+	stranger_send(fd, offer, EXCHANGE_HEAD + (size_t)len);
 	m.head.from = a->address;
 	m.head.stream_size = UINT64_MAX;
 	len = manifest_seal(&m, a->secret, offer + EXCHANGE_HEAD);
 	exchange_put_head(offer, EXCHANGE_OFFER, (size_t)len);
-	hostile_send(fd, offer, EXCHANGE_HEAD + (size_t)len);
+	stranger_send(fd, offer, EXCHANGE_HEAD + (size_t)len);
 	m.head.to.address = c->address;
 	m.head.stream_size = 10;
 	len = manifest_seal(&m, a->secret, offer + EXCHANGE_HEAD);
 	exchange_put_head(offer, EXCHANGE_OFFER, (size_t)len);
-	hostile_send(fd, offer, EXCHANGE_HEAD + (size_t)len);
+	stranger_send(fd, offer, EXCHANGE_HEAD + (size_t)len);
 	assert_int_equal(flow_stats(b->flow)->offers_received, 3);
 	assert_int_equal(flow_active(b->flow), 0);
-	assert_int_equal(count_records(b, STORE_INBOX), 0);
+	assert_int_equal(count(b, STORE_INBOX), 0);
 	close(fd);
 }
 
@@ -975,7 +775,7 @@ static void test_orphans(void **state)
 	assert_false(run_until(never, NULL, 1500));
 	assert_int_equal(s.err, 0);
 	/* 200,000 zeroes: six equal leaves are one block, the last leaf, the root. */
-	assert_int_equal(count_records(a, STORE_BLOCKS), 3);
+	assert_int_equal(count(a, STORE_BLOCKS), 3);
 	assert_int_equal(flow_local_purge(a->flow, &a->address), 0);
 	expect_clean(a);
 }
@@ -1005,22 +805,22 @@ static void bench(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_sizes, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_empty_and_bad, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_many, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_local_and_late, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_unread, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_receiver_restarts, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_receiver_killed, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_cuts, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_lost_receipt, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_garbage, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_wrong_blocks, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_hostile_manifests, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_orphans, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_sizes, setup, world_teardown),
+		cmocka_unit_test_setup_teardown(test_empty_and_bad, setup, world_teardown),
+		cmocka_unit_test_setup_teardown(test_many, setup, world_teardown),
+		cmocka_unit_test_setup_teardown(test_local_and_late, setup, world_teardown),
+		cmocka_unit_test_setup_teardown(test_unread, setup, world_teardown),
+		cmocka_unit_test_setup_teardown(test_receiver_restarts, setup, world_teardown),
+		cmocka_unit_test_setup_teardown(test_receiver_killed, setup, world_teardown),
+		cmocka_unit_test_setup_teardown(test_cuts, setup, world_teardown),
+		cmocka_unit_test_setup_teardown(test_lost_receipt, setup, world_teardown),
+		cmocka_unit_test_setup_teardown(test_garbage, setup, world_teardown),
+		cmocka_unit_test_setup_teardown(test_wrong_blocks, setup, world_teardown),
+		cmocka_unit_test_setup_teardown(test_hostile_manifests, setup, world_teardown),
+		cmocka_unit_test_setup_teardown(test_orphans, setup, world_teardown),
 	};
 	const struct CMUnitTest benches[] = {
-		cmocka_unit_test_setup_teardown(bench, setup, teardown),
+		cmocka_unit_test_setup_teardown(bench, setup, world_teardown),
 	};
 
 	if (sodium_init() < 0)

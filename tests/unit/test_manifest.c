@@ -109,6 +109,97 @@ static void test_lies(void **state)
 	assert_int_equal(manifest_check_recipient(&m.head.to.address), -EINVAL);
 }
 
+/* The inside of a sealed manifest. */
+static size_t unseal(const uint8_t *sealed, size_t len, uint8_t *plain)
+{
+	uint8_t pk[32], sk[32];
+
+	assert_int_equal(crypto_sign_ed25519_pk_to_curve25519(pk, bob.b), 0);
+	assert_int_equal(crypto_sign_ed25519_sk_to_curve25519(sk, bob_secret), 0);
+	assert_int_equal(crypto_box_seal_open(plain, sealed, len, pk, sk), 0);
+	return len - crypto_box_SEALBYTES;
+}
+
+/* Signs and seals what was changed inside. */
+static size_t reseal(uint8_t *plain, size_t len, uint8_t *sealed)
+{
+	static const char domain[] = "ratman manifest v1";
+	uint8_t text[sizeof(domain) + MANIFEST_MAX], pk[32];
+
+	memcpy(text, domain, sizeof(domain));
+	memcpy(text + sizeof(domain), plain, len - MANIFEST_SIG_LEN);
+	crypto_sign_detached(plain + len - MANIFEST_SIG_LEN, NULL, text,
+			     sizeof(domain) + len - MANIFEST_SIG_LEN, alice_secret);
+	assert_int_equal(crypto_sign_ed25519_pk_to_curve25519(pk, bob.b), 0);
+	assert_int_equal(crypto_box_seal(sealed, plain, len, pk), 0);
+	return len + crypto_box_SEALBYTES;
+}
+
+static int reopen(uint8_t *plain, size_t len, struct manifest *out)
+{
+	uint8_t sealed[MANIFEST_MAX];
+
+	return manifest_open(sealed, reseal(plain, len, sealed), &bob, bob_secret, out);
+}
+
+static void test_parcels(void **state)
+{
+	struct manifest m = make(), got;
+	uint8_t sealed[MANIFEST_MAX], plain[MANIFEST_MAX];
+	size_t len, stream_len;
+
+	(void)state;
+	/* A client's stream is what it always was. */
+	len = (size_t)manifest_seal(&m, alice_secret, sealed);
+	stream_len = unseal(sealed, len, plain);
+	assert_int_equal(plain[0], 1);
+	assert_memory_equal(plain + 9, m.random.b, 32);
+	assert_int_equal(plain[41], 0x0f);
+	assert_int_equal(manifest_open(sealed, len, &bob, bob_secret, &got), 0);
+	assert_int_equal(got.kind, 0);
+	assert_int_equal(got.meta_len, 0);
+	for (uint16_t meta_len = 0; meta_len <= PARCEL_META_MAX; meta_len += PARCEL_META_MAX) {
+		m.kind = PARCEL_FILE;
+		m.meta_len = meta_len;
+		memset(m.meta, 'm', sizeof(m.meta));
+		len = (size_t)manifest_seal(&m, alice_secret, sealed);
+		assert_int_equal(manifest_open(sealed, len, &bob, bob_secret, &got), 0);
+		assert_int_equal(got.kind, PARCEL_FILE);
+		assert_int_equal(got.meta_len, meta_len);
+		assert_memory_equal(got.meta, m.meta, meta_len);
+		assert_int_equal(got.head.stream_size, 99);
+		len = unseal(sealed, len, plain);
+		assert_int_equal(len, stream_len + 3 + meta_len);
+		assert_int_equal(plain[0], 2);
+		assert_memory_equal(plain + 9, m.random.b, 32);
+		assert_int_equal(plain[41], PARCEL_FILE);
+		assert_int_equal(plain[42] << 8 | plain[43], meta_len);
+		assert_int_equal(plain[44 + meta_len], 0x0f);
+	}
+	plain[41] = PARCEL_NOTICE;
+	assert_int_equal(reopen(plain, len, &got), 0);
+	assert_int_equal(got.kind, PARCEL_NOTICE);
+	/* What a later version may know is no damage; what none can is. */
+	plain[41] = PARCEL_KINDS;
+	assert_int_equal(reopen(plain, len, &got), -EPROTONOSUPPORT);
+	plain[41] = 0;
+	assert_int_equal(reopen(plain, len, &got), -EBADMSG);
+	plain[41] = PARCEL_FILE;
+	plain[43] = 1;		/* 1025 bytes */
+	assert_int_equal(reopen(plain, len, &got), -EBADMSG);
+	plain[43] = 0;
+	plain[42] = 3;		/* fewer than there are */
+	assert_int_equal(reopen(plain, len, &got), -EBADMSG);
+	plain[42] = 4;
+	assert_int_equal(reopen(plain, len, &got), 0);
+	plain[0] = 3;
+	assert_int_equal(reopen(plain, len, &got), -EPROTONOSUPPORT);
+	plain[0] = 0;
+	assert_int_equal(reopen(plain, len, &got), -EBADMSG);
+	plain[0] = 1;
+	assert_int_equal(reopen(plain, len, &got), -EBADMSG);
+}
+
 static void test_receipts(void **state)
 {
 	struct ident id = { { 1, 2, 3 } }, other = { { 1, 2, 4 } };
@@ -180,7 +271,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_round_trip), cmocka_unit_test(test_damage),
-		cmocka_unit_test(test_lies),	   cmocka_unit_test(test_receipts),
+		cmocka_unit_test(test_lies), cmocka_unit_test(test_parcels),
+		cmocka_unit_test(test_receipts),
 		cmocka_unit_test(test_exchange_pieces),
 	};
 

@@ -14,7 +14,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -24,131 +23,26 @@
 #include "ratmand/flow/flow.h"
 #include "ratmand/flow/inbox.h"
 #include "ratmand/flow/journal.h"
+#include "unit/flow_world.h"
 
-#define ROUTERS 6
 #define SEEDS 64
 #define HEAD 8		/* each stream begins with its seed */
 
-struct router {
-	char dir[64];
-	struct store *store;
-	struct flow *flow;
-	struct address address, second;
-	uint8_t secret[64], second_secret[64];
-	uint16_t port, second_port;
-	bool up, closed;
-	bool announced;			/* as a member, whether it is or not */
-	struct flow_listener *listener;
+/* What a router's standing listener has received. */
+static struct {
 	uint64_t got[SEEDS];		/* how often each stream came */
 	size_t total;
-};
+} seen[ROUTERS];
 
-static struct router routers[ROUTERS];
-static struct address space;
-static uint8_t space_secret[64];
-static uv_loop_t loop;
-
-static struct router *by_address(const struct address *a)
+static int setup(void **state)
 {
-	for (int i = 0; i < ROUTERS; i++)
-		if (address_equal(&routers[i].address, a) || address_equal(&routers[i].second, a))
-			return &routers[i];
-	return NULL;
-}
-
-static const uint8_t *op_secret(void *ctx, const struct address *local)
-{
-	struct router *r = ctx;
-
-	if (!r->up)
-		return NULL;
-	return address_equal(local, &r->address) ? r->secret :
-	       address_equal(local, &r->second) ? r->second_secret : NULL;
-}
-
-static bool op_reachable(void *ctx, const struct address *peer)
-{
-	struct router *r = by_address(peer);
-
-	(void)ctx;
-	return r && r->up;
-}
-
-static bool op_endpoint(void *ctx, const struct address *address, bool source,
-			struct sockaddr_in6 *out)
-{
-	struct router *r = by_address(address);
-
-	(void)ctx;
-	if (!r)
-		return false;
-	uv_ip6_addr("::1", source ? 0 : address_equal(address, &r->address) ? r->port :
-									      r->second_port, out);
-	return true;
-}
-
-static bool op_speaks_for(void *ctx, const struct sockaddr_in6 *source,
-			  const struct address *claimed)
-{
-	(void)ctx;
-	(void)source;
-	return by_address(claimed);
-}
-
-static void op_members(void *ctx, const struct address *of,
-		       void (*cb)(void *cb_ctx, const struct address *member), void *cb_ctx)
-{
-	for (int i = 0; i < ROUTERS; i++)
-		if (&routers[i] != ctx && routers[i].announced && address_equal(of, &space))
-			cb(cb_ctx, &routers[i].address);
-}
-
-static const struct flow_ops ops = {
-	.secret = op_secret,
-	.reachable = op_reachable,
-	.endpoint = op_endpoint,
-	.speaks_for = op_speaks_for,
-	.members = op_members,
-};
-
-static uint16_t free_port(void)
-{
-	struct sockaddr_in6 at;
-	socklen_t len = sizeof(at);
-	int fd = socket(AF_INET6, SOCK_STREAM, 0);
-
-	uv_ip6_addr("::1", 0, &at);
-	assert_int_equal(bind(fd, (struct sockaddr *)&at, sizeof(at)), 0);
-	assert_int_equal(getsockname(fd, (struct sockaddr *)&at, &len), 0);
-	close(fd);
-	return ntohs(at.sin6_port);
-}
-
-static void tell_all(void)
-{
-	for (int i = 0; i < ROUTERS; i++)
-		if (routers[i].flow)
-			flow_members_changed(routers[i].flow, &space);
+	memset(seen, 0, sizeof(seen));
+	return world_setup(state);
 }
 
 static void start(struct router *r)
 {
-	char why[256];
-
-	assert_int_equal(store_open(&r->store, &loop, r->dir, NULL, why, sizeof(why)), 0);
-	assert_int_equal(flow_new(&r->flow, &loop, r->store, &ops, r), 0);
-	r->up = true;
-	assert_int_equal(flow_local_up(r->flow, &r->address), 0);
-	for (int i = 0; i < ROUTERS; i++)
-		if (routers[i].flow)
-			flow_peer_reachable(routers[i].flow, &r->address);
-}
-
-static uint8_t pattern(uint64_t seed, uint64_t i)
-{
-	uint64_t x = (i / 8 + (seed << 40)) * 0x9e3779b97f4a7c15u;
-
-	return (uint8_t)((x ^ x >> 29) >> 8 * (i % 8));
+	router_start(r, true);
 }
 
 static void on_ready(void *ctx)
@@ -174,8 +68,8 @@ static void on_ready(void *ctx)
 		}
 		assert_int_equal(n, 0);
 		assert_int_equal(at, head.stream_size);
-		r->got[seed]++;
-		r->total++;
+		seen[r - routers].got[seed]++;
+		seen[r - routers].total++;
 		flow_recv_close(recv, true);
 	}
 }
@@ -192,69 +86,7 @@ static void join(struct router *r)
 {
 	assert_int_equal(flow_space_up(r->flow, &space, space_secret, &r->address), 0);
 	r->announced = true;
-	tell_all();
-}
-
-static void on_flow_closed(void *ctx)
-{
-	((struct router *)ctx)->closed = true;
-}
-
-static void stop(struct router *r)
-{
-	if (!r->flow)
-		return;
-	flow_listen_stop(r->listener);
-	r->listener = NULL;
-	r->up = r->closed = false;
-	flow_free(r->flow, on_flow_closed, r);
-	r->flow = NULL;
-	while (!r->closed)
-		uv_run(&loop, UV_RUN_ONCE);
-	store_close(r->store);
-	uv_run(&loop, UV_RUN_NOWAIT);
-}
-
-static int setup(void **state)
-{
-	(void)state;
-	assert_int_equal(uv_loop_init(&loop), 0);
-	memset(routers, 0, sizeof(routers));
-	crypto_sign_keypair(space.b, space_secret);
-	for (int i = 0; i < ROUTERS; i++) {
-		struct router *r = &routers[i];
-
-		strcpy(r->dir, "/tmp/test_spaces.XXXXXX");
-		assert_non_null(mkdtemp(r->dir));
-		crypto_sign_keypair(r->address.b, r->secret);
-		crypto_sign_keypair(r->second.b, r->second_secret);
-		r->port = free_port();
-		r->second_port = free_port();
-	}
-	return 0;
-}
-
-static void on_walk(uv_handle_t *handle, void *arg)
-{
-	(void)arg;
-	if (!uv_is_closing(handle))
-		uv_close(handle, NULL);
-}
-
-static int teardown(void **state)
-{
-	char cmd[128];
-
-	(void)state;
-	for (int i = 0; i < ROUTERS; i++) {
-		stop(&routers[i]);
-		snprintf(cmd, sizeof(cmd), "rm -rf %.63s", routers[i].dir);
-		assert_int_equal(system(cmd), 0);
-	}
-	uv_run(&loop, UV_RUN_NOWAIT);
-	uv_walk(&loop, on_walk, NULL);
-	uv_run(&loop, UV_RUN_DEFAULT);
-	return uv_loop_close(&loop);
+	world_members_changed();
 }
 
 struct sending {
@@ -307,33 +139,6 @@ static void send_stream(struct router *from, uint64_t seed, uint64_t size)
 	assert_int_equal(s.err, 0);
 }
 
-static void on_watchdog(uv_timer_t *timer)
-{
-	*(bool *)timer->data = true;
-}
-
-static bool run_until(bool (*cond)(void *ctx), void *ctx, uint64_t ms)
-{
-	uv_timer_t *timer = malloc(sizeof(*timer));
-	bool late = false;
-	bool ok;
-
-	uv_timer_init(&loop, timer);
-	timer->data = &late;
-	uv_timer_start(timer, on_watchdog, ms, 0);
-	while (!(ok = cond(ctx)) && !late)
-		uv_run(&loop, UV_RUN_ONCE);
-	uv_close((uv_handle_t *)timer, (uv_close_cb)free);
-	uv_run(&loop, UV_RUN_NOWAIT);
-	return ok;
-}
-
-static bool never(void *ctx)
-{
-	(void)ctx;
-	return false;
-}
-
 struct want {
 	struct router *router;
 	size_t n;
@@ -343,7 +148,7 @@ static bool has_total(void *ctx)
 {
 	struct want *w = ctx;
 
-	return w->router->total >= w->n;
+	return seen[w->router - routers].total >= w->n;
 }
 
 /* @r gets streams 0 … @n - 1, each exactly once so far. */
@@ -352,40 +157,10 @@ static void expect(struct router *r, size_t n)
 	struct want w = { r, n };
 
 	if (!run_until(has_total, &w, 60000))
-		fail_msg("router %td has %zu of %zu streams", r - routers, r->total, n);
+		fail_msg("router %td has %zu of %zu streams", r - routers, seen[r - routers].total, n);
 	for (size_t i = 0; i < n; i++)
-		assert_int_equal(r->got[i], 1);
-	assert_int_equal(r->total, n);
-}
-
-static int count_one(void *ctx, const void *key, size_t key_len, const void *value, size_t value_len)
-{
-	(void)key;
-	(void)key_len;
-	(void)value;
-	(void)value_len;
-	++*(size_t *)ctx;
-	return 0;
-}
-
-static size_t count(struct router *r, enum store_table table)
-{
-	size_t n = 0;
-
-	assert_int_equal(store_each(r->store, table, count_one, &n), 0);
-	return n;
-}
-
-static bool outbox_empty(void *ctx)
-{
-	return !count(ctx, STORE_OUTBOX);
-}
-
-static bool is_idle(void *ctx)
-{
-	struct router *r = ctx;
-
-	return !flow_active(r->flow);
+		assert_int_equal(seen[r - routers].got[i], 1);
+	assert_int_equal(seen[r - routers].total, n);
 }
 
 /* ---- tests ---- */
@@ -408,7 +183,7 @@ static void test_three_members(void **state)
 	send_stream(&routers[1], 3, 70000);
 	for (int i = 0; i < 3; i++)
 		expect(&routers[i], 4);
-	assert_int_equal(sender->total, 0);
+	assert_int_equal(seen[sender - routers].total, 0);
 	/* The sender keeps nothing once two members have it. */
 	assert_true(run_until(outbox_empty, sender, 60000));
 	assert_int_equal(flow_stats(sender->flow)->items, 0);
@@ -442,14 +217,14 @@ static void test_away(void **state)
 	expect(b, 5);
 	assert_true(run_until(outbox_empty, sender, 90000));
 	/* Neither the sender nor the first member is there when it comes back. */
-	stop(sender);
-	stop(a);
+	router_stop(sender);
+	router_stop(a);
 	start(c);
 	join(c);
 	listen_on(c);
 	expect(c, 5);
 	/* After a restart it has had them, and catches up with what came meanwhile. */
-	stop(c);
+	router_stop(c);
 	send_stream(b, 5, 5000);
 	start(c);
 	join(c);
@@ -495,11 +270,11 @@ static void test_interrupted(void **state)
 	send_stream(sender, 0, 16u << 20);
 	assert_true(run_until(some_blocks, a, 30000));
 	before = flow_stats(a->flow)->blocks_received;
-	stop(a);
+	router_stop(a);
 	start(a);
 	join(a);
 	listen_on(a);
-	stop(sender);
+	router_stop(sender);
 	start(sender);
 	expect(a, 1);
 	before += flow_stats(a->flow)->blocks_received;
@@ -509,7 +284,7 @@ static void test_interrupted(void **state)
 	join(b);
 	listen_on(b);
 	assert_true(run_until(some_blocks, b, 30000));
-	stop(a);
+	router_stop(a);
 	start(a);
 	join(a);
 	listen_on(a);
@@ -523,7 +298,7 @@ static void test_local(void **state)
 	struct router *a = &routers[0];
 	struct recipient to = { RECIPIENT_NAMESPACE, space };
 	struct flow_listener *second = NULL, *again = NULL;
-	struct router twin = { .total = 0 };
+	struct router *twin = &routers[5];	/* never started: what the second listener gets */
 	struct letterhead head;
 	struct flow_recv *recv;
 
@@ -538,17 +313,16 @@ static void test_local(void **state)
 	listen_on(a);
 	send_stream(a, 0, 5000);
 	expect(a, 1);
-	twin.flow = a->flow;
-	assert_int_equal(flow_listen(a->flow, &a->second, &to, on_ready, &twin, &second), 0);
-	twin.listener = second;
-	on_ready(&twin);
-	expect(&twin, 1);
+	assert_int_equal(flow_listen(a->flow, &a->second, &to, on_ready, twin, &second), 0);
+	twin->listener = second;
+	on_ready(twin);
+	expect(twin, 1);
 	/* Given back unread it comes again, to the same member only. */
 	send_stream(a, 1, 100);
 	expect(a, 2);
-	expect(&twin, 2);
+	expect(twin, 2);
 	flow_listen_stop(second);
-	twin.listener = NULL;
+	twin->listener = NULL;
 	send_stream(a, 2, 100);
 	expect(a, 3);
 	assert_int_equal(flow_listen(a->flow, &a->second, &to, on_drain, &(struct sending){ 0 },
@@ -565,7 +339,7 @@ static void test_local(void **state)
 	flow_space_down(a->flow, &space, &a->second);
 	send_stream(a, 3, 100);
 	run_until(never, NULL, 100);
-	assert_int_equal(a->total, 3);
+	assert_int_equal(seen[a - routers].total, 3);
 	join(a);
 	expect(a, 4);
 	/* All of it goes. */
@@ -668,114 +442,14 @@ static void test_anycast(void **state)
 
 /* ---- liars ---- */
 
-struct hostile {
-	int fd;
-	struct router *as, *to;
-	struct exchange x;
-	uint8_t nonce[32];
-};
-
-static void hostile_send(struct hostile *h, const void *data, size_t len)
-{
-	assert_int_equal(send(h->fd, data, len, MSG_NOSIGNAL), (ssize_t)len);
-	for (int i = 0; i < 20; i++) {
-		usleep(200);
-		uv_run(&loop, UV_RUN_NOWAIT);
-	}
-}
-
-/* The next message of @type; others are skipped. False when the other side has closed. */
-static bool hostile_next(struct hostile *h, enum exchange_type type, struct exchange_message *m)
-{
-	for (int i = 0; i < 3000; i++) {
-		size_t room;
-		uint8_t *at;
-		ssize_t n;
-
-		while (exchange_next(&h->x, m) > 0)
-			if (m->type == type)
-				return true;
-		at = exchange_space(&h->x, &room);
-		n = recv(h->fd, at, room, MSG_DONTWAIT);
-		if (!n || (n < 0 && errno != EAGAIN))
-			return false;
-		if (n > 0)
-			exchange_filled(&h->x, (size_t)n);
-		else
-			usleep(500);
-		uv_run(&loop, UV_RUN_NOWAIT);
-	}
-	return false;
-}
-
-static void hostile_start(struct hostile *h, struct router *as, struct router *to)
-{
-	uint8_t frame[EXCHANGE_SMALL_MAX];
-	struct exchange_message m;
-	struct sockaddr_in6 at;
-
-	h->fd = socket(AF_INET6, SOCK_STREAM, 0);
-	h->as = as;
-	h->to = to;
-	assert_int_equal(exchange_init(&h->x), 0);
-	uv_ip6_addr("::1", to->port, &at);
-	assert_int_equal(connect(h->fd, (struct sockaddr *)&at, sizeof(at)), 0);
-	hostile_send(h, frame, exchange_put_hello(frame, &as->address, &to->address));
-	assert_true(hostile_next(h, EXCHANGE_HELLO, &m));
-	randombytes_buf(h->nonce, sizeof(h->nonce));
-	hostile_send(h, frame, exchange_put_join(frame, &space, h->nonce));
-}
-
-static void hostile_end(struct hostile *h)
-{
-	exchange_free(&h->x);
-	close(h->fd);
-	for (int i = 0; i < 10; i++)
-		uv_run(&loop, UV_RUN_NOWAIT);
-}
-
-/* Proves membership with @secret for the pair of addresses given. */
-static void hostile_prove(struct hostile *h, const uint8_t *secret, const struct address *member)
-{
-	uint8_t frame[EXCHANGE_SMALL_MAX], sig[64], nonce[32];
-	struct exchange_message m;
-
-	assert_true(hostile_next(h, EXCHANGE_JOIN, &m));
-	memcpy(nonce, m.join, sizeof(nonce));
-	assert_true(hostile_next(h, EXCHANGE_PROVE, &m));
-	assert_true(manifest_check_member(&space, &h->to->address, &h->as->address, h->nonce, nonce,
-					  m.proof));
-	manifest_sign_member(&space, secret, member, &h->to->address, nonce, h->nonce, sig);
-	hostile_send(h, frame, exchange_put_prove(frame, &space, sig));
-}
-
-/* Seals a manifest to the namespace; @from signs with @secret. */
 static size_t make_item(uint8_t *out, const struct address *from, const uint8_t *secret,
 			uint64_t created_s, enum recipient_kind kind)
 {
-	struct manifest m = { .cap = { .block_size = ERIS_BLOCK_SMALL, .level = 1 },
-			      .created_s = created_s };
-	uint8_t sealed[MANIFEST_MAX];
-	ssize_t len;
+	struct manifest m = { .created_s = created_s };
 
 	m.head.from = *from;
 	m.head.to = (struct recipient){ kind, space };
-	m.head.stream_size = 5000;
-	m.head.aux_len = 2;
-	randombytes_buf(m.cap.root_ref, 32);
-	len = manifest_seal(&m, secret, sealed);
-	assert_true(len > 0);
-	exchange_put_item(out, &space, (size_t)len);
-	memcpy(out + EXCHANGE_ITEM_HEAD, sealed, (size_t)len);
-	return EXCHANGE_ITEM_HEAD + (size_t)len;
-}
-
-static enum exchange_reason refusal(struct hostile *h)
-{
-	struct exchange_message m;
-
-	assert_true(hostile_next(h, EXCHANGE_REFUSE, &m));
-	return m.refuse;
+	return hostile_item(out, &m, secret);
 }
 
 static uint64_t wall_s(void)
@@ -799,11 +473,11 @@ static void test_forged_proof(void **state)
 	send_stream(a, 0, 3000);
 	memset(&high, 0xff, sizeof(high));
 	/* With another key, and the right key but for another address. */
-	hostile_start(&h, liar, a);
+	hostile_start(&h, liar, a, &space);
 	hostile_prove(&h, liar->secret, &liar->address);
 	assert_int_equal(flow_stats(a->flow)->proofs_bad, 1);
 	hostile_end(&h);
-	hostile_start(&h, liar, a);
+	hostile_start(&h, liar, a, &space);
 	hostile_prove(&h, space_secret, &b->address);
 	assert_int_equal(flow_stats(a->flow)->proofs_bad, 2);
 	assert_int_equal(flow_stats(a->flow)->members_proven, 0);
@@ -812,7 +486,7 @@ static void test_forged_proof(void **state)
 	hostile_send(&h, frame, exchange_put_have(frame, &space, &zero, &high, 0));
 	len = make_item(item, &b->address, b->secret, wall_s(), RECIPIENT_NAMESPACE);
 	hostile_send(&h, item, len);
-	assert_int_equal(refusal(&h), EXCHANGE_BAD);
+	assert_int_equal(hostile_refusal(&h), EXCHANGE_BAD);
 	for (int i = 0; i < 16; i++)
 		if (send(h.fd, frame, exchange_put_have(frame, &space, &zero, &high, 0),
 			 MSG_NOSIGNAL) < 0)
@@ -821,7 +495,7 @@ static void test_forged_proof(void **state)
 	hostile_end(&h);
 	assert_true(flow_stats(a->flow)->protocol_errors >= 1);
 	/* A namespace that is not here. */
-	hostile_start(&h, liar, a);
+	hostile_start(&h, liar, a, &space);
 	hostile_send(&h, frame, exchange_put_join(frame, &liar->address, h.nonce));
 	assert_true(hostile_next(&h, EXCHANGE_LEAVE, &m));
 	assert_true(address_equal(&m.space, &liar->address));
@@ -847,7 +521,7 @@ static void test_liar(void **state)
 	send_stream(a, 0, 3000);
 	expect(a, 1);
 	memset(&high, 0xff, sizeof(high));
-	hostile_start(&h, liar, a);
+	hostile_start(&h, liar, a, &space);
 	hostile_prove(&h, space_secret, &liar->address);
 	assert_true(hostile_next(&h, EXCHANGE_SUM, &m));
 	assert_int_equal(m.sum.count, 1);
@@ -858,29 +532,29 @@ static void test_liar(void **state)
 	len = make_item(item, &b->address, b->secret, wall_s() - LIMIT_OUTBOX_AGE_S - 7200,
 			RECIPIENT_NAMESPACE);
 	hostile_send(&h, item, len);
-	assert_int_equal(refusal(&h), EXCHANGE_OLD);
+	assert_int_equal(hostile_refusal(&h), EXCHANGE_OLD);
 	len = make_item(item, &b->address, b->secret, wall_s() + 2 * LIMIT_SPACE_AHEAD_S,
 			RECIPIENT_NAMESPACE);
 	hostile_send(&h, item, len);
-	assert_int_equal(refusal(&h), EXCHANGE_BUSY);
+	assert_int_equal(hostile_refusal(&h), EXCHANGE_BUSY);
 	len = make_item(item, &b->address, b->secret, wall_s(), RECIPIENT_ADDRESS);
 	hostile_send(&h, item, len);
-	assert_int_equal(refusal(&h), EXCHANGE_BAD);
+	assert_int_equal(hostile_refusal(&h), EXCHANGE_BAD);
 	len = make_item(item, &b->address, b->secret, wall_s(), RECIPIENT_NAMESPACE);
 	item[len - 1] ^= 1;
 	hostile_send(&h, item, len);
-	assert_int_equal(refusal(&h), EXCHANGE_BAD);
+	assert_int_equal(hostile_refusal(&h), EXCHANGE_BAD);
 	randombytes_buf(item + EXCHANGE_ITEM_HEAD, 300);
 	exchange_put_item(item, &space, 300);
 	hostile_send(&h, item, EXCHANGE_ITEM_HEAD + 300);
-	assert_int_equal(refusal(&h), EXCHANGE_BAD);
+	assert_int_equal(hostile_refusal(&h), EXCHANGE_BAD);
 	assert_int_equal(flow_stats(a->flow)->items_refused, 4);
 	/* A good manifest without its blocks: asked for, never complete, never delivered. */
 	len = make_item(item, &b->address, b->secret, wall_s(), RECIPIENT_NAMESPACE);
 	hostile_send(&h, item, len);
 	assert_true(hostile_next(&h, EXCHANGE_WANT, &m));
 	hostile_send(&h, frame, exchange_put_missing(frame, &m.id, m.want.refs[0]));
-	assert_int_equal(refusal(&h), EXCHANGE_BROKEN);
+	assert_int_equal(hostile_refusal(&h), EXCHANGE_BROKEN);
 	assert_int_equal(count(a, STORE_INBOX), 1);
 	/* More pages than were asked for. */
 	for (int i = 0; i < 32; i++)
@@ -909,7 +583,7 @@ static void test_flood(void **state)
 	(void)state;
 	start(a);
 	join(a);
-	hostile_start(&h, liar, a);
+	hostile_start(&h, liar, a, &space);
 	len = exchange_put_probe(frame, EXCHANGE_PROBE, &space, 7);
 	for (int i = 0; i < 1000; i++) {
 		if (send(h.fd, frame, len, MSG_NOSIGNAL) < 0)
@@ -928,9 +602,9 @@ static void on_one_sent(void *ctx, int err)
 }
 
 /* Many small streams at once, so that they share commits. */
-static void send_many(struct router *from, size_t n)
+static void send_many(struct router *from, const struct address *sender, size_t n)
 {
-	struct letterhead head = { .from = from->address, .aux_len = 2,
+	struct letterhead head = { .from = *sender, .aux_len = 2,
 				   .to = { RECIPIENT_NAMESPACE, space } };
 	size_t under_way = 0;
 
@@ -959,7 +633,9 @@ static void test_eviction(void **state)
 	(void)state;
 	start(a);
 	join(a);
-	send_many(a, n);
+	/* By several, so that nobody exceeds his share. */
+	for (int i = 0; i < CROWD; i++)
+		send_many(a, &a->crowd[i], n / CROWD + (i < (int)(n % CROWD)));
 	assert_true(run_until(outbox_empty, a, 60000));
 	before = *flow_stats(a->flow);
 	assert_int_equal(before.items, LIMIT_SPACE_ITEMS);
@@ -968,12 +644,40 @@ static void test_eviction(void **state)
 	start(b);
 	join(b);
 	assert_true(run_until(is_idle, b, 60000));
-	stop(a);
+	router_stop(a);
 	start(a);
 	join(a);
 	run_until(never, NULL, 1500);
 	assert_int_equal(flow_stats(a->flow)->items, LIMIT_SPACE_ITEMS);
 	assert_int_equal(flow_stats(a->flow)->items_received, 0);
+}
+
+/* One sender alone makes room for himself, and not for others. */
+static void test_shares(void **state)
+{
+	struct router *a = &routers[0], *b = &routers[1];
+	size_t n = LIMIT_SPACE_SHARE_ITEMS;
+
+	(void)state;
+	start(a);
+	join(a);
+	send_many(a, &a->crowd[0], 5);
+	send_many(a, &a->address, n + 20);
+	assert_true(run_until(outbox_empty, a, 60000));
+	assert_int_equal(flow_stats(a->flow)->items, n + 5);
+	assert_int_equal(flow_stats(a->flow)->items_evicted, 20);
+	/* Nor do they come back when it is collected anew. */
+	router_stop(a);
+	start(a);
+	join(a);
+	assert_int_equal(flow_stats(a->flow)->items, n + 5);
+	/* Another member comes to hold the same. */
+	start(b);
+	join(b);
+	for (int i = 0; i < 300 && flow_stats(b->flow)->items < n + 5; i++)
+		run_until(never, NULL, 100);
+	assert_int_equal(flow_stats(b->flow)->items, n + 5);
+	assert_int_equal(flow_stats(b->flow)->items_evicted, 0);
 }
 
 /* Kept too long: it goes, undelivered entries of members stay. */
@@ -1031,7 +735,7 @@ static void test_churn(void **state)
 	for (int round = 0; round < 6; round++) {
 		struct router *gone = &routers[round];
 
-		stop(gone);
+		router_stop(gone);
 		for (int i = 0; i < ROUTERS; i++)
 			if (routers[i].flow) {
 				send_stream(&routers[i], seed, 500 + seed * 1000);
@@ -1048,19 +752,20 @@ static void test_churn(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_three_members, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_away, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_single_member, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_interrupted, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_local, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_refused_sends, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_anycast, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_forged_proof, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_liar, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_flood, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_eviction, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_expiry, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_churn, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_three_members, setup, world_teardown),
+		cmocka_unit_test_setup_teardown(test_away, setup, world_teardown),
+		cmocka_unit_test_setup_teardown(test_single_member, setup, world_teardown),
+		cmocka_unit_test_setup_teardown(test_interrupted, setup, world_teardown),
+		cmocka_unit_test_setup_teardown(test_local, setup, world_teardown),
+		cmocka_unit_test_setup_teardown(test_shares, setup, world_teardown),
+		cmocka_unit_test_setup_teardown(test_refused_sends, setup, world_teardown),
+		cmocka_unit_test_setup_teardown(test_anycast, setup, world_teardown),
+		cmocka_unit_test_setup_teardown(test_forged_proof, setup, world_teardown),
+		cmocka_unit_test_setup_teardown(test_liar, setup, world_teardown),
+		cmocka_unit_test_setup_teardown(test_flood, setup, world_teardown),
+		cmocka_unit_test_setup_teardown(test_eviction, setup, world_teardown),
+		cmocka_unit_test_setup_teardown(test_expiry, setup, world_teardown),
+		cmocka_unit_test_setup_teardown(test_churn, setup, world_teardown),
 	};
 
 	if (sodium_init() < 0)

@@ -156,49 +156,61 @@ void commons_free(struct flow *f)
 	}
 }
 
-/* ---- profiles ---- */
+/* ---- what a sender has sent ---- */
 
 static uint64_t wall_s(void)
 {
 	return (uint64_t)(clock_wall_ns() / 1000000000);
 }
 
-static bool is_profile_of(const struct inbox_entry *e, const struct address *from)
+/* The newest of what a sender has sent. */
+struct newest {
+	const struct address *from;
+	uint64_t latest;		/* marks of clocks that were wrong are none */
+	uint64_t created_s;		/* of anything */
+	uint64_t profile_s;
+	struct inbox_entry *profile;	/* NULL: there is none, or it is on its way still */
+};
+
+static void consider(struct newest *n, const struct address *from, uint64_t created_s, bool profile,
+		     struct inbox_entry *kept)
 {
-	return e->kind == PARCEL_PROFILE && inbox_is_item(e) && commons_is(&e->to.address) &&
-	       address_equal(&e->from, from);
+	/* Nobody takes one of a time that is too far ahead, and it goes by itself. */
+	if (created_s > n->latest || !address_equal(from, n->from))
+		return;
+	if (created_s > n->created_s)
+		n->created_s = created_s;
+	if (!profile || created_s < n->profile_s)
+		return;
+	n->profile_s = created_s;
+	n->profile = kept;
 }
 
-/*
- * The time of the next profile of @from: later than that of every other one of his
- * that is on its way or kept, so that it supersedes them everywhere. @kept is the newest of
- * those, when it is kept, else NULL.
- */
-uint64_t commons_next_created(struct flow *f, const struct address *from,
-			      struct inbox_entry **kept)
+static void consider_entry(struct newest *n, struct inbox_entry *e)
 {
-	uint64_t now = wall_s(), newest = 0;
+	if (inbox_is_item(e) && commons_is(&e->to.address))
+		consider(n, &e->from, e->created_s, e->kind == PARCEL_PROFILE,
+			 e->announced ? e : NULL);
+}
+
+uint64_t commons_next_created(struct flow *f, const struct address *from,
+			      struct inbox_entry **profile)
+{
+	uint64_t now = wall_s();
+	struct newest n = { .from = from, .latest = now + LIMIT_SPACE_AHEAD_S / 2 };
+	const struct space *sp = space_find(f, &flow_everybody()->address);
 	const struct outbox_entry *o;
 	struct inbox_entry *e;
 
-	*kept = NULL;
-	for (e = f->inbox.all; e; e = e->hh.next) {
-		/* Of a clock that was wrong once: nobody takes it, and it goes by itself. */
-		if (!is_profile_of(e, from) || e->created_s > now + LIMIT_SPACE_AHEAD_S / 2)
-			continue;
-		if (e->created_s >= newest) {
-			newest = e->created_s;
-			*kept = e->announced ? e : NULL;
-		}
-	}
+	for (size_t i = 0; sp && i < sp->n_items; i++)
+		consider_entry(&n, sp->items[i]);
+	for (e = sp ? NULL : f->inbox.all; e; e = e->hh.next)
+		consider_entry(&n, e);
 	for (o = f->outbox.all; o; o = o->hh.next)
-		if (o->kind == PARCEL_PROFILE && commons_is(&o->to.address) &&
-		    address_equal(&o->from, from) &&
-		    o->created_s <= now + LIMIT_SPACE_AHEAD_S / 2 && o->created_s >= newest) {
-			newest = o->created_s;
-			*kept = NULL;
-		}
-	return newest < now ? now : newest + 1;
+		if (commons_is(&o->to.address))
+			consider(&n, &o->from, o->created_s, o->kind == PARCEL_PROFILE, NULL);
+	*profile = n.profile;
+	return n.created_s < now ? now : n.created_s + 1;
 }
 
 static bool same_content(struct flow_reader *r, const uint8_t *data, size_t len)

@@ -337,8 +337,12 @@ bool commons_takes(const struct address *from, enum parcel_kind kind);
 void commons_away(struct flow *f, const struct address *peer);
 void commons_here(struct flow *f, const struct address *peer);
 bool commons_is_away(struct flow *f, const struct address *peer);
+/*
+ * The time of the next parcel of @from: later than that of every other one, so that they
+ * are ordered as they were sent. *profile: the newest profile, or NULL.
+ */
 uint64_t commons_next_created(struct flow *f, const struct address *from,
-			      struct inbox_entry **kept);
+			      struct inbox_entry **profile);
 /* True when the profile @kept says what is to be sent, and is not old. */
 bool commons_has_same(struct flow *f, struct inbox_entry *kept, const uint8_t *meta,
 		      size_t meta_len, const uint8_t *data, size_t len);

@@ -370,7 +370,7 @@ int flow_content_send(struct flow *f, enum parcel_kind kind, const struct addres
 
 	if (err)
 		return err;
-	if (kind == PARCEL_PROFILE && commons_is(&to->address))
+	if (commons_is(&to->address))
 		parcel.created_s = commons_next_created(f, from, &kept);
 	return send_queue(f, &head, 1, &parcel, content, done, ctx);
 }

@@ -37,7 +37,11 @@ struct parcel {
 	struct recipient to;		/* a local address, or a namespace with a member here */
 	struct ident id;		/* of the manifest: names the parcel for sender and recipient */
 	uint64_t size;			/* bytes of content, not 0 */
-	uint64_t created_s;		/* unix seconds, the sender's clock */
+	/*
+	 * Unix seconds, the sender's clock. In the commons each of a sender's is later than the
+	 * one before, so that the clock is ahead after many at once.
+	 */
+	uint64_t created_s;
 	uint8_t meta[PARCEL_META_MAX];
 	size_t meta_len;
 };
