@@ -6,6 +6,7 @@
 #include <cmocka.h>
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <sodium.h>
 #include <stdlib.h>
@@ -32,7 +33,8 @@ struct inbox {
 	size_t n;
 	bool refuse_next;		/* closed as not taken */
 	bool keep_open;
-	struct flow_parcel *open;
+	struct flow_parcel *open[PARCEL_OPEN_MAX];
+	size_t n_open;
 	struct flow_content content;
 	enum parcel_answer answer;
 	size_t asked;
@@ -75,7 +77,7 @@ static void on_parcel(void *ctx, struct flow_parcel *p, const struct parcel *inf
 	assert_int_equal(flow_parcel_content(p, &b->content), 0);
 	b->n++;
 	if (b->keep_open) {
-		b->open = p;
+		b->open[b->n_open++] = p;
 		return;
 	}
 	flow_parcel_close(p, !b->refuse_next);
@@ -287,7 +289,7 @@ static void test_open(void **state)
 {
 	struct router *a = &routers[0];
 	struct inbox *b = inbox_of(a);
-	struct flow_parcel *open;
+	struct flow_parcel *first = NULL;
 	uint8_t byte;
 
 	(void)state;
@@ -303,15 +305,20 @@ static void test_open(void **state)
 	for (size_t i = 0; i < PARCEL_OPEN_MAX; i++)
 		assert_int_equal(b->got[i].seed, i);
 	/* One that is withdrawn says so, and can be closed. */
-	open = b->open;
+	first = b->open[0];
 	flow_local_purge(a->flow, &a->address);
-	assert_int_equal(flow_parcel_read(open, &byte, 1), -ESTALE);
-	assert_int_equal(flow_parcel_content(open, &b->content), -ESTALE);
-	flow_parcel_close(open, true);
+	assert_int_equal(flow_parcel_read(first, &byte, 1), -ESTALE);
+	assert_int_equal(flow_parcel_content(first, &b->content), -ESTALE);
+	flow_parcel_close(first, true);
 	run_until(never, NULL, 100);
 	assert_int_equal(count(a, STORE_INBOX), 0);
 	assert_int_equal(b->n, PARCEL_OPEN_MAX);
-	/* Those still open go with the flow. */
+	/* Those still open can be closed when the flow is gone. */
+	router_stop(a);
+	for (size_t i = 1; i < b->n_open; i++) {
+		assert_int_equal(flow_parcel_read(b->open[i], &byte, 1), -ESTALE);
+		flow_parcel_close(b->open[i], true);
+	}
 }
 
 static void test_bad_arguments(void **state)
@@ -526,7 +533,7 @@ static void test_content_to_many(void **state)
 		expect(&routers[i], 1);
 		assert_int_equal(b->got[0].seed, 9);
 		assert_int_equal(flow_content_hold(routers[i].flow, &b->content), 0);
-		flow_parcel_close(b->open, true);
+		flow_parcel_close(b->open[0], true);
 	}
 	run_until(never, NULL, 300);
 	for (int i = 0; i < 4; i++) {
@@ -657,6 +664,157 @@ static void test_refuse_arriving(void **state)
 	assert_int_equal(count(b, STORE_INBOX), 0);
 }
 
+/* ---- a daemon that is killed ---- */
+
+#define LIVES 6
+#define SENT 80
+
+/* What a handler does in the child: its record goes with the parcel. */
+struct child {
+	struct router *router;
+	int log;			/* gets every seed that is handed over */
+};
+
+static void on_child_parcel(void *ctx, struct flow_parcel *p, const struct parcel *info)
+{
+	struct child *child = ctx;
+	uint64_t seed;
+
+	(void)info;
+	if (flow_parcel_read(p, &seed, sizeof(seed)) != sizeof(seed) ||
+	    write(child->log, &seed, sizeof(seed)) != sizeof(seed) ||
+	    store_put(child->router->store, STORE_META, &seed, sizeof(seed), "taken", 5))
+		_exit(1);
+	flow_parcel_close(p, true);
+}
+
+static void child_run(struct router *r, int log)
+{
+	struct child child = { r, log };
+
+	if (uv_loop_init(&loop))
+		_exit(1);
+	/* The sender is there: it says so to nobody here. */
+	routers[0].up = true;
+	router_start(r, true);
+	flow_parcel_handler(r->flow, PARCEL_MESSAGE, on_child_parcel, &child);
+	uv_run(&loop, UV_RUN_DEFAULT);
+	_exit(0);
+}
+
+/*
+ * A process that starts and kills the child: a fork of the test itself, with its threads and
+ * its open store, would not do. It answers each command when that is done.
+ */
+struct keeper {
+	int commands[2], answers[2];
+	pid_t pid;
+};
+
+static void keeper_run(struct keeper *k, struct router *r, int log)
+{
+	pid_t child = 0;
+	char c;
+
+	close(k->commands[1]);
+	while (read(k->commands[0], &c, 1) == 1) {
+		if (c == 's')
+			child = fork();
+		if (!child)
+			child_run(r, log);
+		if (c == 'k') {
+			kill(child, SIGKILL);
+			waitpid(child, NULL, 0);
+		}
+		if (write(k->answers[1], &c, 1) != 1)
+			_exit(1);
+	}
+	_exit(0);
+}
+
+static void keeper_start(struct keeper *k, struct router *r, int log)
+{
+	assert_int_equal(pipe(k->commands), 0);
+	assert_int_equal(pipe(k->answers), 0);
+	k->pid = fork();
+	if (!k->pid)
+		keeper_run(k, r, log);
+	close(k->commands[0]);
+	close(k->answers[1]);
+}
+
+static void keeper_do(struct keeper *k, char c)
+{
+	assert_int_equal(write(k->commands[1], &c, 1), 1);
+	assert_int_equal(read(k->answers[0], &c, 1), 1);
+}
+
+static void keeper_stop(struct keeper *k)
+{
+	close(k->commands[1]);
+	close(k->answers[0]);
+	waitpid(k->pid, NULL, 0);
+}
+
+/* None is lost; in one life of the daemon each is handed over once. */
+static void test_killed(void **state)
+{
+	struct router *a = &routers[0], *b = &routers[1];
+	unsigned int times[SENT] = { 0 };
+	char value[8];
+	struct keeper keeper;
+	uint64_t seed;
+	int log[2];
+
+	(void)state;
+	assert_int_equal(pipe(log), 0);
+	keeper_start(&keeper, b, log[1]);
+	b->up = true;
+	router_start(a, true);
+	for (int life = 0; life < LIVES; life++) {
+		bool seen[SENT] = { false };
+
+		keeper_do(&keeper, 's');
+		for (uint64_t i = 0; i < SENT / LIVES + 1; i++) {
+			seed = (uint64_t)life * (SENT / LIVES + 1) + i;
+			if (seed < SENT)
+				send_parcel(a, PARCEL_MESSAGE, &a->address, address_of(b), seed, 200);
+		}
+		run_until(never, NULL, life < LIVES - 1 ? 150 + 40 * (uint64_t)life : 1);
+		if (life == LIVES - 1)
+			assert_true(run_until(outbox_empty, a, 60000));
+		keeper_do(&keeper, 'k');
+		assert_int_equal(fcntl(log[0], F_SETFL, O_NONBLOCK), 0);
+		while (read(log[0], &seed, sizeof(seed)) == sizeof(seed)) {
+			assert_true(seed < SENT);
+			assert_false(seen[seed]);
+			seen[seed] = true;
+			times[seed]++;
+		}
+	}
+	keeper_stop(&keeper);
+	/* What was not handed over is still there. */
+	router_start(b, true);
+	handle_all(b);
+	run_until(never, NULL, 500);
+	for (size_t i = 0; i < inbox_of(b)->n; i++)
+		times[inbox_of(b)->got[i].seed] += 1;
+	for (seed = 0; seed < SENT; seed++) {
+		bool recorded = store_get(b->store, STORE_META, &seed, sizeof(seed), value,
+					  sizeof(value)) == 5;
+		bool here = false;
+
+		for (size_t i = 0; i < inbox_of(b)->n; i++)
+			here = here || inbox_of(b)->got[i].seed == seed;
+		assert_in_range(times[seed], 1, LIVES + 1);
+		/* It never went without what the handler wrote. */
+		assert_true(recorded || here);
+	}
+	assert_int_equal(count(b, STORE_INBOX), 0);
+	close(log[0]);
+	close(log[1]);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -664,7 +822,7 @@ int main(void)
 		TEST(test_kinds), TEST(test_not_for_clients), TEST(test_recipient_down),
 		TEST(test_not_taken), TEST(test_open), TEST(test_bad_arguments),
 		TEST(test_offered), TEST(test_content), TEST(test_content_to_many),
-		TEST(test_progress), TEST(test_refuse_arriving),
+		TEST(test_progress), TEST(test_refuse_arriving), TEST(test_killed),
 	};
 
 	if (sodium_init() < 0)

@@ -680,6 +680,67 @@ static void test_shares(void **state)
 	assert_int_equal(flow_stats(b->flow)->items_evicted, 0);
 }
 
+#define OLD_HEAD 115		/* of an inbox record of version 2, up to the size */
+#define NEW_HEAD (OLD_HEAD + 41)
+
+struct old_records {
+	struct ident ids[16];
+	size_t n;
+};
+
+static int keep_key(void *ctx, const void *key, size_t key_len, const void *value, size_t value_len)
+{
+	struct old_records *old = ctx;
+
+	(void)value;
+	(void)value_len;
+	assert_int_equal(key_len, 32);
+	memcpy(old->ids[old->n++].b, key, 32);
+	return 0;
+}
+
+/* A store of before there were parcels: its items are kept, and their senders known. */
+static void test_old_records(void **state)
+{
+	struct router *a = &routers[0], *b = &routers[1];
+	struct old_records old = { .n = 0 };
+	static uint8_t record[NEW_HEAD + MANIFEST_MAX];
+	char why[256];
+
+	(void)state;
+	start(a);
+	join(a);
+	for (uint64_t seed = 0; seed < 3; seed++)
+		send_stream(a, seed, 3000);
+	assert_true(run_until(outbox_empty, a, 60000));
+	router_stop(a);
+	assert_int_equal(store_open(&a->store, &loop, a->dir, NULL, why, sizeof(why)), 0);
+	assert_int_equal(store_each(a->store, STORE_INBOX, keep_key, &old), 0);
+	assert_int_equal(old.n, 6);
+	for (size_t i = 0; i < old.n; i++) {
+		ssize_t len = store_get(a->store, STORE_INBOX, old.ids[i].b, 32, record,
+					sizeof(record));
+
+		assert_true(len > NEW_HEAD);
+		assert_int_equal(record[0], 3);
+		record[0] = 2;
+		memmove(record + OLD_HEAD, record + NEW_HEAD, (size_t)len - NEW_HEAD);
+		assert_int_equal(store_put(a->store, STORE_INBOX, old.ids[i].b, 32, record,
+					   (size_t)len - NEW_HEAD + OLD_HEAD), 0);
+	}
+	store_close(a->store);
+	uv_run(&loop, UV_RUN_NOWAIT);
+	start(a);
+	join(a);
+	assert_int_equal(flow_stats(a->flow)->items, 3);
+	listen_on(a);
+	expect(a, 3);
+	start(b);
+	join(b);
+	listen_on(b);
+	expect(b, 3);
+}
+
 /* Kept too long: it goes, undelivered entries of members stay. */
 static void test_expiry(void **state)
 {
@@ -757,6 +818,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_single_member, setup, world_teardown),
 		cmocka_unit_test_setup_teardown(test_interrupted, setup, world_teardown),
 		cmocka_unit_test_setup_teardown(test_local, setup, world_teardown),
+		cmocka_unit_test_setup_teardown(test_old_records, setup, world_teardown),
 		cmocka_unit_test_setup_teardown(test_shares, setup, world_teardown),
 		cmocka_unit_test_setup_teardown(test_refused_sends, setup, world_teardown),
 		cmocka_unit_test_setup_teardown(test_anycast, setup, world_teardown),

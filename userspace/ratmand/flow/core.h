@@ -470,7 +470,8 @@ void parcel_tick(struct flow *f);
 /* Takes @e from under a handler that has it. */
 void parcel_withdraw(struct flow *f, const struct inbox_entry *e);
 void parcel_init(struct flow *f);
-void parcel_free_all(struct flow *f);
+/* The flow ends: what handlers have is withdrawn, and theirs to close. */
+void parcel_leave_all(struct flow *f);
 
 /* ---- recv.c ---- */
 

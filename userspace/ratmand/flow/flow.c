@@ -366,7 +366,7 @@ static void free_parts(struct flow *f)
 		free(lane);
 	}
 	recv_free(f);
-	parcel_free_all(f);
+	parcel_leave_all(f);
 	content_free(f);
 	commons_free(f);
 	subscriptions_free(&f->subscriptions);

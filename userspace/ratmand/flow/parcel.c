@@ -20,7 +20,7 @@
 
 struct flow_parcel {
 	struct flow_parcel *prev, *next;
-	struct flow *flow;
+	struct flow *flow;		/* NULL when it was freed */
 	struct inbox_entry *entry;	/* NULL when it was withdrawn */
 	enum parcel_kind kind;
 	struct eris_capability cap;	/* secret */
@@ -202,17 +202,27 @@ static int record_taken(struct flow *f, struct inbox_entry *e)
 				  inbox_delivered(&f->inbox, e);
 }
 
+static void parcel_free(struct flow_parcel *p)
+{
+	flow_reader_close(&p->reader);
+	sodium_memzero(p, sizeof(*p));
+	free(p);
+}
+
 void flow_parcel_close(struct flow_parcel *p, bool done)
 {
 	struct flow *f = p->flow;
 	struct inbox_entry *e = p->entry;
 	struct taken *taken = p->taken;
 
+	if (!f) {
+		free(taken);
+		parcel_free(p);
+		return;
+	}
 	DL_DELETE(f->parcels, p);
 	f->doors[p->kind].n_open--;
-	flow_reader_close(&p->reader);
-	sodium_memzero(p, sizeof(*p));
-	free(p);
+	parcel_free(p);
 	if (e && done && !record_taken(f, e)) {
 		flow_expect(f);
 		store_commit(f->store, on_taken, taken);
@@ -419,14 +429,13 @@ void parcel_init(struct flow *f)
 	f->handover_at = UINT64_MAX;
 }
 
-void parcel_free_all(struct flow *f)
+void parcel_leave_all(struct flow *f)
 {
 	struct flow_parcel *p, *next;
 
 	DL_FOREACH_SAFE(f->parcels, p, next) {
-		flow_reader_close(&p->reader);
-		free(p->taken);
-		sodium_memzero(p, sizeof(*p));
-		free(p);
+		p->flow = NULL;
+		p->entry = NULL;
 	}
+	f->parcels = NULL;
 }

@@ -104,12 +104,13 @@ void flow_parcel_offered(struct flow *flow, enum parcel_kind kind, parcel_offere
 /*
  * The next bytes of the content: their number, 0 at the end, -EBADMSG when the store has
  * damaged it (close it as taken: it will not get better), -ESTALE when it was withdrawn: its
- * recipient was destroyed, or a newer one supersedes it (close it either way).
+ * recipient was destroyed, a newer one supersedes it, or the flow was freed (close it either way).
  */
 ssize_t flow_parcel_read(struct flow_parcel *p, void *buf, size_t size);
 
 /*
- * @taken: it will not come again, once what was queued into the store so far is durable, the
+ * Ends the handler's having it; also after the flow was freed, when it comes again in the next
+ * life. @taken: it will not come again, once what was queued into the store so far is durable, the
  * handler's own writes among it. Otherwise it comes again after some seconds, ever later.
  */
 void flow_parcel_close(struct flow_parcel *p, bool taken);
