@@ -128,7 +128,7 @@ $(sims): build/san/tests/%: build/san/tests/%.o $(sim_support) $(san_archive)
 	@$(CC) -fsanitize=address,undefined $^ -o $@ -lcmocka -ljson-c $(libs_daemon)
 
 # The mesh over a fake kernel (in place of kern/ in the archive) and a fake clock for libuv.
-mesh_wraps := uv_timer_start uv_timer_stop uv_close if_nametoindex
+mesh_wraps := uv_timer_start uv_timer_stop uv_close uv_now if_nametoindex
 mesh_support := $(call objects,san,$(filter-out $(wildcard tests/mesh/test_*.c),$(wildcard tests/mesh/*.c)))
 # ratctl as a function, for tests/mesh/test_ctl.c.
 ratctl_main := build/san/tests/mesh/ratctl_main.o
@@ -182,7 +182,7 @@ build/fuzz/fuzz_server: fuzz_wraps := uv_timer_start uv_timer_stop uv_timer_get_
 $(fuzzers): build/fuzz/%: build/fuzz/obj/tests/fuzz/%.o $(fuzz_support) build/fuzz/ratman.a
 	@echo "  LD    $@"
 	@clang -fsanitize=fuzzer,address,undefined $(addprefix -Wl$(comma)--wrap=,$(fuzz_wraps)) $^ -o $@ \
-		-ljson-c $(libs_daemon)
+		-lcmocka -ljson-c $(libs_daemon)
 
 FUZZ_SECONDS ?= 60
 fuzz: $(fuzzers)

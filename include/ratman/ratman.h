@@ -655,14 +655,222 @@ int ratman_file_delete(struct ratman *r, const struct ratman_id *user,
 		       const struct ratman_id *token, const struct ratman_id *id);
 
 /*
- * Changes of the user's files, from ratman_sub_open() on; not kept while nobody listens, and
- * there is nothing to cancel or resume. A file that is deleted is not told.
+ * Changes of the user's files from here on, until the socket is closed: there is nothing
+ * to cancel or resume. A file that is deleted is not told.
  */
 int ratman_file_sub(struct ratman *r, const struct ratman_id *user,
 		    const struct ratman_id *token, struct ratman_subscription *out);
 
 /* Waits for the next of them. Returns 1, or as ratman_sub_next(). */
 int ratman_sub_file(struct ratman_sub *s, struct ratman_file *out, int timeout_ms);
+
+/*
+ * Profiles: what users tell everybody about themselves. A user is an address with a
+ * profile; whoever was seen in the mesh has one, if only an empty one. No token is
+ * needed to read them. A daemon without the Service API: RATMAN_ENOTSUPPORTED.
+ */
+struct ratman_profile {
+	struct ratman_id id;
+	const char *handle;		/* these two: NULL when unset; may be "" */
+	const char *display_name;
+	const struct ratman_tag *bio;	/* by their keys */
+	size_t n_bio;
+	const char *const *services;	/* in byte order */
+	size_t n_services;
+	const uint8_t *avatar;		/* NULL: none */
+	size_t avatar_len;
+	int64_t updated_ns;		/* of the last change, as the user says; 0: there was none */
+	bool local;			/* a user of the router that was asked */
+	bool online;			/* logged in there, or with a route just now */
+};
+
+enum ratman_user_scope {
+	RATMAN_USERS_LOCAL,
+	RATMAN_USERS_REMOTE,
+	RATMAN_USERS_ALL,
+};
+
+/*
+ * Users in the order in which the router first heard of them, from @skip on, at most
+ * @take, and no more than fit one answer: *@n is 0 only at the end, so whoever wants
+ * all asks on with what came added to @skip. *@out is one piece of memory with all
+ * texts and pictures (owned, ratman_free).
+ */
+int ratman_user_list(struct ratman *r, enum ratman_user_scope scope, uint32_t skip, uint32_t take,
+		     struct ratman_profile **out, size_t *n);
+
+/* One user. *@out as above. RATMAN_ENOUSER. */
+int ratman_user_get(struct ratman *r, const struct ratman_id *id, struct ratman_profile **out);
+
+enum ratman_match {
+	RATMAN_MATCH_EXACT,
+	RATMAN_MATCH_SUBSTRING,
+	RATMAN_MATCH_FUZZY,	/* a part, or every word like one there */
+	RATMAN_MATCH_PREFIX,
+};
+
+struct ratman_user_term {
+	const char *attribute;	/* handle, display_name, services, id, a key of the bio; "" or NULL: any */
+	const char *pattern;	/* UTF-8, at most 256 bytes; case does not count */
+	enum ratman_match match;
+};
+
+/*
+ * Users for whom all of @n_terms terms (at most 16) hold; pages as ratman_user_list().
+ * -EINVAL, -E2BIG; RATMAN_EQUERY when the daemon finds it wrong.
+ */
+int ratman_user_search(struct ratman *r, const struct ratman_user_term *terms, size_t n_terms,
+		       uint32_t skip, uint32_t take, struct ratman_profile **out, size_t *n);
+
+/* What is NULL or 0 stays as it is. */
+struct ratman_user_change {
+	const char *handle;		/* at most 64 bytes */
+	const char *display_name;	/* at most 128 bytes */
+	const uint8_t *avatar;		/* at most 32 KiB */
+	size_t avatar_len;
+	bool unset_handle, unset_display_name, unset_avatar;
+	const struct ratman_tag *set_bio;	/* added, or replacing the value of the key; at most
+						   64 and 8 KiB, with what is there */
+	size_t n_set_bio;
+	const char *const *unset_bio;		/* keys; before the others are set */
+	size_t n_unset_bio;
+	const char *const *add_services;	/* at most 64 and 4 KiB, with what is there */
+	size_t n_add_services;
+	const char *const *remove_services;	/* none of those above */
+	size_t n_remove_services;
+};
+
+/*
+ * Changes the profile of @id, which is up and to which @token belongs, wholly or not
+ * at all, and makes one if there is none. It is on the disk when this returns, and
+ * goes to everybody soon after. -EINVAL (a key or service that is empty or no UTF-8,
+ * a service both added and removed), -E2BIG; RATMAN_EPAYLOAD when the profile would become too large.
+ */
+int ratman_user_modify(struct ratman *r, const struct ratman_id *id, const struct ratman_id *token,
+		       const struct ratman_user_change *change);
+
+/*
+ * Profiles that change from now on, local ones and others: fills @out for
+ * ratman_sub_open() and ratman_sub_profile(). It ends with its socket, with the
+ * address, or by ratman_user_unsub() (RATMAN_ENOSUBSCRIPTION).
+ */
+int ratman_user_sub(struct ratman *r, const struct ratman_id *id, const struct ratman_id *token,
+		    struct ratman_subscription *out);
+int ratman_user_unsub(struct ratman *r, const struct ratman_id *subscription,
+		      const struct ratman_id *id, const struct ratman_id *token);
+
+/*
+ * Waits for the next one, as it is now: who changed twice meanwhile comes once.
+ * Returns 1, *@out (owned, ratman_free), or as ratman_sub_next().
+ */
+int ratman_sub_profile(struct ratman_sub *s, struct ratman_profile **out, int timeout_ms);
+
+/*
+ * Users and their sessions. A session's token (secret: wipe it) is as good as the
+ * address's own in every call; it ends by ratman_user_logout(), when no call was made
+ * with it for the daemon's session_timeout, with the address, and with the daemon. With the
+ * last one the user goes offline.
+ *
+ * A password has 1 to RATMAN_PASSWORD_MAX bytes of UTF-8, else -EINVAL.
+ */
+#define RATMAN_PASSWORD_MAX 1024
+
+/*
+ * Makes an address that only @password opens, a profile for it with @handle (NULL:
+ * empty), and a first session: it is on the disk, and online. RATMAN_ENOTAUTHORISED
+ * when there may be no more, or not so many in a minute.
+ */
+int ratman_user_create(struct ratman *r, const char *password, const char *handle,
+		       struct ratman_id *id, struct ratman_id *token);
+
+/*
+ * Opens a session. RATMAN_ENOUSER for an unknown user and a wrong password alike;
+ * RATMAN_ENOTAUTHORISED: too many sessions.
+ */
+int ratman_user_login(struct ratman *r, const struct ratman_id *id, const char *password,
+		      struct ratman_id *token);
+
+/* Ends one. RATMAN_EAUTH when it has ended; RATMAN_ENOTAUTHORISED for the address's own token. */
+int ratman_user_logout(struct ratman *r, const struct ratman_id *id, const struct ratman_id *token);
+
+/* 0 while @token stands for @id, else RATMAN_EAUTH. Keeps the session, as every call does. */
+int ratman_user_status(struct ratman *r, const struct ratman_id *id, const struct ratman_id *token);
+
+/*
+ * Removes the user for ever: sessions, address, key, profile, and what nobody could read
+ * without the key. With @purge also streams that are stored for the address.
+ */
+int ratman_user_destroy(struct ratman *r, const struct ratman_id *id, const struct ratman_id *token,
+			bool purge);
+
+/*
+ * Another password, or the first of an address that has none and so becomes a user.
+ * Sessions stay. It is on the disk when this returns.
+ */
+int ratman_user_set_password(struct ratman *r, const struct ratman_id *id,
+			     const struct ratman_id *token, const char *password);
+
+/*
+ * Services: programs that register under a name like net.example.chat (at most 128
+ * bytes), are told who logs in and out, and keep small values for users.
+ */
+
+/*
+ * Registers @name with a description @text (at most 256 bytes, or NULL): fills @out for
+ * ratman_sub_open() and ratman_sub_service(), soon and before @r is closed. It lasts
+ * as long as that socket. RATMAN_ESERVICEEXISTS; RATMAN_EPAYLOAD: no name;
+ * RATMAN_ENOTAUTHORISED: reserved, or too many.
+ */
+int ratman_service_register(struct ratman *r, const char *name, const char *text,
+			    struct ratman_subscription *out);
+
+/* Ends it. RATMAN_ENOSERVICE; RATMAN_ENOTAUTHORISED: another Unix user's program has registered it. */
+int ratman_service_unregister(struct ratman *r, const char *name);
+
+struct ratman_service_event {
+	bool open;			/* a session of @user: opened, or ended */
+	struct ratman_id user;
+	bool has_token;			/* only for the Unix user who logged in, and the superuser */
+	struct ratman_id token;		/* the session's; secret: wipe it */
+};
+
+/* Waits for the next. Returns 1, or as ratman_sub_next(). */
+int ratman_sub_service(struct ratman_sub *s, struct ratman_service_event *out, int timeout_ms);
+
+/*
+ * Names of those that are registered, in byte order; @god_mode says whether messages
+ * of all services may be asked for at once. *@out is one piece of memory (owned, ratman_free).
+ */
+int ratman_service_list(struct ratman *r, bool *god_mode, const char ***out, size_t *n);
+
+/* Where a value is; shown as ns#key. */
+struct ratman_service_key {
+	const char *service;
+	const char *ns;			/* at most 128 bytes, no '#'; NULL and "" are the same */
+	const char *key;		/* 1 to 256 bytes, no '#' */
+};
+
+/*
+ * What the service of @key, which is registered (else RATMAN_ENOSERVICE), keeps for
+ * @id, who is online: nobody else sees it, and on the disk only his key opens it.
+ * put replaces what was there; del: also 0 when nothing was. Both are on the disk
+ * when they return. RATMAN_EPAYLOAD: too much, or no key; -E2BIG: no request holds it.
+ * get: RATMAN_ENODATA; *@value (owned, ratman_free) has @len bytes.
+ */
+int ratman_service_put(struct ratman *r, const struct ratman_id *id, const struct ratman_id *token,
+		       const struct ratman_service_key *key, const void *value, size_t len);
+int ratman_service_del(struct ratman *r, const struct ratman_id *id, const struct ratman_id *token,
+		       const struct ratman_service_key *key);
+int ratman_service_get(struct ratman *r, const struct ratman_id *id, const struct ratman_id *token,
+		       const struct ratman_service_key *key, void **value, size_t *len);
+
+/*
+ * The keys of @service, of @ns only unless it is NULL, in byte order of ns and key; their
+ * .service is NULL. *@out is one piece of memory (owned, ratman_free).
+ */
+int ratman_service_keys(struct ratman *r, const struct ratman_id *id, const struct ratman_id *token,
+			const char *service, const char *ns, struct ratman_service_key **out,
+			size_t *n);
 
 #ifdef __cplusplus
 }

@@ -133,7 +133,7 @@ static void start(void)
 		err = online_add(online, &users[i], key);
 	}
 	if (!err)
-		err = files_new(&files, &loop, store, flow, online, 0);
+		err = files_new(&files, &loop, store, flow, online);
 	if (err)
 		die("starting", err);
 }

@@ -35,6 +35,7 @@ TYPES = {
     "time": lambda v: v is None or isinstance(v, str) and TIME.fullmatch(v),
     "recipient": is_recipient,
     "pairs": is_pairs,
+    "texts": lambda v: isinstance(v, list) and all(isinstance(x, str) for x in v),
     "map": lambda v: isinstance(v, dict) and all(isinstance(x, str) for x in v.values()),
 }
 

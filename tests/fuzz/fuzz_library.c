@@ -256,12 +256,35 @@ static void list_links(struct run *run)
 	ratman_free(links);
 }
 
+static void list_users(struct run *run)
+{
+	struct ratman_profile *users = NULL;
+	size_t n;
+	int err;
+
+	while (again(run, err = ratman_user_list(run->r, RATMAN_USERS_ALL, 0, 9, &users, &n)))
+		;
+	for (size_t i = 0; !err && i < n; i++) {
+		note(run, &users[i].id, sizeof(users[i].id));
+		note_text(run, users[i].handle);
+		note_text(run, users[i].display_name);
+		note(run, users[i].avatar, users[i].avatar_len);
+		for (size_t k = 0; k < users[i].n_bio; k++) {
+			note_text(run, users[i].bio[k].key);
+			note_text(run, users[i].bio[k].value);
+		}
+		for (size_t k = 0; k < users[i].n_services; k++)
+			note_text(run, users[i].services[k]);
+	}
+	ratman_free(users);
+}
+
 static uint64_t talk(const uint8_t *data, size_t size, bool slow)
 {
 	/* The corpus counts on this order. */
 	static void (*const calls[])(struct run *) = {
 		list_addresses, list_peers, ask_status, create, up, sending, receiving,
-		query_contacts, list_links,
+		query_contacts, list_links, list_users,
 	};
 	struct run run = { .at = data + 2, .left = size - 2, .slow = slow };
 	int pair[2];

@@ -27,7 +27,14 @@ static struct fake_node *current;
 int __wrap_uv_timer_start(uv_timer_t *handle, uv_timer_cb cb, uint64_t timeout, uint64_t repeat);
 int __wrap_uv_timer_stop(uv_timer_t *handle);
 void __wrap_uv_close(uv_handle_t *handle, uv_close_cb cb);
+uint64_t __wrap_uv_now(const uv_loop_t *loop);
 void __real_uv_close(uv_handle_t *handle, uv_close_cb cb);
+
+uint64_t __wrap_uv_now(const uv_loop_t *loop)
+{
+	(void)loop;
+	return now;
+}
 
 static struct timer *timer_of(uv_timer_t *handle)
 {

@@ -171,7 +171,7 @@ static void test_list(void **state)
 	assert_memory_equal(secret, seed, 32);
 	for (int i = 1; i < LIMIT_LOCAL_ADDRESSES; i++)
 		assert_int_equal(addresses_create(store, NULL, NULL, &a, &token), 0);
-	assert_int_equal(addresses_create(store, NULL, NULL, &a, &token), -EDQUOT);
+	assert_int_equal(addresses_create(store, NULL, NULL, &a, &token), -E2BIG);
 	assert_int_equal(addresses_each(store, count, &seen), 0);
 	assert_int_equal(seen.n, LIMIT_LOCAL_ADDRESSES);
 	assert_int_equal(seen.namespaces, 1);

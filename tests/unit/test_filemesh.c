@@ -44,8 +44,9 @@ static void start(int i)
 	memset(key, i + 1, sizeof(key));
 	assert_int_equal(online_new(&u->online, u->router->store), 0);
 	assert_int_equal(online_add(u->online, &u->router->address, key), 0);
-	assert_int_equal(files_new(&u->files, &loop, u->router->store, u->router->flow, u->online,
-				   ACCEPT), 0);
+	assert_int_equal(files_new(&u->files, &loop, u->router->store, u->router->flow, u->online),
+			 0);
+	files_set_accept(u->files, ACCEPT);
 	files_user_up(u->files, &u->router->address);
 }
 

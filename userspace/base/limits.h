@@ -55,6 +55,37 @@
 #define LIMIT_SPACES_BYTES (16ull << 30)
 #define LIMIT_SPACE_AHEAD_S 86400	/* a sender's clock may be ahead of ours */
 
+/* Client sessions, users, and services. */
+#define LIMIT_SESSION_MS 1800000	/* without a request */
+#define LIMIT_SESSIONS 1024		/* of all users */
+#define LIMIT_SESSIONS_PER_USER 64
+#define LIMIT_CREATIONS 16		/* addresses and users of one Unix user or host, per minute */
+#define LIMIT_PASSWORDS 64		/* requests that wait for a key to be made from one */
+#define LIMIT_SERVICES 256		/* registered at a time */
+#define LIMIT_SERVICES_PER_UID 64	/* … by one Unix user, or one host */
+#define LIMIT_SERVICE_NAME 128		/* bytes */
+#define LIMIT_SERVICE_TEXT 256		/* bytes of a description */
+#define LIMIT_SERVICE_NS 128		/* bytes of a namespace of keys */
+#define LIMIT_SERVICE_KEY 256		/* bytes */
+#define LIMIT_SERVICE_KEYS 1024		/* of one user and service */
+#define LIMIT_SERVICE_BYTES (8u << 20)	/* … of their values */
+#define LIMIT_SERVICES_KEYS 4096	/* of one user, all services together */
+#define LIMIT_SERVICES_BYTES (32u << 20)
+#define LIMIT_SERVICE_EVENTS 1024	/* that wait for a service's program */
+/* Profiles of users. One fits a request, an announcement and a page with room to spare. */
+#define LIMIT_HANDLE 64			/* bytes */
+#define LIMIT_DISPLAY_NAME 128		/* bytes */
+#define LIMIT_BIO_PAIRS 64
+#define LIMIT_BIO_BYTES (8u << 10)	/* all keys and values, each with its NUL */
+#define LIMIT_PROFILE_SERVICES 64
+#define LIMIT_PROFILE_SERVICE_BYTES (4u << 10)	/* all names, each with its NUL */
+#define LIMIT_AVATAR (32u << 10)	/* bytes */
+#define LIMIT_PROFILES 131072		/* of others, empty ones included */
+#define LIMIT_PROFILE_PAGE (256u << 10)	/* bytes of one reply; at least one profile */
+#define LIMIT_PROFILE_TAKE 1000		/* profiles of one reply */
+#define LIMIT_QUERY_TERMS 16
+#define LIMIT_QUERY_PATTERN 256		/* bytes */
+#define LIMIT_PROFILE_ANNOUNCE_S (6 * 3600)	/* from one announcement to the next */
 /* Files (service-api.md section 7.1). A list of all a user sees fits one reply. */
 #define LIMIT_FILE_NAME 255		/* bytes */
 #define LIMIT_FILE_MIME 127		/* bytes */
@@ -62,6 +93,7 @@
 #define LIMIT_FILE_ADVERTS 1024		/* announced to one user; the oldest go first */
 #define LIMIT_FILE_GROUPS 4096		/* announced to everybody and to namespaces; the oldest go first */
 #define LIMIT_FILE_CATALOG 256		/* announced by one address to everybody, or to one namespace */
+#define LIMIT_FILE_ACCEPT (16u << 20)	/* bytes: sent unasked, taken up to; a configuration key */
 #define LIMIT_FILE_SHARES 64		/* to whom one file is announced or was sent */
 
 /* Parcels (flow/parcel.h) and the commons. */

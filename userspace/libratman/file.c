@@ -2,8 +2,6 @@
 /*
  * Files: packing, looking, reading, and what others get of them.
  */
-#include "libratman/file.h"
-
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +9,8 @@
 
 #include "libratman/incoming.h"
 #include "libratman/outgoing.h"
+#include "libratman/subscription.h"
+#include "proto/file.h"
 
 #define FD_CHUNK 65536
 
@@ -42,7 +42,8 @@ static void to_public(const struct file_meta *m, struct ratman_file *out)
 	memcpy(out->name, m->name, sizeof(out->name));
 }
 
-int file_record(const uint8_t *data, size_t len, struct ratman_file *out)
+/* One record that is all of @data. RATMAN_EPROTOCOL. */
+static int read_record(const uint8_t *data, size_t len, struct ratman_file *out)
 {
 	struct wire_reader rd;
 	struct file_meta m;
@@ -427,4 +428,25 @@ PUBLIC int ratman_file_delete(struct ratman *r, const struct ratman_id *user,
 
 	return err ? err : handle_command(r, OP_FILE_DELETE, token, payload,
 					  write_ref(user, id, payload));
+}
+
+PUBLIC int ratman_file_sub(struct ratman *r, const struct ratman_id *user,
+			   const struct ratman_id *token, struct ratman_subscription *out)
+{
+	int err = handle_need_extended(r);
+
+	return err ? err : subscription_ask(r, OP_FILE_SUB, token, user->b, RATMAN_ID_LEN, out);
+}
+
+PUBLIC int ratman_sub_file(struct ratman_sub *s, struct ratman_file *out, int timeout_ms)
+{
+	struct reply reply;
+	int err = subscription_frame(s, op_get(OP_FILE_SUB)->mode, &reply, timeout_ms);
+
+	if (err)
+		return err;
+	if (read_record(reply.payload, reply.header.payload_len, out))
+		err = subscription_fail(s);
+	reply_free(&reply);
+	return err ? err : 1;
 }

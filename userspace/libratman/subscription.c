@@ -8,8 +8,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "libratman/file.h"
 #include "libratman/incoming.h"
+#include "libratman/subscription.h"
 
 struct ratman_sub {
 	struct ratman *line;	/* owned; only its socket and its frame reader are used */
@@ -17,8 +17,7 @@ struct ratman_sub {
 	bool connected;
 };
 
-/* Sub or Resub: the daemon names the subscription and where to connect. */
-static int subscribe(struct ratman *r, enum op_id op, const struct ratman_id *token,
+int subscription_ask(struct ratman *r, enum op_id op, const struct ratman_id *token,
 		     const void *payload, size_t len, struct ratman_subscription *out)
 {
 	struct reply reply;
@@ -48,11 +47,11 @@ static int resubscribe(struct ratman *r, enum op_id op, const struct ratman_id *
 	uint8_t payload[PAYLOAD_SUBSCRIBER_LEN];
 
 	write_subscriber(payload, id, address);
-	return subscribe(r, op, token, payload, sizeof(payload), out);
+	return subscription_ask(r, op, token, payload, sizeof(payload), out);
 }
 
-static int unsubscribe(struct ratman *r, enum op_id op, const struct ratman_id *id,
-		       const struct ratman_id *address, const struct ratman_id *token)
+int subscription_end(struct ratman *r, enum op_id op, const struct ratman_id *id,
+		     const struct ratman_id *address, const struct ratman_id *token)
 {
 	uint8_t payload[PAYLOAD_SUBSCRIBER_LEN];
 
@@ -74,7 +73,7 @@ PUBLIC int ratman_sub_create(struct ratman *r, const struct ratman_id *address,
 		p.to = incoming_recipient(to);
 	wire_write_init(&w, buf, sizeof(buf));
 	payload_write_recv(&w, false, &p);
-	return subscribe(r, OP_STREAM_SUB, token, buf, wire_len(&w), out);
+	return subscription_ask(r, OP_STREAM_SUB, token, buf, wire_len(&w), out);
 }
 
 PUBLIC int ratman_sub_resume(struct ratman *r, const struct ratman_id *id,
@@ -87,7 +86,7 @@ PUBLIC int ratman_sub_resume(struct ratman *r, const struct ratman_id *id,
 PUBLIC int ratman_sub_cancel(struct ratman *r, const struct ratman_id *id,
 			     const struct ratman_id *address, const struct ratman_id *token)
 {
-	return unsubscribe(r, OP_STREAM_UNSUB, id, address, token);
+	return subscription_end(r, OP_STREAM_UNSUB, id, address, token);
 }
 
 PUBLIC int ratman_sub_list(struct ratman *r, const struct ratman_id *address,
@@ -119,7 +118,7 @@ PUBLIC int ratman_addr_sub(struct ratman *r, const struct ratman_id *address,
 	uint8_t payload[PAYLOAD_ADDR_SUB_LEN] = { 0 };
 
 	memcpy(payload, address->b, RATMAN_ID_LEN);
-	return subscribe(r, OP_ADDR_SUB, token, payload, sizeof(payload), out);
+	return subscription_ask(r, OP_ADDR_SUB, token, payload, sizeof(payload), out);
 }
 
 PUBLIC int ratman_addr_resub(struct ratman *r, const struct ratman_id *id,
@@ -132,7 +131,7 @@ PUBLIC int ratman_addr_resub(struct ratman *r, const struct ratman_id *id,
 PUBLIC int ratman_addr_unsub(struct ratman *r, const struct ratman_id *id,
 			     const struct ratman_id *address, const struct ratman_id *token)
 {
-	return unsubscribe(r, OP_ADDR_UNSUB, id, address, token);
+	return subscription_end(r, OP_ADDR_UNSUB, id, address, token);
 }
 
 /* The socket ------------------------------------------------------------------- */
@@ -204,53 +203,43 @@ PUBLIC ssize_t ratman_sub_read(struct ratman_sub *s, void *buf, size_t size)
 	return incoming_read(s->line, &s->left, buf, size, conn_deadline(s->line->timeout_ms));
 }
 
-PUBLIC int ratman_sub_event(struct ratman_sub *s, struct ratman_event *out, int timeout_ms)
+int subscription_frame(struct ratman_sub *s, uint16_t mode, struct reply *reply, int timeout_ms)
 {
 	uint64_t deadline = conn_deadline(timeout_ms);
-	struct payload_event event;
-	struct reply reply;
 	int err = connected(s, deadline);
 
 	if (!err)
-		err = handle_reply(s->line, &reply, deadline);
+		err = handle_reply(s->line, reply, deadline);
 	if (err)
 		return err;
 	handle_rest(s->line);
-	if (reply.header.mode != op_get(OP_ADDR_SUB)->mode ||
-	    payload_read_event(reply.payload, reply.header.payload_len, &event))
-		err = handle_fail(s->line, RATMAN_EPROTOCOL);
+	if (reply->header.mode == mode)
+		return 0;
+	reply_free(reply);
+	return subscription_fail(s);
+}
+
+int subscription_fail(struct ratman_sub *s)
+{
+	return handle_fail(s->line, RATMAN_EPROTOCOL);
+}
+
+PUBLIC int ratman_sub_event(struct ratman_sub *s, struct ratman_event *out, int timeout_ms)
+{
+	struct payload_event event;
+	struct reply reply;
+	int err = subscription_frame(s, op_get(OP_ADDR_SUB)->mode, &reply, timeout_ms);
+
+	if (err)
+		return err;
+	if (payload_read_event(reply.payload, reply.header.payload_len, &event))
+		err = subscription_fail(s);
 	reply_free(&reply);
 	if (err)
 		return err;
 	out->kind = (enum ratman_event_kind)event.kind;
 	memcpy(out->address.b, event.address.b, sizeof(out->address.b));
 	return 1;
-}
-
-PUBLIC int ratman_file_sub(struct ratman *r, const struct ratman_id *user,
-			   const struct ratman_id *token, struct ratman_subscription *out)
-{
-	int err = handle_need_extended(r);
-
-	return err ? err : subscribe(r, OP_FILE_SUB, token, user->b, RATMAN_ID_LEN, out);
-}
-
-PUBLIC int ratman_sub_file(struct ratman_sub *s, struct ratman_file *out, int timeout_ms)
-{
-	uint64_t deadline = conn_deadline(timeout_ms);
-	struct reply reply;
-	int err = connected(s, deadline);
-
-	if (!err)
-		err = handle_reply(s->line, &reply, deadline);
-	if (err)
-		return err;
-	handle_rest(s->line);
-	if (reply.header.mode != op_get(OP_FILE_SUB)->mode ||
-	    file_record(reply.payload, reply.header.payload_len, out))
-		err = handle_fail(s->line, RATMAN_EPROTOCOL);
-	reply_free(&reply);
-	return err ? err : 1;
 }
 
 PUBLIC void ratman_sub_close(struct ratman_sub *s)

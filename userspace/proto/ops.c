@@ -62,7 +62,7 @@ static const struct op ops[OP_COUNT] = {
 	OP(USER_UP, 0x0910, 33, LIMIT_CONTROL_PAYLOAD, NONE, PING, true, "User/Up"),
 	OP(USER_DOWN, 0x0911, 32, 32, ADDRESS, PING, true, "User/Down"),
 	OP(USER_MODIFY, 0x0922, 34, LIMIT_CONTROL_PAYLOAD, ADDRESS, PING, true, "User/Modify"),
-	OP(USER_LIST, 0x0930, 0, 1, NONE, PING, true, "User/List"),
+	OP(USER_LIST, 0x0930, 0, 9, NONE, PING, true, "User/List"),
 	OP(USER_QUERY, 0x0931, 11, LIMIT_CONTROL_PAYLOAD, NONE, PING, true, "User/Query"),
 	OP(USER_STATUS, 0x0934, 32, 32, ADDRESS, PING, true, "User/Status"),
 	OP(MESSAGE_SUB, 0x0a03, 35, LIMIT_CONTROL_PAYLOAD, ADDRESS, PING, true, "Message/Sub"),

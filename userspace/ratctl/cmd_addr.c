@@ -37,8 +37,7 @@ static int create_target(struct ctl *ctl, char *path, size_t size, const char **
 	return CTL_OK;
 }
 
-/* The new address, when its token went into a file. */
-static void print_saved(const struct ctl *ctl, const struct address *address, const char *path)
+void ctl_print_saved(const struct ctl *ctl, const struct address *address, const char *path)
 {
 	const struct {
 		struct address address;
@@ -101,7 +100,7 @@ int cmd_addr_create(struct ctl *ctl, int argc, char **argv)
 		fputs(identity_format(&id, ctl->style.json, text), stdout);
 		status = CTL_USER;
 	} else {
-		print_saved(ctl, &id.address, target);
+		ctl_print_saved(ctl, &id.address, target);
 		if (!ctl->quiet)
 			fprintf(stderr, "kept in %s; announce it with: ratctl addr up\n", target);
 	}
@@ -155,16 +154,14 @@ static int destroy_force(struct ratman *r, const struct ratman_id *address,
 	return ratman_addr_destroy(r, address, token, true);
 }
 
-int cmd_addr_destroy(struct ctl *ctl, int argc, char **argv)
+int ctl_confirm_destroy(struct ctl *ctl)
 {
 	char answer[8] = "", text[ADDRESS_TEXT_LEN];
 	struct identity id;
 	int status;
 
-	(void)argc;
-	(void)argv;
 	if (ctl->force)
-		return with_identity(ctl, "destroying the address", destroy_force);
+		return CTL_OK;
 	if (!term_is_tty(stdin))
 		return ctl_fail(ctl, CTL_USER,
 				"this removes the address and its key for ever; say --force to do it without a question");
@@ -175,7 +172,17 @@ int cmd_addr_destroy(struct ctl *ctl, int argc, char **argv)
 	identity_wipe(&id);
 	if (!fgets(answer, sizeof(answer), stdin) || (answer[0] != 'y' && answer[0] != 'Y'))
 		return ctl_fail(ctl, CTL_USER, "nothing was changed");
-	return with_identity(ctl, "destroying the address", destroy);
+	return CTL_OK;
+}
+
+int cmd_addr_destroy(struct ctl *ctl, int argc, char **argv)
+{
+	int status = ctl_confirm_destroy(ctl);
+
+	(void)argc;
+	(void)argv;
+	return status ? status : with_identity(ctl, "destroying the address",
+					       ctl->force ? destroy_force : destroy);
 }
 
 struct addr_row {

@@ -51,20 +51,36 @@ static const struct option_row rows[] = {
 	{ 'U', 0, "trust-below", "1..7", TEXT(trust_below), "only who is trusted less" },
 	{ 'g', 0, "tag", "KEY[=VALUE]", OTHER, "a note of our own; can be repeated" },
 	{ 'u', 0, "untag", "KEY", OTHER, "takes a tag away; can be repeated" },
-	{ 'A', 0, "all", NULL, FLAG(all), "all contacts" },
-	{ 'E', 0, "everybody", NULL, FLAG(all), "whoever there is in the mesh" },
-	{ 'Q', 'o', "output", "FILE", TEXT(output), "where the content goes; - is standard output" },
-	{ 'X', 0, "mime", "TYPE", TEXT(mime), "media type, like text/plain" },
-	{ 'Z', 0, "state", "STATE", TEXT(state), "only local, available, arriving or advertised ones" },
-	{ 'Y', 0, "wait", NULL, FLAG(wait), "until it is here, or cannot be had" },
+	{ 'A', 0, "all", NULL, FLAG(all), "all of them" },
+	{ 'P', 0, "handle", "TEXT", TEXT(handle), "short name; '' takes it away" },
+	{ 'Q', 0, "display-name", "TEXT", TEXT(display_name), "name in full; '' takes it away" },
+	{ 'R', 0, "avatar", "FILE", TEXT(avatar), "picture of the profile, from or to a file; '' takes it away" },
+	{ 'X', 0, "bio", "KEY=VALUE", OTHER, "an entry of the bio; can be repeated" },
+	{ 'Y', 0, "unbio", "KEY", OTHER, "takes an entry away; can be repeated" },
+	{ 'Z', 0, "service", "+NAME|-NAME", OTHER, "a service more or less; can be repeated" },
+	{ '1', 0, "exact", NULL, FLAG(exact), "the whole value" },
+	{ '2', 0, "prefix", NULL, FLAG(prefix), "how the value begins" },
+	{ '3', 0, "fuzzy", NULL, FLAG(fuzzy), "also what is spelt nearly so" },
+	{ '4', 0, "remote", NULL, FLAG(remote), "users of other routers" },
+	{ '5', 0, "skip", "N", TEXT(skip), "leave out the first N" },
+	{ '6', 0, "take", "N", TEXT(take), "at most N" },
+	{ 'E', 0, "password-file", "FILE", TEXT(password_file), "the password is its first line; - is stdin" },
+	{ 'G', 0, "purge", NULL, FLAG(purge), "also streams that are stored for the address" },
+	{ 'd', 0, "description", "TEXT", TEXT(description), "what the service does" },
+	{ 'e', 0, "everybody", NULL, FLAG(all), "whoever there is in the mesh" },
+	{ '7', 'o', "output", "FILE", TEXT(output), "where the content goes; - is standard output" },
+	{ '8', 0, "mime", "TYPE", TEXT(mime), "media type, like text/plain" },
+	{ '9', 0, "state", "STATE", TEXT(state), "only local, available, arriving or advertised ones" },
+	{ '0', 0, "wait", NULL, FLAG(wait), "until it is here, or cannot be had" },
 	{ 0 },
 };
 
-/* Keeps one of several words; the limit is that of a contact. */
-static int keep_word(const struct ctl *ctl, struct ctl_words *words, const char *value)
+/* Keeps one of several words, at most @most. */
+static int keep_word(const struct ctl *ctl, struct ctl_words *words, size_t most,
+		     const struct option_row *row, const char *value)
 {
-	if (words->n == CTL_WORDS_MAX)
-		return ctl_fail(ctl, CTL_USER, "at most %d tags at once", CTL_WORDS_MAX);
+	if (words->n == most)
+		return ctl_fail(ctl, CTL_USER, "at most %zu of --%s at once", most, row->name);
 	words->list[words->n++] = value;
 	return CTL_OK;
 }
@@ -86,9 +102,15 @@ static int apply(void *target, const struct option_row *row, const char *value)
 		term_set_color(when);
 		break;
 	case 'g':
-		return keep_word(ctl, &ctl->tags, value);
+		return keep_word(ctl, &ctl->tags, LIMIT_CONTACT_TAGS, row, value);
 	case 'u':
-		return keep_word(ctl, &ctl->untags, value);
+		return keep_word(ctl, &ctl->untags, LIMIT_CONTACT_TAGS, row, value);
+	case 'X':
+		return keep_word(ctl, &ctl->bio, LIMIT_BIO_PAIRS, row, value);
+	case 'Y':
+		return keep_word(ctl, &ctl->unbio, LIMIT_BIO_PAIRS, row, value);
+	case 'Z':
+		return keep_word(ctl, &ctl->services, LIMIT_PROFILE_SERVICES, row, value);
 	}
 	return CTL_OK;
 }

@@ -31,7 +31,7 @@ struct options_table;
 extern const struct options_table ctl_options;
 
 /* What an option that can be repeated was given. */
-#define CTL_WORDS_MAX LIMIT_CONTACT_TAGS
+#define CTL_WORDS_MAX 64
 
 struct ctl_words {
 	const char *list[CTL_WORDS_MAX];
@@ -60,6 +60,14 @@ struct ctl {
 	bool met, all;
 	const char *addr, *space;
 	bool quiet;
+	/* Of users. */
+	const char *handle, *display_name, *avatar;
+	struct ctl_words bio, unbio, services;
+	bool exact, prefix, fuzzy, remote;
+	const char *skip, *take;
+	const char *password_file;	/* "-": stdin; NULL: the terminal */
+	const char *description;
+	bool purge;
 	bool limits;
 	bool help, version;
 	const char *output, *mime, *state;	/* of files */
@@ -95,6 +103,15 @@ int ctl_interface(struct ctl *ctl, const char *text, uint32_t *out);
 int ctl_hex(struct ctl *ctl, const char *what, const char *text, uint8_t *out, size_t len);
 /* Full form, unique prefix, or IPv6 address of one the daemon or the kernel knows. */
 int ctl_address(struct ctl *ctl, const char *text, struct address *out);
+
+/* Whom the user means: an address in any form, or the handle of one user. Needs the daemon. */
+int ctl_find_user(struct ctl *ctl, const char *text, struct ratman_id *out);
+
+/* Asks whether the identity's address shall be gone for ever, unless --force says so; CTL_OK: yes. */
+int ctl_confirm_destroy(struct ctl *ctl);
+
+/* Prints an address whose token went into the file @path. */
+void ctl_print_saved(const struct ctl *ctl, const struct address *address, const char *path);
 
 /* Prints what a call of the library returned (borrowed). */
 int ctl_print_peers(struct ctl *ctl, const struct ratman_peer *peers, size_t n);
@@ -154,6 +171,23 @@ int cmd_file_request(struct ctl *ctl, int argc, char **argv);
 int cmd_file_send(struct ctl *ctl, int argc, char **argv);
 int cmd_file_del(struct ctl *ctl, int argc, char **argv);
 int cmd_file_watch(struct ctl *ctl, int argc, char **argv);
+int cmd_user_create(struct ctl *ctl, int argc, char **argv);
+int cmd_user_login(struct ctl *ctl, int argc, char **argv);
+int cmd_user_logout(struct ctl *ctl, int argc, char **argv);
+int cmd_user_status(struct ctl *ctl, int argc, char **argv);
+int cmd_user_passwd(struct ctl *ctl, int argc, char **argv);
+int cmd_user_destroy(struct ctl *ctl, int argc, char **argv);
+int cmd_service_list(struct ctl *ctl, int argc, char **argv);
+int cmd_service_register(struct ctl *ctl, int argc, char **argv);
+int cmd_service_keys(struct ctl *ctl, int argc, char **argv);
+int cmd_service_get(struct ctl *ctl, int argc, char **argv);
+int cmd_service_set(struct ctl *ctl, int argc, char **argv);
+int cmd_service_del(struct ctl *ctl, int argc, char **argv);
+int cmd_user_list(struct ctl *ctl, int argc, char **argv);
+int cmd_user_show(struct ctl *ctl, int argc, char **argv);
+int cmd_user_search(struct ctl *ctl, int argc, char **argv);
+int cmd_user_set(struct ctl *ctl, int argc, char **argv);
+int cmd_user_watch(struct ctl *ctl, int argc, char **argv);
 int cmd_idpath(struct ctl *ctl, int argc, char **argv);
 
 #endif

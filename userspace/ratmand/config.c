@@ -189,6 +189,7 @@ static const struct key keys[] = {
 	{ "node_key", KEY_WORD, "auto", check_word, node_key_words },
 	{ "key_file", KEY_TEXT, "", check_key_file, NULL },
 	{ "file_accept", KEY_SIZE, "16777216", check_size, NULL },
+	{ "god_mode", KEY_SWITCH, "false", NULL, NULL },
 };
 
 #define N_KEYS (sizeof(keys) / sizeof(keys[0]))
@@ -352,6 +353,7 @@ static int read_values(cfg_t *cfg, struct config *out)
 							  NODEKEY_AUTO;
 	out->ephemeral = cfg_getbool(cfg, "ephemeral");
 	out->file_accept = (uint64_t)cfg_getint(cfg, "file_accept");
+	out->god_mode = cfg_getbool(cfg, "god_mode");
 	if (secret[0]) {
 		out->has_group_secret = true;
 		sodium_hex2bin(out->group_secret, sizeof(out->group_secret), secret, 64, NULL, NULL,

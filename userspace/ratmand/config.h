@@ -37,6 +37,7 @@ struct config {
 	gid_t api_socket_gid;		/* (gid_t)-1: the daemon's own */
 	struct api_limits limits;
 	bool ephemeral;
+	bool god_mode;			/* messages of all services may be asked for at once */
 	enum nodekey_source node_key;
 	uint64_t file_accept;		/* bytes: files that are sent unasked, taken up to */
 	char *key_file;			/* empty: node.key in the state directory */

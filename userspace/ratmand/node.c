@@ -64,6 +64,8 @@ static void seen(void *ctx, const struct address *address, uint64_t sequence)
 	wire_put_be64(&w, (uint64_t)(old.first_ns ? old.first_ns : now));
 	wire_put_be64(&w, (uint64_t)now);
 	store_put(node->store, STORE_PEERS, address->b, ADDRESS_LEN, buf, PEER_LEN);
+	if (node->service)
+		users_seen(node->service->users, address, old.first_ns ? old.first_ns : now, now);
 	if (node->flow && !known)
 		flow_event(node->flow, PAYLOAD_EVENT_PEER, address);
 }
@@ -98,14 +100,20 @@ static int space_secret(void *ctx, const struct address *space, uint8_t *secret)
 	return spaces_open(node->store, space, secret);
 }
 
+static void listen_again(void *ctx, const struct records *records)
+{
+	struct node *node = ctx;
+
+	flow_local_up(node->flow, &records->address);
+}
+
 static void joined(void *ctx)
 {
 	struct node *node = ctx;
 
 	/* Listening needs the address on the device, which it may not have had until now. */
-	for (size_t i = 0; node->flow && i < node->resume.n; i++)
-		if (mesh_local_secret(node->mesh, &node->resume.entries[i].address))
-			flow_local_up(node->flow, &node->resume.entries[i].address);
+	if (node->service)
+		online_each(node->service->online, listen_again, node);
 }
 
 static const struct mesh_ops mesh_ops = {
@@ -181,22 +189,28 @@ static const struct flow_ops flow_ops = {
 
 /* Life. */
 
-static int open_records(struct node *node, const struct address *address,
-			const struct ident *token)
+int node_online(struct node *node, const struct address *address, const uint8_t *secret,
+		const uint8_t *key)
 {
-	uint8_t key[ADDRESS_KEY_LEN];
-	int err = addresses_open_key(node->store, address, token, key);
+	bool was_up = mesh_local_secret(node->mesh, address) != NULL;
+	int err = mesh_local_up(node->mesh, address, secret);
 
 	if (!err)
 		err = service_address_up(node->service, address, key);
-	sodium_memzero(key, sizeof(key));
+	if (!err)
+		err = flow_local_up(node->flow, address);
+	if (!err && !was_up)
+		flow_event(node->flow, PAYLOAD_EVENT_UP, address);
+	if (err && !was_up) {
+		service_address_down(node->service, address);
+		mesh_local_down(node->mesh, address);
+	}
 	return err;
 }
 
 int node_addr_up(struct node *node, const struct address *address, const struct ident *token)
 {
-	bool was_up = mesh_local_secret(node->mesh, address) != NULL;
-	uint8_t secret[ADDRESS_SECRET_LEN];
+	uint8_t secret[ADDRESS_SECRET_LEN], key[ADDRESS_KEY_LEN];
 	int err = addresses_open(node->store, address, token, true, secret);
 
 	if (!err && addresses_is_namespace(node->store, address)) {
@@ -207,22 +221,14 @@ int node_addr_up(struct node *node, const struct address *address, const struct 
 		return err;
 	}
 	if (!err)
-		err = mesh_local_up(node->mesh, address, secret);
-	sodium_memzero(secret, sizeof(secret));
-	if (err)
-		return err;
-	err = open_records(node, address, token);
+		err = addresses_open_key(node->store, address, token, key);
 	if (!err)
-		err = flow_local_up(node->flow, address);
-	if (err) {
-		service_address_down(node->service, address);
-		mesh_local_down(node->mesh, address);
-		return err;
-	}
-	resume_add(&node->resume, address, token);
-	if (!was_up)
-		flow_event(node->flow, PAYLOAD_EVENT_UP, address);
-	return 0;
+		err = node_online(node, address, secret, key);
+	sodium_memzero(secret, sizeof(secret));
+	sodium_memzero(key, sizeof(key));
+	if (!err)
+		resume_add(&node->resume, address, token);
+	return err;
 }
 
 static void bring_up_again(struct node *node)
@@ -264,6 +270,36 @@ static int open_store(struct node *node, uint8_t secret[ADDRESS_SECRET_LEN], cha
 	return err;
 }
 
+static int remember_peer(void *ctx, const void *key, size_t key_len, const void *value,
+			 size_t value_len)
+{
+	struct users *users = ctx;
+	struct address address;
+	struct wire_reader r;
+	int64_t first_ns;
+
+	if (key_len != ADDRESS_LEN || value_len != PEER_LEN)
+		return 0;
+	memcpy(address.b, key, ADDRESS_LEN);
+	wire_read_init(&r, value, value_len);
+	first_ns = (int64_t)wire_get_be64(&r);
+	users_seen(users, &address, first_ns, (int64_t)wire_get_be64(&r));
+	return 0;
+}
+
+/* The users know who was seen before this start. */
+static int open_service(struct node *node)
+{
+	int err = service_new(&node->service, node->loop, node->store, node->flow);
+
+	if (err)
+		return err;
+	service_set_reachable(node->service, flow_reachable, node);
+	files_set_accept(node->service->files, node->config->file_accept);
+	err = store_each(node->store, STORE_PEERS, remember_peer, node->service->users);
+	return err ? err : users_ready(node->service->users);
+}
+
 static int open_parts(struct node *node, const uint8_t secret[ADDRESS_SECRET_LEN], char *why,
 		      size_t size)
 {
@@ -274,7 +310,6 @@ static int open_parts(struct node *node, const uint8_t secret[ADDRESS_SECRET_LEN
 		.socket_gid = node->config->api_socket_gid,
 		.limits = node->config->limits,
 	};
-	const struct service_options so = { .file_accept = node->config->file_accept };
 	int err;
 
 	err = resume_open(&node->resume, node->config->runtime_dir);
@@ -288,7 +323,7 @@ static int open_parts(struct node *node, const uint8_t secret[ADDRESS_SECRET_LEN
 	node->mesh = mesh_new(node->loop, node->config, secret, &mesh_ops, node);
 	err = node->mesh ? flow_new(&node->flow, node->loop, node->store, &flow_ops, node) : -ENOMEM;
 	if (!err)
-		err = service_new(&node->service, node->loop, node->store, node->flow, &so);
+		err = open_service(node);
 	if (err)
 		snprintf(why, size, "cannot start the stream exchange: %s", strerror(-err));
 	return err;
@@ -339,7 +374,8 @@ static void server_closed(void *ctx)
 {
 	struct node *node = ctx;
 
-	service_stop(node->service);
+	if (node->service)
+		service_stop(node->service);
 	if (node->flow)
 		flow_free(node->flow, flow_closed, node);
 	else

@@ -61,7 +61,7 @@ static void addr_up(void *be, const struct address *address, const struct ident 
 	cb(ctx, node_addr_up(be, address, token));
 }
 
-static void go_down(struct node *node, const struct address *address)
+void node_addr_down(struct node *node, const struct address *address)
 {
 	bool was_up = mesh_local_secret(node->mesh, address) != NULL;
 
@@ -81,7 +81,7 @@ static void go_down(struct node *node, const struct address *address)
 
 static void addr_down(void *be, const struct address *address, backend_done_cb cb, void *ctx)
 {
-	go_down(be, address);
+	node_addr_down(be, address);
 	cb(ctx, 0);
 }
 
@@ -149,7 +149,7 @@ static void addr_destroy(void *be, const struct address *address, const struct i
 	}
 	/* What the disk refuses now stays as noise: nothing will open it any more. */
 	(void)forget(node, address, token);
-	go_down(node, address);
+	node_addr_down(node, address);
 	flow_local_unsubscribe(node->flow, address);
 	addresses_remove(node->store, address);
 	if (is_namespace) {
@@ -438,4 +438,7 @@ const struct backend_ops node_backend_ops = {
 	.anycast = node_anycast,
 	.anycast_stop = node_anycast_stop,
 	.file = &node_file_backend,
+	.session = &node_session_ops,
+	.service = &node_service_ops,
+	.profile = &node_profile_ops,
 };

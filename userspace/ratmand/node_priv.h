@@ -40,6 +40,12 @@ struct node_seen {
 /* node.c */
 bool node_seen_get(struct node *node, const struct address *address, struct node_seen *out);
 int node_addr_up(struct node *node, const struct address *address, const struct ident *token);
+/*
+ * Brings an address, no namespace, up without a line in the resume file: @secret and @key are
+ * its own (borrowed). 0 also when it was; on an error it is as it was.
+ */
+int node_online(struct node *node, const struct address *address, const uint8_t *secret,
+		const uint8_t *key);
 
 /* node_space.c */
 
@@ -72,6 +78,15 @@ void node_anycast_stop(struct backend_anycast *a);
 
 /* node_backend.c */
 extern const struct backend_ops node_backend_ops;
+/* Takes an address down, however it came up. */
+void node_addr_down(struct node *node, const struct address *address);
+
+/* node_session.c, node_service.c: the Service API's part of the backend. */
+extern const struct backend_session_ops node_session_ops;
+extern const struct backend_service_ops node_service_ops;
+
+/* node_profile.c */
+extern const struct backend_profile_ops node_profile_ops;
 
 /* node_file.c */
 extern const struct file_backend node_file_backend;

@@ -47,6 +47,7 @@ static bool is_number(enum print_type type)
 	case PRINT_TIME:
 	case PRINT_AGE:
 	case PRINT_PAIRS:
+	case PRINT_WORDS:
 		break;
 	}
 	return false;
@@ -105,6 +106,17 @@ static void format_pairs(const struct print_pairs *pairs, char *out)
 	format_text(pairs->n ? text : "-", out);
 }
 
+static void format_words(const struct print_words *words, char *out)
+{
+	char text[2 * CELL_MAX] = "";
+	size_t len = 0;
+
+	for (size_t i = 0; i < words->n && len < CELL_MAX; i++)
+		len += (size_t)snprintf(text + len, sizeof(text) - len, "%s%s", i ? ", " : "",
+					words->list[i]);
+	format_text(words->n ? text : "-", out);
+}
+
 /* The text of one value as tables show it. */
 static void format_cell(const struct print_style *style, const struct print_column *c,
 			const void *row, char out[static CELL_MAX])
@@ -154,6 +166,9 @@ static void format_cell(const struct print_style *style, const struct print_colu
 	case PRINT_PAIRS:
 		format_pairs(p, out);
 		return;
+	case PRINT_WORDS:
+		format_words(p, out);
+		return;
 	}
 }
 
@@ -184,6 +199,8 @@ static bool has_value(const struct print_column *c, const void *row)
 		return *(const bool *)p;
 	case PRINT_PAIRS:
 		return ((const struct print_pairs *)p)->n;
+	case PRINT_WORDS:
+		return ((const struct print_words *)p)->n;
 	}
 	return true;
 }
@@ -202,6 +219,15 @@ static struct json_object *json_pairs(const struct print_pairs *pairs)
 	for (size_t i = 0; o && i < pairs->n; i++)
 		json_object_object_add(o, pairs->list[i].key,
 				       json_object_new_string(pairs->list[i].value));
+	return o;
+}
+
+static struct json_object *json_words(const struct print_words *words)
+{
+	struct json_object *o = json_object_new_array();
+
+	for (size_t i = 0; o && i < words->n; i++)
+		json_object_array_add(o, json_object_new_string(words->list[i]));
 	return o;
 }
 
@@ -241,6 +267,8 @@ static struct json_object *json_value(const struct print_column *c, const void *
 			       NULL;
 	case PRINT_PAIRS:
 		return json_pairs(p);
+	case PRINT_WORDS:
+		return json_words(p);
 	}
 	return NULL;
 }
@@ -309,6 +337,16 @@ static void lines_pairs(FILE *f, const struct print_pairs *pairs)
 		fputc('-', f);
 }
 
+static void lines_words(FILE *f, const struct print_words *words)
+{
+	for (size_t i = 0; i < words->n; i++) {
+		fputs(i ? ", " : "", f);
+		lines_text(f, words->list[i]);
+	}
+	if (!words->n)
+		fputc('-', f);
+}
+
 /* One value as lines show it, on @f: nothing shortened, no units. */
 static void lines_value(FILE *f, const struct print_column *c, const void *row)
 {
@@ -338,6 +376,9 @@ static void lines_value(FILE *f, const struct print_column *c, const void *row)
 		return;
 	case PRINT_PAIRS:
 		lines_pairs(f, p);
+		return;
+	case PRINT_WORDS:
+		lines_words(f, p);
 		return;
 	case PRINT_ADDRESS:
 	case PRINT_IPV6:

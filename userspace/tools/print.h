@@ -31,6 +31,7 @@ enum print_type {
 	PRINT_TIME,	/* int64_t ns since 1970; both RFC 3339 UTC; 0 = never */
 	PRINT_AGE,	/* int64_t ns since 1970; tables "5 s ago", JSON RFC 3339 */
 	PRINT_PAIRS,	/* struct print_pairs; tables "key=value, key", JSON an object */
+	PRINT_WORDS,	/* struct print_words; tables "one, two", JSON an array */
 };
 
 /* Keys and values, UTF-8; an empty value is not shown outside JSON. */
@@ -40,6 +41,11 @@ struct print_pair {
 
 struct print_pairs {
 	const struct print_pair *list;	/* borrowed */
+	size_t n;
+};
+
+struct print_words {
+	const char *const *list;	/* borrowed, as the texts (UTF-8) */
 	size_t n;
 };
 

@@ -45,7 +45,7 @@ static const char *advice(int err)
 	case RATMAN_EVERSION:
 		return "Install daemon and tools of the same release";
 	case RATMAN_EAUTH:
-		return "Use the identity file of this address: option -i";
+		return "Use the identity file of this address: option -i, or log in again: ratctl user login";
 	case RATMAN_ENOADDRESS:
 		return "See which addresses it holds: ratctl addr list";
 	}

@@ -17,7 +17,9 @@ static void on_created(void *ctx, int err, const struct address *address,
 
 	if (!client_answered(c))
 		return;
-	if (err) {
+	if (err == -E2BIG) {
+		client_reply_internal(c, false, "this router has as many addresses as it can keep");
+	} else if (err) {
 		client_reply_errno(c, false, err);
 	} else {
 		/* The new token travels where the reply to other requests echoes the old one. */
@@ -39,6 +41,11 @@ void addr_create(struct client *c)
 		client_reply_input(c, "name", "UTF-8 of at most 255 bytes, 00, optional 32-byte key");
 		return;
 	}
+	if (!quota_take(c)) {
+		client_reply_internal(c, false, "too many new addresses: wait a minute");
+		sodium_memzero(&create, sizeof(create));
+		return;
+	}
 	client_ask(c);
 	s->ops->addr_create(s->be, create.name[0] ? create.name : NULL,
 			    create.has_key ? create.key : NULL, on_created, c);
@@ -51,7 +58,7 @@ struct addr_call {
 	struct address address;
 };
 
-static struct addr_call *addr_call_new(struct client *c)
+static struct addr_call *addr_call_new(struct client *c, const struct address *address)
 {
 	struct addr_call *call = malloc(sizeof(*call));
 
@@ -60,7 +67,7 @@ static struct addr_call *addr_call_new(struct client *c)
 		return NULL;
 	}
 	call->client = c;
-	memcpy(call->address.b, c->payload, ADDRESS_LEN);
+	call->address = *address;
 	client_ask(c);
 	return call;
 }
@@ -90,23 +97,20 @@ static void on_up(void *ctx, int err)
 void addr_up(struct client *c)
 {
 	struct api_server *s = c->server;
-	struct addr_call *call = addr_call_new(c);
+	struct addr_call *call;
+	struct address address;
 
+	memcpy(address.b, c->payload, ADDRESS_LEN);
+	/* Who holds a session is up as long as that lasts. */
+	login_tick(s);
+	if (dispatch_check(c, &address) && token_table_is_session(c->server->tokens, &c->header.token)) {
+		login_renew(c);
+		client_reply_ok(c);
+		return;
+	}
+	call = addr_call_new(c, &address);
 	if (call)
 		s->ops->addr_up(s->be, &call->address, &c->header.token, on_up, call);
-}
-
-/* The address is no longer up: nobody may act for it, and its listeners end. */
-static void address_gone(struct api_server *s, const struct address *address)
-{
-	struct client *c, *next;
-
-	token_table_remove(s->tokens, address);
-	for (c = s->clients; c; c = next) {
-		next = c->next;
-		if (c->job && c->job->address_gone)
-			c->job->address_gone(c, c->job, address);
-	}
 }
 
 static void on_gone(void *ctx, int err)
@@ -115,7 +119,7 @@ static void on_gone(void *ctx, int err)
 	struct client *c = call->client;
 
 	if (!err)
-		address_gone(c->server, &call->address);
+		login_address_gone(c->server, &call->address);
 	free(call);
 	if (client_answered(c))
 		addr_reply(c, err);
@@ -124,26 +128,34 @@ static void on_gone(void *ctx, int err)
 void addr_down(struct client *c)
 {
 	struct api_server *s = c->server;
-	struct addr_call *call = addr_call_new(c);
+	struct addr_call *call;
+	struct address address;
 
+	memcpy(address.b, c->payload, ADDRESS_LEN);
+	call = addr_call_new(c, &address);
 	if (call)
 		s->ops->addr_down(s->be, &call->address, on_gone, call);
 }
 
-void addr_destroy(struct client *c)
+void addr_remove(struct client *c, const struct address *address, bool force)
 {
 	struct api_server *s = c->server;
+	struct addr_call *call = addr_call_new(c, address);
+
+	if (call)
+		s->ops->addr_destroy(s->be, &call->address, &c->header.token, force, on_gone, call);
+}
+
+void addr_destroy(struct client *c)
+{
 	struct address address;
-	struct addr_call *call;
 	bool force;
 
 	if (payload_read_destroy(c->payload, c->header.payload_len, &address, &force)) {
 		client_reply_input(c, "payload", "address and force");
 		return;
 	}
-	call = addr_call_new(c);
-	if (call)
-		s->ops->addr_destroy(s->be, &call->address, &c->header.token, force, on_gone, call);
+	addr_remove(c, &address, force);
 }
 
 struct addr_list {

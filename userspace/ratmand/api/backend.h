@@ -25,6 +25,9 @@
 #include "proto/letterhead.h"
 #include "proto/link.h"
 #include "proto/payload.h"
+#include "ratmand/api/service_backend.h"
+#include "ratmand/api/session_backend.h"
+#include "ratmand/api/profile_backend.h"
 
 /* One remote address, as in Peer/List. Times are wall clock, ns since 1970. */
 struct backend_peer {
@@ -239,6 +242,10 @@ struct backend_ops {
 	void (*anycast_stop)(struct backend_anycast *a);
 
 	const struct file_backend *file;	/* file_backend.h */
+	/* One table for each noun of the Service API; a backend without a noun leaves it NULL. */
+	const struct backend_session_ops *session;
+	const struct backend_service_ops *service;
+	const struct backend_profile_ops *profile;
 };
 
 #endif

@@ -20,7 +20,9 @@
 #include "proto/payload.h"
 #include "proto/ping.h"
 #include "ratmand/api/helper.h"
+#include "ratmand/api/quota.h"
 #include "ratmand/api/server.h"
+#include "ratmand/api/login.h"
 #include "ratmand/api/token.h"
 
 struct client;
@@ -51,7 +53,8 @@ struct client {
 	struct client *turn_prev, *turn_next;	/* in server->turns */
 	enum client_phase phase;
 	bool local;		/* came over the Unix socket */
-	uid_t uid;		/* of a local one */
+	bool uid_known;		/* client_uid() */
+	uid_t uid;
 	union {
 		uv_stream_t stream;
 		uv_tcp_t tcp;
@@ -137,6 +140,11 @@ struct api_server {
 	unsigned int accepts;	/* connections of this turn */
 	bool listen_next;	/* accepting goes on in the next turn */
 	struct helper *helpers;
+	uv_timer_t session_timer;	/* login.c */
+	struct registration *registrations;	/* service.c: of sockets to come */
+	struct quota quota;	/* quota.c */
+	unsigned int passwords;	/* requests that wait for a key made from one */
+	struct watcher *watchers;	/* watcher.h */
 	struct listener tcp, local;
 	char *socket_path;	/* owned; of the Unix socket */
 	ino_t socket_inode;
@@ -177,6 +185,11 @@ void turn_listen(struct api_server *s);
 int client_reached_at(struct client *c, struct sockaddr_storage *out);
 int client_comes_from(struct client *c, struct sockaddr_storage *out);
 bool server_same_host(const struct sockaddr_storage *a, const struct sockaddr_storage *b);
+/*
+ * Whose program is at the other end, as far as the kernel says: on the Unix socket, and
+ * over TCP inside this host. TOKEN_NO_UID when it does not.
+ */
+uid_t client_uid(struct client *c);
 /* "ip:port" or "[ip6]:port". */
 void server_format_bind(const struct sockaddr_storage *a, char *out, size_t size);
 
@@ -255,6 +268,10 @@ void client_reply_internal(struct client *c, bool echo, const char *text);
 void client_reply_errno(struct client *c, bool echo, int err);
 /* InvalidAuth; closes the connection after too many. */
 void client_reply_denied(struct client *c);
+/* What was answered was a failed authentication: closes after too many. */
+void client_auth_failed(struct client *c);
+/* An error of the backend, in the Service API. */
+void client_reply_service_errno(struct client *c, int err);
 
 /* dispatch.c: the request in c->header and c->payload is complete. */
 void dispatch_request(struct client *c);
@@ -277,6 +294,8 @@ void addr_sub(struct client *c);
 void addr_resub(struct client *c);
 void addr_unsub(struct client *c);
 void addr_list(struct client *c);
+/* Destroys an address for the request @c, whose token is its; answers. */
+void addr_remove(struct client *c, const struct address *address, bool force);
 void contact_add(struct client *c);
 void contact_delete(struct client *c);
 void contact_modify(struct client *c);
@@ -310,6 +329,27 @@ void space_create(struct client *c);
 void space_up(struct client *c);
 void space_down(struct client *c);
 void space_anycast(struct client *c);
+void user_create(struct client *c);
+void user_destroy(struct client *c);
+void user_up(struct client *c);
+void user_down(struct client *c);
+void user_modify(struct client *c);
+void user_status(struct client *c);
+void service_create(struct client *c);
+void service_destroy(struct client *c);
+void service_add(struct client *c);
+void service_delete(struct client *c);
+void service_list(struct client *c);
+void service_query(struct client *c);
+void service_status(struct client *c);
+/* A session was opened or has ended: tells every service. */
+void service_tell(struct api_server *s, bool open, const struct token_session *session);
+void user_list(struct client *c);
+void user_query(struct client *c);
+/* User/Modify of what = 0. */
+void user_modify_profile(struct client *c);
+void user_sub(struct client *c);
+void user_unsub(struct client *c);
 
 /* file.c */
 void stream_up(struct client *c);

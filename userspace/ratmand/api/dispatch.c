@@ -65,6 +65,23 @@ static void (*const handlers[OP_COUNT])(struct client *c) = {
 	[OP_FILE_MANY] = file_send,
 	[OP_FILE_STATUS] = file_status,
 	[OP_FILE_GET] = file_get,
+	[OP_USER_CREATE] = user_create,
+	[OP_USER_DESTROY] = user_destroy,
+	[OP_USER_UP] = user_up,
+	[OP_USER_DOWN] = user_down,
+	[OP_USER_MODIFY] = user_modify,
+	[OP_USER_STATUS] = user_status,
+	[OP_SERVICE_CREATE] = service_create,
+	[OP_SERVICE_DESTROY] = service_destroy,
+	[OP_SERVICE_ADD] = service_add,
+	[OP_SERVICE_DELETE] = service_delete,
+	[OP_SERVICE_LIST] = service_list,
+	[OP_SERVICE_QUERY] = service_query,
+	[OP_SERVICE_STATUS] = service_status,
+	[OP_USER_LIST] = user_list,
+	[OP_USER_QUERY] = user_query,
+	[OP_USER_SUB] = user_sub,
+	[OP_USER_UNSUB] = user_unsub,
 };
 
 /* The "check" of section 3.0. */
@@ -127,6 +144,7 @@ static bool authorised(struct client *c, const struct op *op)
 {
 	bool ok = false;
 
+	login_tick(c->server);
 	switch (op->auth) {
 	case OP_AUTH_NONE:
 		return true;
@@ -150,7 +168,8 @@ static bool authorised(struct client *c, const struct op *op)
 	case OP_AUTH_OWNER:
 		switch (check_owner(c)) {
 		case 0:
-			return true;
+			ok = true;
+			break;
 		case -2:
 			refuse(c, op, PING_E_NO_ADDRESS);
 			return false;
@@ -166,7 +185,9 @@ static bool authorised(struct client *c, const struct op *op)
 		ok = c->admin;
 		break;
 	}
-	if (!ok)
+	if (ok)
+		login_renew(c);
+	else
 		refuse(c, op, PING_E_AUTH);
 	return ok;
 }

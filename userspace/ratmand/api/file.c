@@ -7,13 +7,15 @@
 #include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
+#include <utlist.h>
 
 #include "base/log.h"
 #include "ratmand/api/data.h"
-#include "ratmand/api/feed.h"
 #include "ratmand/api/file_backend.h"
+#include "ratmand/api/watcher.h"
 
 #define CHUNK 32768		/* bytes of content at a time */
+#define CHANGES_MAX 512		/* that wait for a client to read */
 #define STEP_COST 8192		/* bytes that are as much work as a step of a list */
 
 static const struct file_backend *backend(const struct client *c)
@@ -600,42 +602,98 @@ void file_get(struct client *c)
 
 /* Watching ---------------------------------------------------------------------------- */
 
+/* A change that nobody was told yet. */
+struct change {
+	struct change *prev, *next;
+	struct file_meta meta;
+};
+
+struct watch {
+	const struct file_backend *ops;
+	struct backend_file_watch *watch;	/* owned */
+	struct watcher *watcher;
+	struct change *changes;		/* owned; oldest first */
+	size_t n;
+	bool missed;			/* there were too many */
+};
+
+static void drop_change(struct watch *w, struct change *change)
+{
+	DL_DELETE(w->changes, change);
+	w->n--;
+	sodium_memzero(change, sizeof(*change));
+	free(change);
+}
+
+static void watch_end(void *ctx)
+{
+	struct watch *w = ctx;
+
+	if (w->watch)
+		w->ops->watch_close(w->watch);
+	while (w->changes)
+		drop_change(w, w->changes);
+	free(w);
+}
+
+static bool watch_next(void *ctx, struct client *c)
+{
+	struct watch *w = ctx;
+	uint8_t buf[FILE_META_MAX];
+	struct wire_writer out;
+
+	if (w->missed) {
+		/* Something is missing from here on: he is to look anew. */
+		client_kill(c);
+		return true;
+	}
+	if (!w->changes)
+		return false;
+	wire_write_init(&out, buf, sizeof(buf));
+	file_meta_write(&out, &w->changes->meta);
+	drop_change(w, w->changes);
+	client_frame(c, op_get(OP_FILE_SUB)->mode, true, buf, wire_len(&out));
+	return true;
+}
+
 static void on_change(void *ctx, const struct file_meta *meta)
 {
-	uint8_t buf[FILE_META_MAX];
-	struct wire_writer w;
+	struct watch *w = ctx;
+	struct change *change = w->n < CHANGES_MAX ? malloc(sizeof(*change)) : NULL;
 
-	wire_write_init(&w, buf, sizeof(buf));
-	file_meta_write(&w, meta);
-	feed_push(ctx, buf, wire_len(&w));
+	if (change) {
+		change->meta = *meta;
+		DL_APPEND(w->changes, change);
+		w->n++;
+	} else {
+		w->missed = true;
+	}
+	if (w->watcher)
+		watcher_ready(w->watcher);
 }
 
-static int watch_start(struct api_server *s, const struct address *address, struct feed *feed,
-		       void **out)
-{
-	struct backend_file_watch *watch;
-	int err = s->ops->file->watch_open(s->be, address, on_change, feed, &watch);
-
-	if (!err)
-		*out = watch;
-	return err;
-}
-
-static void watch_stop(struct api_server *s, void *source)
-{
-	s->ops->file->watch_close(source);
-}
-
-static const struct feed_source watch_source = {
-	.mode = 0x0c03,
-	.start = watch_start,
-	.stop = watch_stop,
+static const struct watcher_ops watch_ops = {
+	.next = watch_next,
+	.end = watch_end,
 };
 
 void file_sub(struct client *c)
 {
+	struct watch *w = calloc(1, sizeof(*w));
 	struct address user;
+	int err = -ENOMEM;
 
 	memcpy(user.b, c->payload, ADDRESS_LEN);
-	feed_offer(c, &user, &watch_source);
+	if (w) {
+		w->ops = backend(c);
+		err = w->ops->watch_open(c->server->be, &user, on_change, w, &w->watch);
+	}
+	if (err) {
+		free(w);
+		refuse(c, err);
+		return;
+	}
+	w->watcher = watcher_open(c, &user, &watch_ops, w);
+	if (!w->watcher)
+		watch_end(w);
 }

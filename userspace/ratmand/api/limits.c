@@ -28,6 +28,10 @@ enum limit_id {
 	L_TURN_REQUESTS,
 	L_TURN_BYTES,
 	L_AUTH_FAILURES,
+	L_SESSION,
+	L_SESSIONS,
+	L_SESSIONS_PER_USER,
+	L_CREATIONS,
 	L_COUNT,
 };
 
@@ -78,6 +82,15 @@ const struct api_limit_key api_limit_keys[API_LIMIT_KEYS] = {
 			       turn_bytes, yielded_bytes),
 	[L_AUTH_FAILURES] = PLAIN("max_auth_failures", "per minute", 1, 1000000,
 				  LIMIT_AUTH_FAILURES, auth_failures, auth_closed),
+	[L_SESSION] = TIME("session_timeout", 1, 604800, LIMIT_SESSION_MS, session_ms,
+			   expired_sessions),
+	[L_SESSIONS] = PLAIN("max_sessions", "sessions", 1, 65536, LIMIT_SESSIONS, sessions,
+			     refused_sessions),
+	[L_SESSIONS_PER_USER] = PLAIN("max_sessions_per_user", "sessions", 1, 65536,
+				      LIMIT_SESSIONS_PER_USER, sessions_per_user,
+				      refused_user_sessions),
+	[L_CREATIONS] = PLAIN("max_creations", "per minute", 1, 1000000, LIMIT_CREATIONS, creations,
+			      refused_creations),
 };
 
 uint32_t *api_limit_value(struct api_limits *limits, const struct api_limit_key *key)
@@ -127,6 +140,9 @@ static void count_use(const struct client *asker, uint64_t used[static L_COUNT])
 	used[L_HELPER] = s->counters.helpers;
 	used[L_WRITE_QUEUE_TOTAL] = s->counters.queued;
 	used[L_TURN_REQUESTS] = s->n_turns;
+	used[L_SESSION] = used[L_SESSIONS] = token_table_sessions(s->tokens);
+	used[L_SESSIONS_PER_USER] = token_table_most(s->tokens);
+	used[L_CREATIONS] = quota_used(s, client_now(asker));
 	for (const struct client *c = s->clients; c; c = c->next)
 		count_client(c, asker, used);
 }

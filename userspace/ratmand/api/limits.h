@@ -29,6 +29,10 @@ struct api_limits {
 	uint32_t turn_bytes;		/* of one stream in one turn of the loop */
 	uint32_t send_grace_ms;		/* Send/One: wait for inline bytes */
 	uint32_t send_empty_ms;		/* Send/One of size 0: wait for another request */
+	uint32_t session_ms;		/* without a request, then a client session ends */
+	uint32_t sessions;		/* of all users */
+	uint32_t sessions_per_user;
+	uint32_t creations;		/* of one Unix user or host, per minute */
 	uint32_t linger_ms;		/* after our last word: wait for the client to close */
 };
 
@@ -57,6 +61,10 @@ struct api_counters {
 	uint64_t held_total;		/* not read from: the queues of all were too long */
 	uint64_t yielded_requests;	/* had more requests than one turn of the loop allows */
 	uint64_t yielded_bytes;		/* had more bytes of a stream */
+	uint64_t expired_sessions;
+	uint64_t refused_sessions;	/* more than limits.sessions */
+	uint64_t refused_user_sessions;	/* more than limits.sessions_per_user */
+	uint64_t refused_creations;	/* addresses and users, beyond limits.creations */
 	uint64_t requests;
 	uint64_t unsupported;
 	uint64_t streams_in;		/* taken from clients */
@@ -76,7 +84,7 @@ struct api_limit_key {
 	size_t hits;			/* uint64_t in struct api_counters */
 };
 
-#define API_LIMIT_KEYS 17
+#define API_LIMIT_KEYS 21
 
 /* All of them, in the order people read them. Static. */
 extern const struct api_limit_key api_limit_keys[API_LIMIT_KEYS];

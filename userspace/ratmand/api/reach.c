@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "ratmand/api/client.h"
+#include "ratmand/kern/sockdiag.h"
 
 static void loopback(struct sockaddr_storage *out)
 {
@@ -60,6 +61,19 @@ int client_comes_from(struct client *c, struct sockaddr_storage *out)
 		return uv_tcp_getpeername(&c->tcp, (struct sockaddr *)out, &len);
 	loopback(out);
 	return 0;
+}
+
+uid_t client_uid(struct client *c)
+{
+	uv_os_fd_t fd;
+
+	if (c->local || c->uid_known)
+		return c->uid;
+	if (uv_fileno((uv_handle_t *)&c->stream, &fd) ||
+	    sockdiag_uid(c->server->diag, fd, &c->uid))
+		return TOKEN_NO_UID;
+	c->uid_known = true;
+	return c->uid;
 }
 
 void server_format_bind(const struct sockaddr_storage *a, char *out, size_t size)

@@ -99,10 +99,15 @@ void client_reply_internal(struct client *c, bool echo, const char *text)
 
 void client_reply_denied(struct client *c)
 {
+	client_reply_code(c, PING_E_AUTH);
+	client_auth_failed(c);
+}
+
+void client_auth_failed(struct client *c)
+{
 	struct api_server *s = c->server;
 
 	s->counters.auth_failures++;
-	client_reply_code(c, PING_E_AUTH);
 	if (client_now(c) - c->auth_window >= 60000) {
 		c->auth_window = client_now(c);
 		c->auth_failures = 0;
@@ -146,3 +151,27 @@ void client_reply_errno(struct client *c, bool echo, int err)
 	}
 }
 
+
+void client_reply_service_errno(struct client *c, int err)
+{
+	switch (err) {
+	case -EACCES:
+		client_reply_denied(c);
+		break;
+	case -ENOMEM:
+		client_reply_internal(c, true, "out of memory");
+		break;
+	case -ENOSPC:
+	case -EDQUOT:
+		client_reply_service(c, SERVICE_E_IO_FAULT, "the router's storage is full");
+		break;
+	case -EROFS:
+		client_reply_service(c, SERVICE_E_IO_FAULT, "the router's storage takes no writes");
+		break;
+	case -EBADMSG:
+		client_reply_service(c, SERVICE_E_IO_FAULT, "what is stored is damaged");
+		break;
+	default:
+		client_reply_service(c, SERVICE_E_IO_FAULT, strerror(-err));
+	}
+}

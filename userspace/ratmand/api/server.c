@@ -72,6 +72,7 @@ int api_server_new(struct api_server **out, uv_loop_t *loop, const struct api_co
 		free(s);
 		return err;
 	}
+	login_init(s);
 	err = listen_tcp(s, cfg->bind, why, why_size);
 	if (!err && cfg->socket)
 		err = listen_local(s, cfg, why, why_size);
@@ -96,6 +97,7 @@ void api_server_free(struct api_server *s, void (*closed)(void *ctx), void *ctx)
 	helper_close_everything(s);
 	listen_close(s);
 	turn_close(s);
+	login_stop(s);
 }
 
 uint16_t api_server_port(const struct api_server *s)

@@ -526,6 +526,8 @@ const struct flow_stats *flow_stats(struct flow *f)
 
 	f->stats.connects = p->connects;
 	f->stats.connects_failed = p->connects_failed;
+	f->stats.messages_sent = p->messages_sent;
+	f->stats.bytes_sent = p->bytes_sent;
 	f->stats.protocol_errors = f->wrong_peers + p->protocol_errors;
 	f->stats.items = f->n_items;
 	f->stats.item_bytes = f->items_bytes;

@@ -189,6 +189,7 @@ struct flow_stats {
 	uint64_t receipts_sent, receipts_received;
 	uint64_t connects, connects_failed;
 	uint64_t protocol_errors;
+	uint64_t messages_sent, bytes_sent;	/* to other daemons, blocks included */
 	uint64_t subscriptions_full;	/* refused: LIMIT_SUBSCRIPTIONS */
 	uint64_t subscriptions_overflow; /* streams a full queue did not take (LIMIT_SUBSCRIPTION_QUEUE) */
 	uint64_t events_lost;		/* the same for events */

@@ -426,6 +426,8 @@ void peerlink_write_send(struct peerlink *link, struct peerlink_write *write, si
 		return;
 	}
 	link->sent += len;
+	link->owner->stats.messages_sent++;
+	link->owner->stats.bytes_sent += buf.len;
 	if (uv_write(&write->req, (uv_stream_t *)&link->tcp, &buf, 1, on_written)) {
 		free(write);
 		fail_later(link);

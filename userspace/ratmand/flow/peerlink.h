@@ -36,6 +36,7 @@ struct peerlink_ops {
 
 struct peerlink_stats {
 	uint64_t connects, connects_failed, protocol_errors;
+	uint64_t messages_sent, bytes_sent;	/* all connections, without TCP's own */
 };
 
 /* @loop, @ops and @ctx are borrowed. -ENOMEM. */

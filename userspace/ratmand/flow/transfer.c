@@ -508,8 +508,11 @@ bool transfer_item(struct flow_link *fl, const struct exchange_message *m)
 		send_receipt(fl, &id, &sp->address);
 		return true;
 	}
-	if (e && e->complete)
-		return true;	/* the receipt goes out when it is on disk */
+	if (e && e->complete) {
+		/* Its receipt goes to whoever sent it, when it is on disk; this may be another. */
+		refuse(fl, &id, EXCHANGE_BUSY);
+		return true;
+	}
 	manifest = malloc(sizeof(*manifest));
 	if (!manifest) {
 		refuse(fl, &id, EXCHANGE_BUSY);

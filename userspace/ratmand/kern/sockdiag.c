@@ -73,11 +73,12 @@ static int build(int fd, struct request *req)
 	return err ? err : put_end(&own, id->idiag_dst, &id->idiag_dport);
 }
 
-int sockdiag_unread(int diag, int fd, uint32_t *unread)
+/* What the kernel says about the socket at the other end of @fd. */
+static int ask(int diag, int fd, struct inet_diag_msg *out)
 {
 	struct answer answer = { 0 };
 	struct request req;
-	int err = build(fd, &req), sent = 0;
+	int err = build(fd, &req);
 	ssize_t n;
 
 	if (err)
@@ -93,8 +94,33 @@ int sockdiag_unread(int diag, int fd, uint32_t *unread)
 	if (answer.head.nlmsg_type != SOCK_DIAG_BY_FAMILY ||
 	    n < NLMSG_HDRLEN + (ssize_t)sizeof(answer.socket))
 		return -EPROTO;
+	*out = answer.socket;
+	return 0;
+}
+
+int sockdiag_unread(int diag, int fd, uint32_t *unread)
+{
+	struct inet_diag_msg socket;
+	int err = ask(diag, fd, &socket), sent = 0;
+
+	if (err)
+		return err;
 	if (ioctl(fd, SIOCOUTQ, &sent))
 		return -errno;
-	*unread = answer.socket.idiag_rqueue + (uint32_t)sent;
+	*unread = socket.idiag_rqueue + (uint32_t)sent;
+	return 0;
+}
+
+int sockdiag_uid(int diag, int fd, uid_t *uid)
+{
+	struct inet_diag_msg socket;
+	int err = ask(diag, fd, &socket);
+
+	if (err)
+		return err;
+	/* Without an inode nobody holds it, and the kernel says 0 for nobody. */
+	if (!socket.idiag_inode)
+		return -ENOENT;
+	*uid = socket.idiag_uid;
 	return 0;
 }

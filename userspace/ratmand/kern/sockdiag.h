@@ -6,6 +6,7 @@
 #define RATMAND_KERN_SOCKDIAG_H
 
 #include <stdint.h>
+#include <sys/types.h>
 
 /* A descriptor to ask with, owned; close(2) it. Negative errno where the kernel has none. */
 int sockdiag_open(void);
@@ -16,5 +17,11 @@ int sockdiag_open(void);
  * another negative errno when the kernel does not say.
  */
 int sockdiag_unread(int diag, int fd, uint32_t *unread);
+
+/*
+ * The Unix user of the program at the other end of @fd. Errors as above; -ENOENT also
+ * when the socket there belongs to no program any more.
+ */
+int sockdiag_uid(int diag, int fd, uid_t *uid);
 
 #endif

@@ -741,7 +741,7 @@ int files_user_forget(struct files *f, const struct records *records)
 }
 
 int files_new(struct files **out, uv_loop_t *loop, struct store *store, struct flow *flow,
-	      struct online *online, uint64_t accept)
+	      struct online *online)
 {
 	struct files *f = calloc(1, sizeof(*f));
 	int err = -ENOMEM;
@@ -752,7 +752,7 @@ int files_new(struct files **out, uv_loop_t *loop, struct store *store, struct f
 	f->store = store;
 	f->flow = flow;
 	f->online = online;
-	f->accept = accept;
+	f->accept = LIMIT_FILE_ACCEPT;
 	f->timer = malloc(sizeof(*f->timer));
 	if (f->timer) {
 		uv_timer_init(loop, f->timer);
@@ -768,6 +768,11 @@ int files_new(struct files **out, uv_loop_t *loop, struct store *store, struct f
 	filenotice_start(f);
 	*out = f;
 	return 0;
+}
+
+void files_set_accept(struct files *f, uint64_t accept)
+{
+	f->accept = accept;
 }
 
 void files_stop(struct files *f)

@@ -20,12 +20,11 @@ struct files;
 
 typedef void (*files_done_cb)(void *ctx, int err);
 
-/*
- * @accept: bytes up to which a file is taken in that was sent and not asked for. All
- * else is borrowed and outlives it. -ENOMEM, storage errors.
- */
+/* All is borrowed and outlives it. -ENOMEM, storage errors. */
 int files_new(struct files **out, uv_loop_t *loop, struct store *store, struct flow *flow,
-	      struct online *online, uint64_t accept);
+	      struct online *online);
+/* Up to how many bytes a file is taken in that was sent and not asked for; LIMIT_FILE_ACCEPT at first. */
+void files_set_accept(struct files *f, uint64_t accept);
 /* Lets go of flow: before flow_free(). Packs, reads, lists and watches were ended before. */
 void files_stop(struct files *f);
 void files_free(struct files *f);

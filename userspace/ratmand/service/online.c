@@ -4,12 +4,18 @@
 #include <errno.h>
 #include <sodium.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/limits.h"
 
+struct opened {
+	struct records records;
+	uint8_t key[ADDRESS_KEY_LEN];
+};
+
 struct online {
 	struct store *store;
-	struct records *all;	/* sodium_malloc; LIMIT_LOCAL_ADDRESSES of them */
+	struct opened *all;	/* sodium_malloc; LIMIT_LOCAL_ADDRESSES of them */
 	bool used[LIMIT_LOCAL_ADDRESSES];
 };
 
@@ -37,10 +43,10 @@ void online_free(struct online *o)
 	free(o);
 }
 
-static struct records *find(const struct online *o, const struct address *address)
+static struct opened *find(const struct online *o, const struct address *address)
 {
 	for (size_t i = 0; i < LIMIT_LOCAL_ADDRESSES; i++)
-		if (o->used[i] && address_equal(&o->all[i].address, address))
+		if (o->used[i] && address_equal(&o->all[i].records.address, address))
 			return &o->all[i];
 	return NULL;
 }
@@ -53,7 +59,8 @@ int online_add(struct online *o, const struct address *address,
 	for (size_t i = 0; i < LIMIT_LOCAL_ADDRESSES; i++) {
 		if (o->used[i])
 			continue;
-		records_open(&o->all[i], o->store, address, key);
+		records_open(&o->all[i].records, o->store, address, key);
+		memcpy(o->all[i].key, key, ADDRESS_KEY_LEN);
 		o->used[i] = true;
 		return 0;
 	}
@@ -62,17 +69,26 @@ int online_add(struct online *o, const struct address *address,
 
 void online_remove(struct online *o, const struct address *address)
 {
-	struct records *r = find(o, address);
+	struct opened *e = find(o, address);
 
-	if (!r)
+	if (!e)
 		return;
-	o->used[r - o->all] = false;
-	sodium_memzero(r, sizeof(*r));
+	o->used[e - o->all] = false;
+	sodium_memzero(e, sizeof(*e));
 }
 
 const struct records *online_records(const struct online *o, const struct address *address)
 {
-	return find(o, address);
+	const struct opened *e = find(o, address);
+
+	return e ? &e->records : NULL;
+}
+
+const uint8_t *online_key(const struct online *o, const struct address *address)
+{
+	const struct opened *e = find(o, address);
+
+	return e ? e->key : NULL;
 }
 
 void online_each(const struct online *o, void (*cb)(void *ctx, const struct records *records),
@@ -80,5 +96,5 @@ void online_each(const struct online *o, void (*cb)(void *ctx, const struct reco
 {
 	for (size_t i = 0; i < LIMIT_LOCAL_ADDRESSES; i++)
 		if (o->used[i])
-			cb(ctx, &o->all[i]);
+			cb(ctx, &o->all[i].records);
 }

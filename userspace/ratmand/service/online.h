@@ -25,6 +25,9 @@ void online_remove(struct online *online, const struct address *address);
 /* Borrowed until it is removed, or NULL when @address is not online. */
 const struct records *online_records(const struct online *online, const struct address *address);
 
+/* Its own key (ADDRESS_KEY_LEN bytes); borrowed and NULL alike. */
+const uint8_t *online_key(const struct online *online, const struct address *address);
+
 /* Calls @cb for each; it must not add or remove any. */
 void online_each(const struct online *online,
 		 void (*cb)(void *ctx, const struct records *records), void *ctx);

@@ -9,8 +9,12 @@
 #include <uv.h>
 
 #include "ratmand/flow/flow.h"
+#include "ratmand/service/announce.h"
 #include "ratmand/service/files.h"
 #include "ratmand/service/online.h"
+#include "ratmand/service/registry.h"
+#include "ratmand/service/users.h"
+#include "ratmand/service/values.h"
 
 /* For the files of service/ and the node that owns it. */
 struct service {
@@ -19,18 +23,23 @@ struct service {
 	struct flow *flow;
 	struct online *online;	/* owned */
 	struct files *files;	/* owned */
-};
-
-struct service_options {
-	uint64_t file_accept;	/* bytes: files that are sent unasked, taken up to */
+	struct users *users;	/* owned */
+	struct announce *announce;	/* owned */
+	struct registry *registry;	/* owned */
+	struct values *values;	/* owned */
+	bool (*reachable)(void *ctx, const struct address *peer);	/* NULL: nobody is */
+	void *reachable_ctx;
 };
 
 /* @store and @flow are borrowed and outlive it. -ENOMEM, storage errors. */
-int service_new(struct service **out, uv_loop_t *loop, struct store *store, struct flow *flow,
-		const struct service_options *options);
-/* Lets go of the flow: before flow_free(). Nothing may be asked of it any more. */
+int service_new(struct service **out, uv_loop_t *loop, struct store *store, struct flow *flow);
+/* Before the flow ends: nothing goes to it any more. */
 void service_stop(struct service *s);
 void service_free(struct service *s);
+
+/* Who has a route just now is asked of @reachable. */
+void service_set_reachable(struct service *s,
+			   bool (*reachable)(void *ctx, const struct address *peer), void *ctx);
 
 /*
  * A local address (no namespace) is online from here on; @key, its own, is copied.
@@ -39,6 +48,17 @@ void service_free(struct service *s);
 int service_address_up(struct service *s, const struct address *address,
 		       const uint8_t key[static ADDRESS_KEY_LEN]);
 void service_address_down(struct service *s, const struct address *address);
+
+/* A handle a user may have, or NULL: 0, -ENAMETOOLONG, -EILSEQ. */
+int service_user_check(const char *handle);
+
+/*
+ * Queues an empty profile with @handle (or NULL) for a local address, which is a
+ * user once the next commit is durable. -EEXIST, storage errors. The other one
+ * does nothing for an address that is a user already.
+ */
+int service_user_create(struct service *s, const struct address *id, const char *handle);
+int service_user_make(struct service *s, const struct address *id);
 
 /*
  * Queues the removal of everything that is kept for @address alone, before its key

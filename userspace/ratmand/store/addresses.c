@@ -229,7 +229,21 @@ struct making {
 	int64_t created_s;
 	const uint8_t *secret;
 	const uint8_t *key;
+	const struct password_cost *cost;	/* NULL: no password opens it */
+	const uint8_t *salt;
+	const uint8_t *wrap;		/* made from the password */
 };
+
+/* The key wrapped by that of a password. */
+static void put_password(struct wire_writer *w, const struct address *address,
+			 const struct password_cost *cost, const uint8_t *salt, const uint8_t *key,
+			 const uint8_t *wrap)
+{
+	wire_put_be32(w, cost->ops);
+	wire_put_be32(w, cost->mem_kib);
+	wire_put(w, salt, PASSWORD_SALT_LEN);
+	box_seal(w, purpose_password, address, NULL, 0, key, ADDRESS_KEY_LEN, wrap);
+}
 
 /* Writes the record of @address, opened by @token, into @out; returns its length. */
 static size_t record_build(const struct address *address, const struct ident *token,
@@ -241,7 +255,7 @@ static size_t record_build(const struct address *address, const struct ident *to
 
 	wire_write_init(&w, out, RECORD_MAX);
 	wire_put_u8(&w, RECORD_V2);
-	wire_put_u8(&w, m->is_namespace ? FLAG_NAMESPACE : 0);
+	wire_put_u8(&w, (m->is_namespace ? FLAG_NAMESPACE : 0) | (m->cost ? FLAG_PASSWORD : 0));
 	wire_put_be64(&w, (uint64_t)m->created_s);
 	wire_put_u8(&w, (uint8_t)m->name_len);
 	wire_put(&w, m->name, m->name_len);
@@ -249,8 +263,19 @@ static size_t record_build(const struct address *address, const struct ident *to
 	token_key(address, token, wrap);
 	box_seal(&w, purpose_token, address, NULL, 0, m->key, ADDRESS_KEY_LEN, wrap);
 	sodium_memzero(wrap, sizeof(wrap));
+	if (m->cost)
+		put_password(&w, address, m->cost, m->salt, m->key, m->wrap);
 	seal_secret(&w, address, head_len, m->secret, m->key);
 	return wire_len(&w);
+}
+
+/* 0 when there may be one more address. */
+static int check_count(struct store *store)
+{
+	unsigned int count = 0;
+	int err = store_each_key(store, STORE_ADDRESSES, NULL, count_one, &count);
+
+	return err ? err : count >= LIMIT_LOCAL_ADDRESSES ? -E2BIG : 0;
 }
 
 int addresses_create(struct store *store, const char *name, const uint8_t *seed,
@@ -259,7 +284,6 @@ int addresses_create(struct store *store, const char *name, const uint8_t *seed,
 	struct making making = { .name = name ? name : "", .is_namespace = seed };
 	uint8_t secret[ADDRESS_SECRET_LEN], key[ADDRESS_KEY_LEN];
 	uint8_t record[RECORD_MAX];
-	unsigned int count = 0;
 	struct address address;
 	struct ident fresh;
 	size_t len;
@@ -268,11 +292,9 @@ int addresses_create(struct store *store, const char *name, const uint8_t *seed,
 	making.name_len = strlen(making.name);
 	if (making.name_len > ADDRESS_NAME_MAX || !name_is_text(making.name, making.name_len))
 		return -EINVAL;
-	err = store_each_key(store, STORE_ADDRESSES, NULL, count_one, &count);
+	err = check_count(store);
 	if (err)
 		return err;
-	if (count >= LIMIT_LOCAL_ADDRESSES)
-		return -EDQUOT;
 	if (seed)
 		crypto_sign_seed_keypair(address.b, secret, seed);
 	else
@@ -484,10 +506,7 @@ static int rewrap(const struct change *c, const uint8_t *wrap)
 	wire_put(&w, r.head, r.head_len);
 	record[1] |= FLAG_PASSWORD;
 	wire_put(&w, r.by_token, KEY_BOX_LEN);
-	wire_put_be32(&w, c->cost.ops);
-	wire_put_be32(&w, c->cost.mem_kib);
-	wire_put(&w, c->salt, sizeof(c->salt));
-	box_seal(&w, purpose_password, &c->address, NULL, 0, c->key, ADDRESS_KEY_LEN, wrap);
+	put_password(&w, &c->address, &c->cost, c->salt, c->key, wrap);
 	wire_put(&w, r.secret, SECRET_BOX_LEN);
 	return store_put(c->store, STORE_ADDRESSES, c->address.b, ADDRESS_LEN, record, wire_len(&w));
 }
@@ -534,6 +553,72 @@ int addresses_set_password(struct store *store, const struct address *address,
 	err = password_derive_async(store_loop(store), &c->cost, c->salt, password, on_change_key, c);
 	if (err)
 		sodium_free(c);
+	return err;
+}
+
+/* An address with a password that is being made. */
+struct creation {
+	struct store *store;
+	struct password_cost cost;
+	uint8_t salt[PASSWORD_SALT_LEN];
+	addresses_created_cb cb;
+	void *ctx;
+};
+
+static int create_with(const struct creation *c, const uint8_t *wrap, struct address *address,
+		       uint8_t secret[static ADDRESS_SECRET_LEN],
+		       uint8_t key[static ADDRESS_KEY_LEN])
+{
+	struct making making = {
+		.name = "", .created_s = clock_wall_ns() / 1000000000, .secret = secret, .key = key,
+		.cost = &c->cost, .salt = c->salt, .wrap = wrap,
+	};
+	uint8_t record[RECORD_MAX];
+	struct ident nobodys;
+	int err = check_count(c->store);
+
+	if (err)
+		return err;
+	draw_key_pair(address, secret);
+	crypto_kdf_keygen(key);
+	ident_draw(&nobodys);
+	err = store_put(c->store, STORE_ADDRESSES, address->b, ADDRESS_LEN, record,
+			record_build(address, &nobodys, &making, record));
+	sodium_memzero(&nobodys, sizeof(nobodys));
+	return err;
+}
+
+static void on_creation_key(void *ctx, int err, const uint8_t *wrap)
+{
+	uint8_t secret[ADDRESS_SECRET_LEN], key[ADDRESS_KEY_LEN];
+	struct creation *c = ctx;
+	struct address address;
+
+	if (!err)
+		err = create_with(c, wrap, &address, secret, key);
+	c->cb(c->ctx, err, err ? NULL : &address, err ? NULL : secret, err ? NULL : key);
+	sodium_memzero(secret, sizeof(secret));
+	sodium_memzero(key, sizeof(key));
+	free(c);
+}
+
+int addresses_create_login(struct store *store, const char *password, addresses_created_cb cb,
+			   void *ctx)
+{
+	struct creation *c;
+	int err = password[0] ? check_count(store) : -EINVAL;
+
+	if (err)
+		return err;
+	c = malloc(sizeof(*c));
+	if (!c)
+		return -ENOMEM;
+	*c = (struct creation){ .store = store, .cb = cb, .ctx = ctx };
+	password_cost_default(&c->cost);
+	randombytes_buf(c->salt, sizeof(c->salt));
+	err = password_derive_async(store_loop(store), &c->cost, c->salt, password, on_creation_key, c);
+	if (err)
+		free(c);
 	return err;
 }
 

@@ -20,7 +20,7 @@
  * takes the ed25519 seed @seed (32 bytes, namespaces), makes a token without a
  * zero byte, and queues the record; durable after store_commit(). @name may be
  * NULL. Returns 0, -EEXIST, -EINVAL (name too long or not printable UTF-8),
- * -EDQUOT (LIMIT_LOCAL_ADDRESSES), storage errors.
+ * -E2BIG (LIMIT_LOCAL_ADDRESSES), storage errors.
  */
 int addresses_create(struct store *store, const char *name, const uint8_t *seed,
 		     struct address *out, struct ident *token);
@@ -33,6 +33,18 @@ int addresses_create(struct store *store, const char *name, const uint8_t *seed,
  */
 int addresses_open(struct store *store, const struct address *address, const struct ident *token,
 		   bool tell, uint8_t secret[static ADDRESS_SECRET_LEN]);
+
+/*
+ * The same for an address that only @password opens: nobody has its token. The key is
+ * derived in the thread pool, then the record queued: @cb gets 0, the address, its secret key
+ * and its own key (borrowed for the call, wiped after it), or an error as above. Returns
+ * -EINVAL (empty, or longer than PASSWORD_MAX), -E2BIG, -ENOMEM or a storage error,
+ * and then never calls back. Store and @ctx outlive it.
+ */
+typedef void (*addresses_created_cb)(void *ctx, int err, const struct address *address,
+				     const uint8_t *secret, const uint8_t *key);
+int addresses_create_login(struct store *store, const char *password, addresses_created_cb cb,
+			   void *ctx);
 
 /* True when @address was made from the key of a namespace. */
 bool addresses_is_namespace(struct store *store, const struct address *address);

@@ -16,6 +16,7 @@ enum record_kind {
 	RECORD_SERVICE,		/* a service's data for it */
 	RECORD_FILE,
 	RECORD_PROFILE,
+	RECORD_SERVICE_NAME,	/* what a service has data under (services.h) */
 	RECORD_KINDS
 };
 

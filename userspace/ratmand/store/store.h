@@ -40,6 +40,9 @@ enum store_table {
 	STORE_FILES,		/* what all users see: contents by id, catalogs (contents.h, catalogs.h) */
 	STORE_CONTENTS,		/* stream tag → how often it is kept (flow/content.h) */
 	STORE_PEERS,		/* cache: address → first and last seen time */
+	STORE_PROFILES,		/* cache: of users elsewhere (profiles.h) */
+	STORE_USERS,		/* the same of users here */
+	STORE_PROFILE_VALUES,	/* cache: hash of a value, address → nothing (service/exact.h) */
 	STORE_TABLES
 };
 

@@ -23,4 +23,8 @@ const struct table_info store_tables[STORE_TABLES] = {
 	[STORE_FILES] = { .name = "files", .id = 21, .prefix = 1, .secret = true, .pad = 256 },
 	[STORE_CONTENTS] = { .name = "contents", .id = 20, .pad = 1 },
 	[STORE_PEERS] = { .name = "peers", .id = 10, .cache = true, .pad = 1 },
+	[STORE_PROFILES] = { .name = "profiles", .id = 15, .cache = true, .prefix = 1, .pad = 256 },
+	[STORE_USERS] = { .name = "users", .id = 16, .prefix = 1, .pad = 256 },
+	[STORE_PROFILE_VALUES] = { .name = "profile-values", .id = 23, .cache = true, .prefix = 16,
+				   .pad = 1 },
 };

@@ -1,0 +1,350 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "ratmand/service/search.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#define WORDS_MAX (LIMIT_QUERY_PATTERN / 2 + 1)
+#define FUZZY_CHARACTERS 4	/* of a word, for each difference that is allowed */
+#define ID_DIGITS (2 * ADDRESS_LEN)
+
+struct word {
+	size_t at, len;
+};
+
+struct term {
+	enum user_match match;
+	bool any, handle, display_name, services, id;	/* what it looks at, beside the bio */
+	uint32_t *attribute;	/* folded, owned */
+	size_t attribute_len;
+	uint32_t pattern[LIMIT_QUERY_PATTERN];	/* folded */
+	size_t len;
+	struct word words[WORDS_MAX];	/* of the pattern, for fuzzy ones */
+	size_t n_words;
+	struct fold_sum sum;	/* all of it is in a value that has the pattern in it */
+	uint8_t pair_bits[LIMIT_QUERY_PATTERN];	/* of those that begin there */
+	uint8_t triple_bits[LIMIT_QUERY_PATTERN];
+	char digits[ID_DIGITS + 1];	/* the pattern as a piece of an id; "": it is none */
+};
+
+struct search {
+	size_t n;
+	struct term terms[];
+};
+
+/* The next word of @text at *@at, which moves behind it; len 0: none. */
+static struct word next_word(const uint32_t *text, size_t len, size_t *at)
+{
+	struct word w;
+
+	while (*at < len && !fold_in_word(text[*at]))
+		++*at;
+	w.at = *at;
+	while (*at < len && fold_in_word(text[*at]))
+		++*at;
+	w.len = *at - w.at;
+	return w;
+}
+
+static unsigned int differences(const struct word *w)
+{
+	return (unsigned int)(w->len / FUZZY_CHARACTERS);
+}
+
+static void find_words(struct term *t)
+{
+	struct word w;
+
+	for (size_t at = 0; (w = next_word(t->pattern, t->len, &at)).len && t->n_words < WORDS_MAX;)
+		t->words[t->n_words++] = w;
+}
+
+static void sum_pattern(struct term *t)
+{
+	fold_sum_add(&t->sum, t->pattern, t->len);
+	for (size_t i = 0; i + 1 < t->len; i++)
+		t->pair_bits[i] = fold_pair_bit(t->pattern + i);
+	for (size_t i = 0; i + 2 < t->len; i++)
+		t->triple_bits[i] = fold_triple_bit(t->pattern + i);
+}
+
+/* Hex digits, dashes aside. */
+static void read_digits(struct term *t)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < t->len; i++) {
+		uint32_t c = t->pattern[i];
+
+		if (c == '-')
+			continue;
+		if (n == ID_DIGITS || !((c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'))) {
+			n = 0;
+			break;
+		}
+		t->digits[n++] = (char)c;
+	}
+	t->digits[n] = '\0';
+}
+
+static int make_term(struct term *t, const struct user_term *in)
+{
+	size_t size = strlen(in->attribute);
+
+	t->match = in->match;
+	t->any = !size;
+	t->handle = t->any || !strcasecmp(in->attribute, "handle");
+	t->display_name = t->any || !strcasecmp(in->attribute, "display_name");
+	t->services = t->any || !strcasecmp(in->attribute, "services");
+	t->id = !strcasecmp(in->attribute, "id");
+	t->attribute = malloc((size + 1) * sizeof(*t->attribute));
+	if (!t->attribute)
+		return -ENOMEM;
+	t->attribute_len = fold_text(in->attribute, t->attribute, size);
+	t->len = fold_text(in->pattern, t->pattern, LIMIT_QUERY_PATTERN);
+	find_words(t);
+	sum_pattern(t);
+	read_digits(t);
+	return 0;
+}
+
+int search_new(struct search **out, const struct user_query *q)
+{
+	struct search *s = calloc(1, sizeof(*s) + q->n * sizeof(s->terms[0]));
+
+	if (!s)
+		return -ENOMEM;
+	for (; s->n < q->n; s->n++) {
+		if (make_term(&s->terms[s->n], &q->terms[s->n])) {
+			search_free(s);
+			return -ENOMEM;
+		}
+	}
+	*out = s;
+	return 0;
+}
+
+void search_free(struct search *s)
+{
+	if (!s)
+		return;
+	for (size_t i = 0; i < s->n; i++)
+		free(s->terms[i].attribute);
+	free(s);
+}
+
+/* A value being looked at; used by one call at a time, on the loop thread. */
+static uint32_t value_text[LIMIT_BIO_BYTES];
+
+static void sum_text(struct fold_sum *sum, const char *text)
+{
+	fold_sum_add(sum, value_text, fold_text(text, value_text, LIMIT_BIO_BYTES));
+}
+
+void search_sum(const struct profile *p, struct fold_sum *out)
+{
+	struct profile_pair pair;
+	const char *name;
+
+	*out = (struct fold_sum){ .pairs = { 0 } };
+	sum_text(out, p->handle);
+	sum_text(out, p->display_name);
+	for (size_t at = 0; profile_bio_next(&p->bio, &at, &pair);) {
+		sum_text(out, pair.key);
+		sum_text(out, pair.value);
+	}
+	for (size_t at = 0; (name = profile_services_next(&p->services, &at));)
+		sum_text(out, name);
+}
+
+static bool matches_id(const struct term *t, const struct address *id)
+{
+	static const char hex[] = "0123456789abcdef";
+	char text[ID_DIGITS + 1];
+
+	/* An empty pattern is a part of every id. */
+	if (!t->digits[0])
+		return t->id && !t->len && t->match != USER_MATCH_EXACT;
+	for (size_t i = 0; i < ADDRESS_LEN; i++) {
+		text[2 * i] = hex[id->b[i] >> 4];
+		text[2 * i + 1] = hex[id->b[i] & 15];
+	}
+	text[ID_DIGITS] = '\0';
+	if (t->any || t->match == USER_MATCH_EXACT)
+		return !strcmp(text, t->digits);
+	if (t->match == USER_MATCH_PREFIX)
+		return !strncmp(text, t->digits, strlen(t->digits));
+	return strstr(text, t->digits);
+}
+
+/*
+ * The least number of differences that explain which pairs and triples of the word
+ * are not in the text. One at letter i (a swap with the next at most) parts pairs that
+ * begin from i - 1 to i + 1 and triples from i - 2 to i + 1; so each that is missing
+ * wants a difference in a certain stretch, and the fewest that reach all stretches are
+ * found by going through their ends.
+ */
+static unsigned int differences_needed(const struct term *t, const struct word *w,
+				       const struct fold_sum *sum)
+{
+	const uint8_t *pairs = t->pair_bits + w->at, *triples = t->triple_bits + w->at;
+	size_t len = w->len, last = 0;	/* place of the last difference, and 2 */
+	unsigned int n = 0;
+
+	for (size_t end = 1; end < len; end++) {
+		size_t pair = end - 1, triple = end - 2;
+
+		/* Their stretches begin at pair - 1 and triple - 1, and end here. */
+		if (!fold_bit_is_set(sum->pairs, pairs[pair]) && pair + 1 > last) {
+			last = end + 2;
+			n++;
+		}
+		if (end >= 2 && !fold_bit_is_set(sum->triples, triples[triple]) &&
+		    triple + 1 > last) {
+			last = end + 2;
+			n++;
+		}
+	}
+	return n;
+}
+
+static bool may_be_like(const struct term *t, const struct fold_sum *sum)
+{
+	for (size_t i = 0; i < t->n_words; i++)
+		if (differences_needed(t, &t->words[i], sum) > differences(&t->words[i]))
+			return false;
+	return t->n_words;
+}
+
+static bool may_have(const struct term *t, const struct fold_sum *sum)
+{
+	return fold_sum_has(sum, &t->sum) || (t->match == USER_MATCH_FUZZY && may_be_like(t, sum));
+}
+
+bool search_may_match(const struct search *s, const struct address *id, const struct fold_sum *sum)
+{
+	for (size_t i = 0; i < s->n; i++) {
+		const struct term *t = &s->terms[i];
+
+		if (!may_have(t, sum) && !((t->any || t->id) && matches_id(t, id)))
+			return false;
+	}
+	return true;
+}
+
+bool search_whole_id(const char *pattern, struct address *out)
+{
+	char digits[ID_DIGITS + 1];
+	size_t n = 0;
+
+	for (; *pattern; pattern++) {
+		if (*pattern == '-')
+			continue;
+		if (n == ID_DIGITS)
+			return false;
+		digits[n++] = *pattern;
+	}
+	digits[n] = '\0';
+	return !address_parse(digits, out);
+}
+
+static bool has_part(const uint32_t *text, size_t len, const uint32_t *part, size_t part_len)
+{
+	if (!part_len)
+		return true;
+	for (size_t i = 0; i + part_len <= len; i++)
+		if (text[i] == part[0] && !memcmp(text + i, part, part_len * sizeof(*part)))
+			return true;
+	return false;
+}
+
+static bool has_word_like(const uint32_t *text, size_t len, const uint32_t *word,
+			  const struct word *w)
+{
+	unsigned int most = differences(w);
+	struct word have;
+
+	for (size_t at = 0; (have = next_word(text, len, &at)).len;)
+		if (fold_distance(word, w->len, text + have.at, have.len, most) <= most)
+			return true;
+	return false;
+}
+
+static bool is_like(const struct term *t, const uint32_t *text, size_t len)
+{
+	for (size_t i = 0; i < t->n_words; i++)
+		if (!has_word_like(text, len, t->pattern + t->words[i].at, &t->words[i]))
+			return false;
+	return t->n_words;
+}
+
+static bool matches_text(const struct term *t, const char *value)
+{
+	const uint32_t *text = value_text;
+	size_t len = fold_text(value, value_text, LIMIT_BIO_BYTES);
+
+	switch (t->match) {
+	case USER_MATCH_EXACT:
+		return len == t->len && !memcmp(text, t->pattern, len * sizeof(*text));
+	case USER_MATCH_PREFIX:
+		return len >= t->len && !memcmp(text, t->pattern, t->len * sizeof(*text));
+	case USER_MATCH_SUBSTRING:
+		return has_part(text, len, t->pattern, t->len);
+	case USER_MATCH_FUZZY:
+		return has_part(text, len, t->pattern, t->len) || is_like(t, text, len);
+	}
+	return false;
+}
+
+/* Whether the term asks for the values of this key. */
+static bool is_asked(const struct term *t, const char *key)
+{
+	size_t len;
+
+	if (t->any)
+		return true;
+	len = fold_text(key, value_text, LIMIT_BIO_BYTES);
+	return len == t->attribute_len &&
+	       !memcmp(value_text, t->attribute, len * sizeof(*value_text));
+}
+
+static bool matches_bio(const struct term *t, const struct profile_bio *bio)
+{
+	struct profile_pair pair;
+
+	for (size_t at = 0; profile_bio_next(bio, &at, &pair);) {
+		if (t->any && matches_text(t, pair.key))
+			return true;
+		if (is_asked(t, pair.key) && matches_text(t, pair.value))
+			return true;
+	}
+	return false;
+}
+
+static bool matches_services(const struct term *t, const struct profile_services *services)
+{
+	const char *name;
+
+	for (size_t at = 0; (name = profile_services_next(services, &at));)
+		if (matches_text(t, name))
+			return true;
+	return false;
+}
+
+static bool matches(const struct term *t, const struct profile *p)
+{
+	return (t->handle && p->has_handle && matches_text(t, p->handle)) ||
+	       (t->display_name && p->has_display_name && matches_text(t, p->display_name)) ||
+	       (t->services && matches_services(t, &p->services)) ||
+	       ((t->any || t->id) && matches_id(t, &p->id)) || matches_bio(t, &p->bio);
+}
+
+bool search_matches(const struct search *s, const struct profile *p)
+{
+	for (size_t i = 0; i < s->n; i++)
+		if (!matches(&s->terms[i], p))
+			return false;
+	return true;
+}

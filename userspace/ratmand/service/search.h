@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Does a profile fit a query (service-api.md R16)? Case does not count (fold.h).
+ *
+ * Attributes are handle, display_name, services (each name is a value of it), id,
+ * and every key of a bio; "" looks at all of them, at the keys of the bio, too,
+ * but at an id only when the pattern is a whole one. Terms are held against
+ * values: exact the whole, prefix its beginning, substring any part, and fuzzy a
+ * part, or else every word of the pattern must be like a word of the value: one
+ * difference for every four characters of the pattern's word. So what one kind
+ * of match finds, the next looser one finds, too. The empty pattern is part of
+ * every value: it finds who has the attribute.
+ */
+#ifndef RATMAND_SERVICE_SEARCH_H
+#define RATMAND_SERVICE_SEARCH_H
+
+#include "proto/user.h"
+#include "ratmand/service/fold.h"
+
+struct search;
+
+/* Makes ready what @q asks for (copied). -ENOMEM. */
+int search_new(struct search **out, const struct user_query *q);
+void search_free(struct search *s);
+
+/* What search_may_match() needs to know of a profile. */
+void search_sum(const struct profile *p, struct fold_sum *out);
+
+/* False when the profile of @id with this sum cannot match: quick, and mostly right. */
+bool search_may_match(const struct search *s, const struct address *id,
+		      const struct fold_sum *sum);
+
+bool search_matches(const struct search *s, const struct profile *p);
+
+/* True when @pattern is an id in hex, dashes aside. */
+bool search_whole_id(const char *pattern, struct address *out);
+
+#endif
