@@ -4,8 +4,6 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
-#include <signal.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,8 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "ratctl/ratctl.h"
-#include "tools/sync.h"
+#include "ratctl/export.h"
 #include "tools/term.h"
 
 #define CHUNK 65536
@@ -398,89 +395,6 @@ int cmd_file_update(struct ctl *ctl, int argc, char **argv)
 
 /* Writing to a file ------------------------------------------------------------------- */
 
-/* What is written until it is whole; removed when a signal ends us. */
-static char part[PATH_MAX];
-
-static void on_signal(int sig)
-{
-	if (part[0])
-		unlink(part);
-	_exit(128 + sig);
-}
-
-static void catch_signals(void)
-{
-	struct sigaction action = { .sa_handler = on_signal };
-
-	sigaction(SIGINT, &action, NULL);
-	sigaction(SIGTERM, &action, NULL);
-	sigaction(SIGHUP, &action, NULL);
-}
-
-/* Opens a file beside the wanted one, for us alone (0600), or standard output. */
-static int open_output(struct ctl *ctl, int *fd)
-{
-	struct stat st;
-
-	*fd = STDOUT_FILENO;
-	if (!strcmp(ctl->output, "-"))
-		return CTL_OK;
-	if (!lstat(ctl->output, &st) && !ctl->force)
-		return ctl_fail(ctl, CTL_USER, "%s exists already; replace it with --force",
-				ctl->output);
-	if ((size_t)snprintf(part, sizeof(part), "%s.XXXXXX", ctl->output) >= sizeof(part)) {
-		part[0] = '\0';
-		return ctl_fail(ctl, CTL_USER, "the name of the file is too long");
-	}
-	catch_signals();
-	*fd = mkostemp(part, O_CLOEXEC);
-	if (*fd >= 0)
-		return CTL_OK;
-	part[0] = '\0';
-	return ctl_fail(ctl, CTL_USER, "cannot write %s: %s", ctl->output, strerror(errno));
-}
-
-/* Gives it its name, once it is safe on the disk. */
-static int keep_output(struct ctl *ctl, int fd)
-{
-	int err = 0;
-
-	if (fd == STDOUT_FILENO)
-		return CTL_OK;
-	if (fsync(fd) && errno != EINVAL && errno != EROFS)
-		err = errno;
-	if (!err && ctl->force && rename(part, ctl->output))
-		err = errno;
-	if (!err && !ctl->force && renameat2(AT_FDCWD, part, AT_FDCWD, ctl->output, RENAME_NOREPLACE))
-		err = errno;
-	/* A file system that cannot promise it: the same with a second name. */
-	if (!ctl->force && (err == EINVAL || err == ENOSYS)) {
-		err = link(part, ctl->output) ? errno : 0;
-		if (!err)
-			unlink(part);
-	}
-	if (err)
-		return ctl_fail(ctl, CTL_USER, "cannot write %s: %s", ctl->output, strerror(err));
-	part[0] = '\0';
-	sync_parent(ctl->output);
-	return CTL_OK;
-}
-
-static int write_all(int fd, const uint8_t *data, size_t len)
-{
-	while (len) {
-		ssize_t n = write(fd, data, len);
-
-		if (n < 0 && errno != EINTR)
-			return -errno;
-		if (n > 0) {
-			data += n;
-			len -= (size_t)n;
-		}
-	}
-	return 0;
-}
-
 static int copy_content(struct ctl *ctl, const struct owner *o, const struct ratman_id *id, int fd)
 {
 	struct term_progress progress;
@@ -497,7 +411,7 @@ static int copy_content(struct ctl *ctl, const struct owner *o, const struct rat
 	do {
 		n = ratman_file_get_read(get, buf, sizeof(buf));
 		if (n > 0)
-			write_err = write_all(fd, buf, (size_t)n);
+			write_err = export_write(fd, buf, (size_t)n);
 		done += n > 0 ? (uint64_t)n : 0;
 		term_progress_update(&progress, done);
 	} while (n > 0 && !write_err);
@@ -525,14 +439,13 @@ int cmd_file_get(struct ctl *ctl, int argc, char **argv)
 	status = prepare(ctl, argv[0], &o, &id);
 	if (status)
 		return status;
-	status = open_output(ctl, &fd);
+	status = export_open(ctl, &fd);
 	if (!status)
 		status = copy_content(ctl, &o, &id, fd);
 	sodium_memzero(&o.token, sizeof(o.token));
 	if (!status)
-		status = keep_output(ctl, fd);
-	if (part[0])
-		unlink(part);
+		status = export_keep(ctl, fd);
+	export_end();
 	if (!status && !ctl->style.stdout_is_data)
 		print_ok(stdout, &ctl->style);
 	return status;
