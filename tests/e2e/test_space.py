@@ -4,6 +4,7 @@
 
 RATMAND=… RATCTL=… RATCAT=… tests/e2e/test_space.py      (TAP on standard output)
 """
+import hashlib
 import json
 import os
 import shutil
@@ -129,6 +130,25 @@ def create():
     golden = bytes(range(0x41, 0x61)) + bytes(range(0xd1, 0xf1))   # Appendix A: no real pair
     refused(mf.USER, lambda: c.ask(CREATE, golden, t).ping())
     assert other in c.addresses()
+
+
+@test
+def commons():
+    """The key of the commons is everybody's (streams.md section 9), but no client's."""
+    c, a, t = user()
+    seed = hashlib.blake2b(b"ratman commons v1\0\0", digest_size=32).digest()
+    everybody = bytes.fromhex("7699ecef08c7e3739ef2543efadfac10e6d0b58846b6bbda3263f31359853cda")
+    before = c.addresses()
+    for token in (None, t):
+        refused(mf.USER, lambda k=token: c.ask(CREATE, everybody + seed, k).ping())
+    refused(mf.USER, c.create, b"\0" + seed)
+    refused(mf.NO_ADDRESS, lambda: c.ask(UP, a + everybody, t).ping())
+    assert c.addresses() == before
+    # Nothing goes there, and nothing comes from there.
+    refused(mf.USER, lambda: send_to_space(c, a, t, everybody, b"to all"))
+    c.begin_recv(a, t, everybody, mf.NAMESPACE, True, 1)
+    c.close()
+    nothing_waits(a, t, everybody)
 
 
 @test

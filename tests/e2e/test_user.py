@@ -116,7 +116,7 @@ def bad_requests_are_refused():
     for payload in (b"\0\0", b"x" * 1025 + b"\0\0", b"x\0\2", b"x\0\1\xff\0", b"x\0\0more",
                     b"x\0\1" + b"h" * 65 + b"\0", b"\xff\0\0"):
         says = refused(sv.INVALID_PAYLOAD, c.call, 0x0901, payload, sv.USER_ID)
-        assert "password" in says, says
+        assert "password" in says or "handle" in says, says
     c.user_create(b"x" * 1024)
     c.login(c.id, b"x" * 1024)
     assert "0 the profile" in refused(sv.INVALID_PAYLOAD, c.call, 0x0922, c.id + b"\2x")
@@ -177,6 +177,18 @@ def a_client_that_leaves_before_the_answer():
         other.login(c.id, PASSWORD)
         other.logout()
         wait_until("he is offline", lambda: not online(other, c.id))
+
+
+@test
+def the_daemon_stops_in_the_middle():
+    for mode in (0x0901, 0x0910, 0x0922):
+        with daemon() as d:                     # looks whether it stops cleanly
+            c, others = person(d), [client(d) for _ in range(2)]
+            payload = {0x0901: text(PASSWORD) + b"\0", 0x0910: c.id + text(PASSWORD),
+                       0x0922: c.id + b"\1" + text(PASSWORD)}[mode]
+            for other in others:
+                other.send(mf.frame(mode, payload, c.token))
+            c.is_authenticated()
 
 
 # Sessions ------------------------------------------------------------------------------

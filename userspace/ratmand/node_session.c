@@ -80,8 +80,6 @@ static void created_durable(void *ctx, int err)
 
 	if (!err)
 		err = node_online(l->node, &l->id, l->keys, l->keys + ADDRESS_SECRET_LEN);
-	else
-		users_reload(l->node->service->users, &l->id);
 	login_end(l, err);
 }
 
@@ -94,7 +92,7 @@ static void on_created(void *ctx, int err, const struct address *id, const uint8
 	if (!err) {
 		l->id = *id;
 		l->keys = sodium_malloc(ADDRESS_SECRET_LEN + ADDRESS_KEY_LEN);
-		err = l->keys ? users_create(l->node->service->users, id, l->handle) : -ENOMEM;
+		err = l->keys ? service_user_create(l->node->service, id, l->handle) : -ENOMEM;
 		if (err)
 			addresses_remove(l->node->store, id);
 	}
@@ -111,14 +109,15 @@ static void create(void *be, const char *password, const char *handle, backend_u
 {
 	struct node *node = be;
 	struct login *l = login_new(node, ctx);
-	int err = 0;
+	int err;
 
 	if (!l) {
 		cb(ctx, -ENOMEM, NULL);
 		return;
 	}
 	l->created = cb;
-	if (handle) {
+	err = service_user_check(handle);
+	if (!err && handle) {
 		l->handle = strdup(handle);
 		err = l->handle ? 0 : -ENOMEM;
 	}
@@ -133,37 +132,21 @@ static void offline(void *be, const struct address *id)
 	node_addr_down(be, id);
 }
 
-static void on_password(void *ctx, int err)
-{
-	struct login *l = ctx;
-
-	if (err)
-		users_reload(l->node->service->users, &l->id);
-	login_end(l, err);
-}
-
 static void set_password(void *be, const struct address *id, const char *password,
 			 backend_done_cb done, void *ctx)
 {
 	struct node *node = be;
 	const uint8_t *key = online_key(node->service->online, id);
-	struct login *l = login_new(node, ctx);
 	size_t len = strlen(password);
 	int err = !key ? -EACCES : !len || len > PASSWORD_MAX ? -EINVAL : 0;
 
-	if (!l) {
-		done(ctx, -ENOMEM);
-		return;
-	}
-	l->id = *id;
-	l->done = done;
 	/* Who has a password is a user. */
-	if (!err && !users_has_local(node->service->users, id))
-		err = users_create(node->service->users, id, NULL);
 	if (!err)
-		err = addresses_set_password(node->store, id, key, password, on_password, l);
+		err = service_user_make(node->service, id);
+	if (!err)
+		err = addresses_set_password(node->store, id, key, password, done, ctx);
 	if (err)
-		login_end(l, err);
+		done(ctx, err);
 }
 
 const struct backend_session_ops node_session_ops = {

@@ -15,7 +15,7 @@ struct backend_session_ops {
 	 * Makes an address that only @password opens (borrowed), and a user of it with
 	 * an empty profile, but for @handle unless it is NULL (borrowed). Answered when
 	 * that is on disk, and the user online. -EINVAL: password empty or too long;
-	 * -E2BIG: no room for one more address. @handle has at most LIMIT_HANDLE bytes.
+	 * -ENAMETOOLONG, -EILSEQ: the handle; -E2BIG: no room for one more address.
 	 */
 	void (*create)(void *be, const char *password, const char *handle, backend_user_cb cb,
 		       void *ctx);

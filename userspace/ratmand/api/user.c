@@ -76,6 +76,8 @@ static void open_session(struct client *c, const struct address *id)
 	struct ident token;
 	int err = login_open(c, id, &token);
 
+	if (err)
+		login_settle(c->server, id);
 	switch (err) {
 	case 0:
 		reply_user(c, id, &token);
@@ -101,6 +103,11 @@ static void refuse_creation(struct client *c, int err)
 		client_reply_service(c, SERVICE_E_INVALID_PAYLOAD,
 				     "the password must have from 1 to 1024 bytes");
 		break;
+	case -ENAMETOOLONG:
+	case -EILSEQ:
+		client_reply_service(c, SERVICE_E_INVALID_PAYLOAD,
+				     "the handle must have at most 64 bytes of UTF-8");
+		break;
 	case -E2BIG:
 		client_reply_service(c, SERVICE_E_NOT_AUTHORISED,
 				     "this router has as many addresses as it can keep");
@@ -110,22 +117,32 @@ static void refuse_creation(struct client *c, int err)
 	}
 }
 
+/*
+ * The end of a call that brought @id online unless @err: false when the client has left. Then
+ * nobody needs the user, and the server may be gone with its last client.
+ */
+static bool still_there(struct user_call *call, int err, const struct address *id)
+{
+	struct client *c = call->client;
+
+	if (!err && c->phase == CLIENT_DEAD)
+		login_settle(c->server, id);
+	password_call_end(call);
+	return client_answered(c);
+}
+
 static void on_created(void *ctx, int err, const struct address *id)
 {
 	struct user_call *call = ctx;
 	struct client *c = call->client;
-	struct api_server *s = call->server;
 
-	password_call_end(call);
-	if (client_answered(c)) {
-		if (err)
-			refuse_creation(c, err);
-		else
-			open_session(c, id);
-		client_process(c);
-	}
-	if (!err)
-		login_settle(s, id);
+	if (!still_there(call, err, id))
+		return;
+	if (err)
+		refuse_creation(c, err);
+	else
+		open_session(c, id);
+	client_process(c);
 }
 
 void user_create(struct client *c)
@@ -139,10 +156,10 @@ void user_create(struct client *c)
 		return;
 	wire_read_init(&r, c->payload, c->header.payload_len);
 	password = field_get_str(&r, LIMIT_CONTROL_PAYLOAD);
-	has_handle = field_get_opt_str(&r, LIMIT_HANDLE, &handle);
+	has_handle = field_get_opt_str(&r, LIMIT_CONTROL_PAYLOAD, &handle);
 	if (!wire_done(&r)) {
 		client_reply_service(c, SERVICE_E_INVALID_PAYLOAD,
-				     "expected a password and an optional handle of up to 64 bytes, both UTF-8");
+				     "expected a password and an optional handle, both UTF-8");
 		return;
 	}
 	if (!quota_take(c)) {
@@ -160,24 +177,20 @@ static void on_login(void *ctx, int err)
 {
 	struct user_call *call = ctx;
 	struct client *c = call->client;
-	struct api_server *s = call->server;
 	struct address id = call->id;
 
-	password_call_end(call);
-	if (client_answered(c)) {
-		if (!err) {
-			open_session(c, &id);
-		} else if (err == -EACCES) {
-			client_reply_service(c, SERVICE_E_NO_USER,
-					     "there is no such user, or the password is wrong");
-			client_auth_failed(c);
-		} else {
-			client_reply_service_errno(c, err);
-		}
-		client_process(c);
+	if (!still_there(call, err, &id))
+		return;
+	if (!err) {
+		open_session(c, &id);
+	} else if (err == -EACCES) {
+		client_reply_service(c, SERVICE_E_NO_USER,
+				     "there is no such user, or the password is wrong");
+		client_auth_failed(c);
+	} else {
+		client_reply_service_errno(c, err);
 	}
-	if (!err)
-		login_settle(s, &id);
+	client_process(c);
 }
 
 void user_up(struct client *c)
