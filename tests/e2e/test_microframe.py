@@ -116,7 +116,7 @@ def peer_list():
 @test
 def unknown_modes():
     c = connect()
-    for mode in (0x0330, 0x0223, 0x0433, 0x0706, 0x0710, 0x0711, 0x7fff, 0x0000):
+    for mode in (0x0330, 0x0223, 0x0433, 0x0706, 0x0712, 0x7fff, 0x0000):
         refused(mf.NOT_SUPPORTED, lambda m=mode: c.ask(m, os.urandom(1000)).ping())
     assert c.status()
 

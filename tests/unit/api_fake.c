@@ -171,6 +171,7 @@ void fake_free(struct fake *f)
 	contacts_forget(f, NULL);
 	while (f->streams)
 		stream_free(f, f->streams);
+	fake_file_forget(f);
 	free(f);
 }
 
@@ -871,4 +872,5 @@ const struct backend_ops fake_ops = {
 	.space_down = space_down,
 	.anycast = anycast,
 	.anycast_stop = anycast_stop,
+	.file = &fake_files,
 };

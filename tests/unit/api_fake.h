@@ -33,4 +33,8 @@ void fake_event(struct fake *f, enum payload_event_kind kind, const struct addre
 /* Streams stored and not delivered. */
 size_t fake_waiting(const struct fake *f);
 
+/* api_fake_file.c: its files, and their end with it. */
+extern const struct file_backend fake_files;
+void fake_file_forget(const void *be);
+
 #endif

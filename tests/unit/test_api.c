@@ -688,6 +688,109 @@ static void helper_timeout(void **state)
 	ratman_close(r);
 }
 
+/* Files through the library: packed and read, looked for, watched. */
+static void library_files(void **state)
+{
+	struct ratman_id a, t, id, second;
+	struct ratman_recipient to = { .is_namespace = false };
+	struct ratman_file_get *get;
+	struct ratman_subscription sub;
+	struct ratman_file file, *list;
+	struct ratman_send *s;
+	struct ratman_sub *sock;
+	struct ratman *r;
+	uint64_t size;
+	char buf[8];
+	size_t n;
+	int pipes[2];
+
+	(void)state;
+	assert_int_equal(ratman_open(&r, d.bind, 2000), 0);
+	assert_int_equal(ratman_addr_create(r, NULL, &a, &t), 0);
+	assert_int_equal(ratman_file_list(r, &a, &t, RATMAN_FILE_ANY, NULL, &list, &n),
+			 RATMAN_EAUTH);
+	assert_int_equal(ratman_addr_up(r, &a, &t), 0);
+	to.id = a;
+	assert_int_equal(ratman_file_sub(r, &a, &t, &sub), 0);
+	assert_int_equal(ratman_sub_open(r, &sub, &sock), 0);
+	assert_int_equal(ratman_sub_file(sock, &file, 50), RATMAN_ETIMEOUT);
+	/* Names and types are looked at here already. */
+	assert_int_equal(ratman_file_create(r, &a, &t, "a/b", NULL, 0, &s), -EINVAL);
+	assert_int_equal(ratman_file_create(r, &a, &t, "a", "none", 0, &s), -EINVAL);
+	assert_int_equal(ratman_file_create(r, &a, &t, "a.txt", "text/plain", 5, &s), 0);
+	assert_int_equal(ratman_send_write(s, "hello", 5), 0);
+	assert_int_equal(ratman_file_status(r, &a, &t, &a, &file), RATMAN_EBUSY);
+	assert_int_equal(ratman_file_finish(s, &id, &size), 0);
+	assert_int_equal(size, 5);
+	assert_int_equal(ratman_sub_file(sock, &file, 2000), 1);
+	assert_memory_equal(file.id.b, id.b, 32);
+	assert_string_equal(file.name, "a.txt");
+	/* Nothing, and not enough. */
+	assert_int_equal(ratman_file_create(r, &a, &t, "b", NULL, 0, &s), 0);
+	assert_int_equal(ratman_file_finish(s, NULL, NULL), RATMAN_EPAYLOAD);
+	assert_string_equal(ratman_error_text(r), "a file has at least one byte");
+	assert_int_equal(ratman_file_create(r, &a, &t, "b", NULL, 2, &s), 0);
+	assert_int_equal(ratman_send_write(s, "x", 1), 0);
+	assert_int_equal(ratman_file_finish(s, NULL, NULL), RATMAN_EPAYLOAD);
+	assert_int_equal(ratman_file_create(r, &a, &t, "b", NULL, 0, &s), 0);
+	assert_int_equal(ratman_send_write(s, "x", 1), 0);
+	ratman_send_abort(s);
+	/* Other content under the same name. */
+	assert_int_equal(ratman_file_update(r, &a, &t, &a, 0, &s), RATMAN_ENODATA);
+	assert_int_equal(ratman_file_update(r, &a, &t, &id, 0, &s), 0);
+	assert_int_equal(ratman_send_write(s, "bye", 3), 0);
+	assert_int_equal(ratman_file_finish(s, &second, NULL), 0);
+	assert_int_equal(ratman_file_status(r, &a, &t, &second, &file), 0);
+	assert_true(file.has_previous && !memcmp(file.previous.b, id.b, 32));
+	assert_int_equal(file.size, 3);
+	assert_int_equal(ratman_file_list(r, &a, &t, RATMAN_FILE_LOCAL, "*.txt", &list, &n), 0);
+	assert_int_equal(n, 2);
+	ratman_free(list);
+	assert_int_equal(ratman_file_list(r, &a, &t, RATMAN_FILE_ADVERTISED, NULL, &list, &n), 0);
+	assert_int_equal(n, 0);
+	ratman_free(list);
+	/* Read wholly, and in part. */
+	assert_int_equal(ratman_file_get_begin(r, &a, &t, &a, &size, &get), RATMAN_ENODATA);
+	assert_int_equal(ratman_file_get_begin(r, &a, &t, &id, &size, &get), 0);
+	assert_int_equal(size, 5);
+	assert_int_equal(ratman_file_status(r, &a, &t, &id, &file), RATMAN_EBUSY);
+	for (n = 0; n < 5;) {
+		ssize_t got = ratman_file_get_read(get, buf + n, 2);
+
+		assert_true(got > 0);
+		n += (size_t)got;
+	}
+	assert_memory_equal(buf, "hello", 5);
+	assert_int_equal(ratman_file_get_read(get, buf, 2), 0);
+	assert_int_equal(ratman_file_get_read(get, buf, 2), 0);
+	ratman_file_get_end(get);
+	assert_int_equal(ratman_file_get_begin(r, &a, &t, &id, NULL, &get), 0);
+	assert_true(ratman_file_get_read(get, buf, 1) == 1);
+	ratman_file_get_end(get);
+	/* From one descriptor to another. */
+	assert_int_equal(pipe(pipes), 0);
+	assert_int_equal(ratman_file_get_fd(r, &a, &t, &id, pipes[1]), 0);
+	close(pipes[1]);
+	assert_int_equal(ratman_file_delete(r, &a, &t, &id), 0);
+	assert_int_equal(ratman_file_pack_fd(r, &a, &t, "again", NULL, pipes[0], &second, &size), 0);
+	close(pipes[0]);
+	assert_memory_equal(second.b, id.b, 32);
+	assert_int_equal(size, 5);
+	/* With others. */
+	assert_int_equal(ratman_file_announce(r, &a, &t, &id, NULL), 0);
+	assert_int_equal(ratman_file_withdraw(r, &a, &t, &id, &to), 0);
+	assert_int_equal(ratman_file_announce(r, &a, &t, &a, NULL), RATMAN_ENODATA);
+	assert_int_equal(ratman_file_request(r, &a, &t, &a, &a), 0);
+	assert_int_equal(ratman_file_request(r, &a, &t, &a, NULL), 0);
+	assert_int_equal(ratman_file_send(r, &a, &t, &id, &to, 1), 0);
+	assert_int_equal(ratman_file_send(r, &a, &t, &id, &to, 0), -EINVAL);
+	assert_int_equal(ratman_file_delete(r, &a, &t, &a), RATMAN_ENODATA);
+	/* The handle goes with a file open on it. */
+	assert_int_equal(ratman_file_get_begin(r, &a, &t, &id, NULL, &get), 0);
+	ratman_close(r);
+	ratman_sub_close(sock);
+}
+
 /* The server goes while clients are in every state. */
 static void stop_in_the_middle(void **state)
 {
@@ -735,7 +838,7 @@ int main(void)
 		cmocka_unit_test(library_spaces), cmocka_unit_test(anycast_bytes),
 		cmocka_unit_test(library_streams), cmocka_unit_test(library_subscription),
 		cmocka_unit_test(subscription_nonblocking), cmocka_unit_test(nobody_comes),
-		cmocka_unit_test(helper_timeout),
+		cmocka_unit_test(helper_timeout), cmocka_unit_test(library_files),
 		cmocka_unit_test(stop_in_the_middle),
 	};
 

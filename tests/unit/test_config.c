@@ -41,6 +41,7 @@ static void test_defaults(void **state)
 	assert_int_equal(c.n_links + c.n_members + c.n_contacts, 0);
 	assert_int_equal(c.node_key, NODEKEY_AUTO);
 	assert_string_equal(c.key_file, "");
+	assert_int_equal(c.file_accept, 16 << 20);
 	assert_string_equal(c.api_socket, "/run/ratman/api.sock");
 	assert_int_equal(c.api_socket_mode, 0666);
 	assert_true(c.api_socket_gid == (gid_t)-1);
@@ -68,7 +69,8 @@ static void test_every_key(void **state)
 			      "inbound = \"none\"\ncontacts = {\"" ADDR_A "\"}\nmax_clients = 7\n"
 			      "idle_timeout = 9\nephemeral = true\napi_socket = \"/x/y\"\n"
 			      "api_socket_mode = \"0640\"\napi_socket_group = \"root\"\n"
-			      "node_key = \"passphrase\"\nkey_file = \"/k\"\n",
+			      "node_key = \"passphrase\"\nkey_file = \"/k\"\n"
+			      "file_accept = 5\n",
 			      why, sizeof(why)),
 			 0);
 	assert_string_equal(c.state_dir, "/a");
@@ -84,6 +86,7 @@ static void test_every_key(void **state)
 	assert_int_equal(c.inbound, RATMAN_POLICY_NONE);
 	assert_int_equal(c.node_key, NODEKEY_PASSPHRASE);
 	assert_string_equal(c.key_file, "/k");
+	assert_int_equal(c.file_accept, 5);
 	assert_int_equal(c.limits.clients, 7);
 	assert_int_equal(c.limits.idle_ms, 9000);
 	assert_string_equal(c.api_socket, "/x/y");
@@ -121,6 +124,7 @@ static void test_mistakes(void **state)
 		{ "idle_timeout = 100000\n", "from 1 to 86400" },
 		{ "node_key = \"cloud\"\n", "\"credential\"" },
 		{ "key_file = \"here\"\n", "absolute" },
+		{ "file_accept = -1\n", "0 or more" },
 		{ "links = {\"eth0\"\n", "" },
 		{ "\x01\x02\xff", "" },
 	};

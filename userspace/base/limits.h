@@ -86,6 +86,15 @@
 #define LIMIT_QUERY_TERMS 16
 #define LIMIT_QUERY_PATTERN 256		/* bytes */
 #define LIMIT_PROFILE_ANNOUNCE_S (6 * 3600)	/* from one announcement to the next */
+/* Files (service-api.md section 7.1). A list of all a user sees fits one reply. */
+#define LIMIT_FILE_NAME 255		/* bytes */
+#define LIMIT_FILE_MIME 127		/* bytes */
+#define LIMIT_FILES 4096		/* of one user, here or arriving */
+#define LIMIT_FILE_ADVERTS 1024		/* announced to one user; the oldest go first */
+#define LIMIT_FILE_GROUPS 4096		/* announced to everybody and to namespaces; the oldest go first */
+#define LIMIT_FILE_CATALOG 256		/* announced by one address to everybody, or to one namespace */
+#define LIMIT_FILE_ACCEPT (16u << 20)	/* bytes: sent unasked, taken up to; a configuration key */
+#define LIMIT_FILE_SHARES 64		/* to whom one file is announced or was sent */
 
 /* Parcels (flow/parcel.h) and the commons. */
 #define LIMIT_PARCEL_DATA (1u << 20)	/* content of one that is sent from memory */

@@ -51,6 +51,7 @@ struct ratman {
 	bool busy;			/* a send or receive is open */
 	struct ratman_send *send;	/* borrowed back, for ratman_close() */
 	struct ratman_recv *recv;
+	struct ratman_file_get *get;
 	char text[PING_TEXT_MAX * 2 + 64];	/* what the daemon said last */
 
 	enum link_stage link;

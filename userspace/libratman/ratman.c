@@ -115,6 +115,7 @@ PUBLIC void ratman_close(struct ratman *r)
 		return;
 	ratman_send_abort(r->send);
 	ratman_recv_end(r->recv);
+	ratman_file_get_end(r->get);
 	if (r->link == LINK_UP && r->ask == ASK_NONE)
 		handle_request(r, OP_INTRINSIC_DOWN, NULL, NULL, 0, conn_deadline(0));
 	handle_drop(r);

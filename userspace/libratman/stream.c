@@ -11,6 +11,7 @@
 
 #include "base/limits.h"
 #include "libratman/incoming.h"
+#include "libratman/outgoing.h"
 
 struct ratman_send {
 	struct ratman *r;	/* borrowed; the handle outlives its streams */
@@ -57,14 +58,25 @@ static int open_data(struct ratman *r, const char *bind, struct ratman_send **ou
 	return 0;
 }
 
+int outgoing_begin(struct ratman *r, enum op_id op, const struct ratman_id *token,
+		   const void *payload, size_t len, struct ratman_send **out)
+{
+	struct reply reply;
+	struct ping ping;
+	int err = handle_exchange(r, op, token, payload, len, PING_SEND_SOCKET, &reply, &ping);
+
+	if (!err)
+		err = open_data(r, ping.send_socket, out);
+	reply_free(&reply);
+	return err;
+}
+
 PUBLIC int ratman_send_begin(struct ratman *r, const struct ratman_id *from,
 			     const struct ratman_id *token, const struct ratman_recipient *to,
 			     size_t n, struct ratman_send **out)
 {
 	struct letterhead head = { .aux_len = 2 };
 	struct wire_writer w;
-	struct reply reply;
-	struct ping ping;
 	uint8_t *payload;
 	int err;
 
@@ -87,11 +99,7 @@ PUBLIC int ratman_send_begin(struct ratman *r, const struct ratman_id *from,
 		head.to = incoming_recipient(&to[i]);
 		letterhead_write(&w, &head, true);
 	}
-	err = handle_exchange(r, OP_SEND_MANY, token, payload, wire_len(&w), PING_SEND_SOCKET,
-			      &reply, &ping);
-	if (!err)
-		err = open_data(r, ping.send_socket, out);
-	reply_free(&reply);
+	err = outgoing_begin(r, OP_SEND_MANY, token, payload, wire_len(&w), out);
 	free(payload);
 	return err;
 }
@@ -158,18 +166,18 @@ static void send_forget(struct ratman_send *s)
 }
 
 /* The daemon's verdict on the stream, when it has come. */
-static int send_verdict(struct ratman *r)
+static int send_verdict(struct ratman *r, enum ping_kind want, struct reply *reply,
+			struct ping *ping)
 {
-	struct reply reply;
-	struct ping ping;
-	int err = handle_reply(r, &reply, conn_deadline(r->timeout_ms));
+	int err = handle_reply(r, reply, conn_deadline(r->timeout_ms));
 
 	if (err == RATMAN_EAGAIN)
 		return err;
 	if (err)
 		return handle_fail(r, err);
-	err = handle_ping(r, &reply, PING_OK, &ping);
-	reply_free(&reply);
+	err = handle_ping(r, reply, want, ping);
+	if (err)
+		reply_free(reply);
 	return err;
 }
 
@@ -190,7 +198,8 @@ static int send_finish(struct ratman_send *s)
 	return 0;
 }
 
-PUBLIC int ratman_send_end(struct ratman_send *s)
+int outgoing_end(struct ratman_send *s, enum ping_kind want, struct reply *reply,
+		 struct ping *ping)
 {
 	int err = send_finish(s);
 
@@ -199,9 +208,19 @@ PUBLIC int ratman_send_end(struct ratman_send *s)
 		return err;
 	}
 	if (!err)
-		err = send_verdict(s->r);
+		err = send_verdict(s->r, want, reply, ping);
 	if (err != RATMAN_EAGAIN)
 		send_forget(s);
+	return err;
+}
+
+PUBLIC int ratman_send_end(struct ratman_send *s)
+{
+	struct reply reply = { .payload = NULL };
+	struct ping ping;
+	int err = outgoing_end(s, PING_OK, &reply, &ping);
+
+	reply_free(&reply);
 	return err;
 }
 

@@ -48,6 +48,8 @@ static const struct op ops[OP_COUNT] = {
 	OP(STREAM_SUB, 0x0703, 33, 32 + RECIPIENT_LEN, ADDRESS, PING, true, "Stream/Sub"),
 	OP(STREAM_RESUB, 0x0704, 64, 64, SUBSCRIBER, PING, true, "Stream/Resub"),
 	OP(STREAM_UNSUB, 0x0705, 64, 64, SUBSCRIBER, PING, true, "Stream/Unsub"),
+	OP(STREAM_UP, 0x0710, 64, 64, SUBSCRIBER, PING, true, "Stream/Up"),
+	OP(STREAM_DOWN, 0x0711, 64, 64, SUBSCRIBER, PING, true, "Stream/Down"),
 	OP(STREAM_LIST, 0x0730, 32, 32, ADDRESS, PING, true, "Stream/List"),
 	OP(SPACE_CREATE, 0x0801, 64, 64, OPTIONAL, PING, false, "Space/Create"),
 	OP(SPACE_UP, 0x0810, 64, 64, ADDRESS, PING, false, "Space/Up"),

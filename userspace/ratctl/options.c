@@ -27,7 +27,7 @@ static const struct option_row rows[] = {
 	{ 'h', 'h', "help", NULL, FLAG(help), "this text, or that of a noun or a command" },
 	{ 'V', 'V', "version", NULL, FLAG(version), "the version" },
 	{ 'B', 0, "completion", "bash", TEXT(completion), "prints what makes the shell complete" },
-	{ 'n', 0, "name", "TEXT", TEXT(name), "a private label" },
+	{ 'n', 0, "name", "TEXT", TEXT(name), "a private label; of a file its name" },
 	{ 'f', 'f', "force", NULL, FLAG(force), "no question; replace what is there" },
 	{ 'S', 0, "show-secrets", NULL, FLAG(show_secrets), "print a token even on a terminal" },
 	{ 'k', 0, "keys", "FILE", TEXT(keys), "two lines of hex: receive key, send key; - is stdin" },
@@ -74,6 +74,11 @@ static const struct option_row rows[] = {
 	{ 'z', 0, "from", "ADDRESS", TEXT(sender), "only of this sender" },
 	{ 'l', 0, "unread", NULL, FLAG(unread), "only what was not read" },
 	{ 'r', 0, "read", NULL, FLAG(seen), "mark it as read" },
+	{ 'e', 0, "everybody", NULL, FLAG(all), "whoever there is in the mesh" },
+	{ '7', 'o', "output", "FILE", TEXT(output), "where the content goes; - is standard output" },
+	{ '8', 0, "mime", "TYPE", TEXT(mime), "media type, like text/plain" },
+	{ '9', 0, "state", "STATE", TEXT(state), "only local, available, arriving or advertised ones" },
+	{ '0', 0, "wait", NULL, FLAG(wait), "until it is here, or cannot be had" },
 	{ 0 },
 };
 

@@ -73,6 +73,8 @@ struct ctl {
 	bool purge;
 	bool limits;
 	bool help, version;
+	const char *output, *mime, *state;	/* of files */
+	bool wait;
 	const char *completion;		/* shell to write one for */
 	struct print_style style;
 
@@ -161,6 +163,17 @@ int cmd_db_compact(struct ctl *ctl, int argc, char **argv);
 int cmd_db_rekey(struct ctl *ctl, int argc, char **argv);
 int cmd_top(struct ctl *ctl, int argc, char **argv);
 int cmd_monitor(struct ctl *ctl, int argc, char **argv);
+int cmd_file_add(struct ctl *ctl, int argc, char **argv);
+int cmd_file_update(struct ctl *ctl, int argc, char **argv);
+int cmd_file_list(struct ctl *ctl, int argc, char **argv);
+int cmd_file_show(struct ctl *ctl, int argc, char **argv);
+int cmd_file_get(struct ctl *ctl, int argc, char **argv);
+int cmd_file_announce(struct ctl *ctl, int argc, char **argv);
+int cmd_file_withdraw(struct ctl *ctl, int argc, char **argv);
+int cmd_file_request(struct ctl *ctl, int argc, char **argv);
+int cmd_file_send(struct ctl *ctl, int argc, char **argv);
+int cmd_file_del(struct ctl *ctl, int argc, char **argv);
+int cmd_file_watch(struct ctl *ctl, int argc, char **argv);
 int cmd_user_create(struct ctl *ctl, int argc, char **argv);
 int cmd_user_login(struct ctl *ctl, int argc, char **argv);
 int cmd_user_logout(struct ctl *ctl, int argc, char **argv);

@@ -31,6 +31,7 @@ enum key_type {
 	KEY_WORD,	/* a text that is one of `words` */
 	KEY_LIST,	/* of texts; its default is empty */
 	KEY_SWITCH,
+	KEY_SIZE,	/* bytes */
 };
 
 struct key {
@@ -155,6 +156,14 @@ static int check_group_secret(cfg_t *cfg, cfg_opt_t *opt)
 	return -1;
 }
 
+static int check_size(cfg_t *cfg, cfg_opt_t *opt)
+{
+	if (cfg_opt_getnint(opt, cfg_opt_size(opt) - 1) >= 0)
+		return 0;
+	cfg_error(cfg, "%s: must be a number of bytes, 0 or more", cfg_opt_name(opt));
+	return -1;
+}
+
 static const char *const verbosity_words[] = { "trace", "debug", "info", "warn", "error", NULL };
 static const char *const membership_words[] = { "open", "closed", NULL };
 static const char *const inbound_words[] = { "open", "contacts", "none", NULL };
@@ -179,6 +188,7 @@ static const struct key keys[] = {
 	{ "ephemeral", KEY_SWITCH, "false", NULL, NULL },
 	{ "node_key", KEY_WORD, "auto", check_word, node_key_words },
 	{ "key_file", KEY_TEXT, "", check_key_file, NULL },
+	{ "file_accept", KEY_SIZE, "16777216", check_size, NULL },
 	{ "god_mode", KEY_SWITCH, "false", NULL, NULL },
 	{ "discard_unknown_services", KEY_SWITCH, "false", NULL, NULL },
 };
@@ -222,8 +232,13 @@ static void make_options(cfg_opt_t options[static N_KEYS + API_LIMIT_KEYS + 1])
 		cfg_opt_t text = CFG_STR(key->name, key->fallback, CFGF_NONE);
 		cfg_opt_t list = CFG_STR_LIST(key->name, no_entries, CFGF_NONE);
 		cfg_opt_t bool_ = CFG_BOOL(key->name, cfg_false, CFGF_NONE);
+		cfg_opt_t size = CFG_INT(key->name, strtol(key->fallback ? key->fallback : "0",
+							   NULL, 10), CFGF_NONE);
 
-		options[n++] = key->type == KEY_LIST ? list : key->type == KEY_SWITCH ? bool_ : text;
+		options[n++] = key->type == KEY_LIST   ? list :
+			       key->type == KEY_SWITCH ? bool_ :
+			       key->type == KEY_SIZE   ? size :
+							 text;
 	}
 	for (size_t i = 0; i < API_LIMIT_KEYS; i++) {
 		cfg_opt_t number = CFG_INT(api_limit_keys[i].name, api_limit_keys[i].fallback,
@@ -338,6 +353,7 @@ static int read_values(cfg_t *cfg, struct config *out)
 			!strcmp(node_key, "passphrase") ? NODEKEY_PASSPHRASE :
 							  NODEKEY_AUTO;
 	out->ephemeral = cfg_getbool(cfg, "ephemeral");
+	out->file_accept = (uint64_t)cfg_getint(cfg, "file_accept");
 	out->god_mode = cfg_getbool(cfg, "god_mode");
 	out->discard_unknown_services = cfg_getbool(cfg, "discard_unknown_services");
 	if (secret[0]) {
@@ -372,7 +388,8 @@ void config_each_key(void (*each)(void *ctx, const char *key, const char *value)
 		if (key->type == KEY_LIST)
 			strcpy(value, "{}");
 		else
-			snprintf(value, sizeof(value), key->type == KEY_SWITCH ? "%s" : "\"%s\"",
+			snprintf(value, sizeof(value),
+				 key->type == KEY_SWITCH || key->type == KEY_SIZE ? "%s" : "\"%s\"",
 				 key->fallback);
 		each(ctx, key->name, value);
 	}

@@ -437,6 +437,7 @@ const struct backend_ops node_backend_ops = {
 	.space_down = node_space_leave,
 	.anycast = node_anycast,
 	.anycast_stop = node_anycast_stop,
+	.file = &node_file_backend,
 	.session = &node_session_ops,
 	.service = &node_service_ops,
 	.message = &node_message_ops,

@@ -6,7 +6,7 @@
 #ifndef RATMAND_NODE_PRIV_H
 #define RATMAND_NODE_PRIV_H
 
-#include "ratmand/api/backend.h"
+#include "ratmand/api/file_backend.h"
 #include "ratmand/api/server.h"
 #include "ratmand/flow/flow.h"
 #include "ratmand/mesh.h"
@@ -90,6 +90,9 @@ extern const struct backend_service_ops node_service_ops;
 extern const struct backend_message_ops node_message_ops;
 /* node_profile.c */
 extern const struct backend_profile_ops node_profile_ops;
+
+/* node_file.c */
+extern const struct file_backend node_file_backend;
 
 /* node_contact.c: ops of the backend, and what the mesh asks. */
 void node_contact_put(void *be, const struct address *owner, const struct contact *contact,

@@ -92,6 +92,8 @@ typedef void (*backend_answer_cb)(void *ctx, const struct address *member, uint6
 /* A stream has fully arrived and waits; the listener may now call recv_open. */
 typedef void (*backend_ready_cb)(void *ctx);
 
+struct file_backend;
+
 struct backend_ops {
 	/*
 	 * Makes an address, answered after it is on disk. @name is a private
@@ -240,6 +242,7 @@ struct backend_ops {
 		       backend_answer_cb answer, void *ctx, struct backend_anycast **out);
 	void (*anycast_stop)(struct backend_anycast *a);
 
+	const struct file_backend *file;	/* file_backend.h */
 	/* One table for each noun of the Service API; a backend without a noun leaves it NULL. */
 	const struct backend_session_ops *session;
 	const struct backend_service_ops *service;

@@ -359,4 +359,25 @@ void user_modify_profile(struct client *c);
 void user_sub(struct client *c);
 void user_unsub(struct client *c);
 
+/* file.c */
+/* What the backend, or a reader of proto/file.h, found wrong, as a ServiceError. */
+void file_refuse(struct client *c, int err);
+void file_refuse_payload(struct client *c, int err);
+void stream_up(struct client *c);
+void stream_down(struct client *c);
+void file_create(struct client *c);
+void file_modify(struct client *c);
+void file_up(struct client *c);
+void file_down(struct client *c);
+/* Both File/One and File/Many. */
+void file_send(struct client *c);
+void file_add(struct client *c);
+void file_delete(struct client *c);
+/* file_view.c */
+/* Both File/List and File/Query. */
+void file_list(struct client *c);
+void file_status(struct client *c);
+void file_get(struct client *c);
+void file_sub(struct client *c);
+
 #endif

@@ -4,7 +4,8 @@
  *
  * Both exchanges end in the same job: bytes come from a data socket of their
  * own (Send/Many, and Send/One of clients that know it) or, for Rust clients'
- * Send/One, inline on the main connection.
+ * Send/One, inline on the main connection. Other requests take bytes from a data
+ * socket in the same way (data.h).
  */
 #include <errno.h>
 #include <sodium.h>
@@ -13,8 +14,7 @@
 
 #include "base/limits.h"
 #include "base/log.h"
-#include "ratmand/api/client.h"
-
+#include "ratmand/api/data.h"
 
 enum send_mode {
 	SEND_SOCKET,	/* data socket; final Ok or Error */
@@ -29,7 +29,9 @@ struct send_job {
 	struct api_server *server;
 	struct client *client;		/* NULL when it is gone */
 	enum send_mode mode;
-	struct backend_send *send;	/* owned; NULL before and after */
+	const struct data_ops *data;	/* where the bytes go, and how that is answered */
+	void *sink;			/* owned; NULL before it is open */
+	bool open;			/* the sink takes bytes: neither finished nor aborted */
 	uint64_t total;			/* bytes given to the backend */
 	uint64_t left;			/* bytes still expected inline */
 	struct ping_error error;	/* of SEND_DRAIN */
@@ -61,6 +63,8 @@ static void send_maybe_free(struct send_job *j)
 	if (!j->ended || j->handles || j->finishing)
 		return;
 	drop_kept(j);
+	if (j->sink && j->data->release)
+		j->data->release(j->sink);
 	free(j);
 	server_release(s);
 }
@@ -100,17 +104,17 @@ static void close_timer(struct send_job *j)
 /* Lets go of sockets and of a stream not finished; frees as soon as possible. */
 static void send_end(struct send_job *j)
 {
-	struct backend_send *send = j->send;
+	bool open = j->open;
 
 	if (j->ended)
 		return;
 	j->ended = true;
-	j->send = NULL;
+	j->open = false;
 	close_helper(j);
 	close_conn(j);
 	close_timer(j);
-	if (send)
-		j->server->ops->send_abort(send);
+	if (open)
+		j->data->abort(j->server, j->sink);
 	send_maybe_free(j);
 }
 
@@ -140,7 +144,7 @@ static void send_failed(struct send_job *j, int err)
 	struct client *c = j->client;
 	bool inline_bytes = j->mode == SEND_INLINE;
 
-	client_reply_errno(c, true, err);
+	j->data->failed(c, err);
 	if (inline_bytes)
 		client_finish(c);
 	else if (c->job)
@@ -164,22 +168,20 @@ static void on_finished(void *ctx, int err)
 		return;
 	}
 	if (j->mode != SEND_INLINE)
-		client_reply_ok(c);
+		j->data->done(c, j->sink);
 	send_leave(j);
 }
 
 static void send_finish_stream(struct send_job *j)
 {
-	struct backend_send *send = j->send;
-
 	if (!j->total) {
 		send_failed(j, -ENODATA);
 		return;
 	}
-	j->send = NULL;
+	j->open = false;
 	j->finishing = true;
 	close_conn(j);
-	j->server->ops->send_finish(send, on_finished, j);
+	j->data->finish(j->server, j->sink, on_finished, j);
 }
 
 /* Data socket --------------------------------------------------------------- */
@@ -193,7 +195,7 @@ static int data_push(struct send_job *j, const uint8_t *data, size_t len)
 	int err = -EFBIG;
 
 	if (j->total + len <= LIMIT_STREAM_BYTES)
-		err = j->server->ops->send_write(j->send, data, len);
+		err = j->data->write(j->server, j->sink, data, len);
 	if (err && err != -EAGAIN)
 		send_failed(j, err);
 	if (err)
@@ -280,7 +282,7 @@ static void on_data(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
 /* Reads from the data socket while nothing waits for the backend. */
 static void data_read_update(struct send_job *j)
 {
-	bool want = j->conn && j->send && !j->kept && !j->paused && !j->data_ended;
+	bool want = j->conn && j->open && !j->kept && !j->paused && !j->data_ended;
 
 	if (want == j->reading || !j->conn)
 		return;
@@ -416,7 +418,7 @@ static void send_input(struct client *c, struct client_job *job)
 	data = client_input(c, &len);
 	len = len < j->left ? len : (size_t)j->left;
 	if (j->mode == SEND_INLINE)
-		err = j->server->ops->send_write(j->send, data, len);
+		err = j->data->write(j->server, j->sink, data, len);
 	if (err == -EAGAIN)
 		return;
 	if (err) {
@@ -459,9 +461,45 @@ static void on_drain(void *ctx)
 	}
 }
 
+/* Streams: the sink is the backend's. */
+
+static int stream_write(struct api_server *s, void *sink, const void *data, size_t len)
+{
+	return s->ops->send_write(sink, data, len);
+}
+
+static void stream_finish(struct api_server *s, void *sink, backend_done_cb cb, void *ctx)
+{
+	s->ops->send_finish(sink, cb, ctx);
+}
+
+static void stream_abort(struct api_server *s, void *sink)
+{
+	s->ops->send_abort(sink);
+}
+
+static void stream_done(struct client *c, void *sink)
+{
+	(void)sink;
+	client_reply_ok(c);
+}
+
+static void stream_failed(struct client *c, int err)
+{
+	client_reply_errno(c, true, err);
+}
+
+static const struct data_ops stream_ops = {
+	.write = stream_write,
+	.finish = stream_finish,
+	.abort = stream_abort,
+	.done = stream_done,
+	.failed = stream_failed,
+};
+
 /* Requests ------------------------------------------------------------------ */
 
-static struct send_job *send_new(struct client *c, enum send_mode mode)
+static struct send_job *send_new(struct client *c, enum send_mode mode, const struct data_ops *data)
 {
 	struct send_job *j = calloc(1, sizeof(*j));
 
@@ -476,6 +514,7 @@ static struct send_job *send_new(struct client *c, enum send_mode mode)
 	j->server = c->server;
 	j->client = c;
 	j->mode = mode;
+	j->data = data;
 	c->server->handles++;
 	client_start_job(c, &j->job);
 	return j;
@@ -531,16 +570,18 @@ static int heads_each(void *ctx, const struct letterhead *head)
 static void send_start(struct client *c, enum send_mode mode, const struct heads *heads)
 {
 	const struct backend_ops *ops = c->server->ops;
-	struct send_job *j = send_new(c, mode);
+	struct send_job *j = send_new(c, mode, &stream_ops);
+	struct backend_send *send;
 	uint32_t ms;
 	int err;
 
 	if (!j)
 		return;
 	j->left = heads->list[0].stream_size;
-	err = ops->send_open(c->server->be, heads->list, heads->n, on_drain, j, &j->send);
+	err = ops->send_open(c->server->be, heads->list, heads->n, on_drain, j, &send);
+	j->sink = err ? NULL : send;
+	j->open = !err;
 	if (err) {
-		j->send = NULL;
 		if (mode == SEND_WAIT) {
 			j->mode = SEND_DRAIN;
 			j->error.code = err == -EACCES ? PING_E_AUTH : PING_E_INTERNAL;
@@ -557,6 +598,21 @@ static void send_start(struct client *c, enum send_mode mode, const struct heads
 					  c->server->limits.send_grace_ms;
 		err = send_set_timer(j, ms);
 	}
+	if (err)
+		send_failed(j, err);
+}
+
+void data_start(struct client *c, const struct data_ops *ops, const void *request)
+{
+	struct send_job *j = send_new(c, SEND_SOCKET, ops);
+	int err;
+
+	if (!j)
+		return;
+	err = ops->open(c->server, request, on_drain, j, &j->sink);
+	j->open = !err;
+	if (!err)
+		err = send_listen(j);
 	if (err)
 		send_failed(j, err);
 }
@@ -609,7 +665,7 @@ static void send_drain(struct client *c, uint64_t size, const struct ping_error 
 	}
 	if (e->code == PING_E_AUTH)
 		c->server->counters.auth_failures++;
-	j = send_new(c, SEND_DRAIN);
+	j = send_new(c, SEND_DRAIN, &stream_ops);
 	if (!j) {
 		client_finish(c);
 		return;

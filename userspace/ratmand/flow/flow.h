@@ -177,6 +177,10 @@ enum flow_state {
 	FLOW_REFUSED,
 };
 
+/* True when @member, a local address, is a member of @space. */
+bool flow_space_has_member(struct flow *flow, const struct address *space,
+			   const struct address *member);
+
 struct flow_stats {
 	uint64_t blocks_sent;
 	uint64_t blocks_received;

@@ -650,6 +650,14 @@ const uint8_t *flow_space_secret(struct flow *f, const struct address *address)
 	return sp && !sp->commons ? sp->secret : NULL;
 }
 
+bool flow_space_has_member(struct flow *f, const struct address *address,
+			   const struct address *member)
+{
+	const struct space *sp = space_find(f, address);
+
+	return sp && space_has_member(sp, member);
+}
+
 void flow_space_purge(struct flow *f, const struct address *address)
 {
 	struct space *sp;

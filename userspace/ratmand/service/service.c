@@ -44,11 +44,15 @@ int service_new(struct service **out, uv_loop_t *loop, struct store *store, stru
 		err = users_new(&s->users, loop, store, LIMIT_PROFILES, &users_ops, s);
 	if (!err)
 		err = announce_new(&s->announce, loop, flow, s->users);
+	if (!err)
+		err = files_new(&s->files, loop, store, flow, s->online);
 	s->registry = registry_new();
 	s->values = values_new(store, s->online);
 	if (!err && (!s->registry || !s->values))
 		err = -ENOMEM;
 	if (err) {
+		if (s->files)
+			files_stop(s->files);
 		service_free(s);
 		return err;
 	}
@@ -58,6 +62,7 @@ int service_new(struct service **out, uv_loop_t *loop, struct store *store, stru
 
 void service_stop(struct service *s)
 {
+	files_stop(s->files);
 	announce_stop(s->announce);
 	messages_stop(s->messages);
 }
@@ -67,6 +72,7 @@ void service_free(struct service *s)
 	if (!s)
 		return;
 	messages_free(s->messages);
+	files_free(s->files);
 	announce_free(s->announce);
 	users_free(s->users);
 	values_free(s->values);
@@ -82,6 +88,8 @@ int service_address_up(struct service *s, const struct address *address,
 
 	if (!err && s->messages)
 		messages_user_up(s->messages, address);
+	if (!err)
+		files_user_up(s->files, address);
 	return err ? err : announce_user(s->announce, address);
 }
 
@@ -125,10 +133,14 @@ int service_user_make(struct service *s, const struct address *id)
 int service_address_forget(struct service *s, const struct address *address, const uint8_t *key)
 {
 	bool was_online = online_records(s->online, address);
+	const struct records *records;
 	int err = 0;
 
 	if (!was_online && key)
-		err = service_address_up(s, address, key);
+		err = online_add(s->online, address, key);
+	records = online_records(s->online, address);
+	if (!err && records)
+		err = files_user_forget(s->files, records);
 	values_close(s->values, address);
 	if (!err && s->messages && online_records(s->online, address))
 		err = messages_forget_user(s->messages, online_records(s->online, address));
@@ -137,6 +149,6 @@ int service_address_forget(struct service *s, const struct address *address, con
 	if (!err)
 		err = users_forget(s->users, address);
 	if (!was_online)
-		service_address_down(s, address);
+		online_remove(s->online, address);
 	return err;
 }

@@ -10,6 +10,7 @@
 
 #include "ratmand/flow/flow.h"
 #include "ratmand/service/announce.h"
+#include "ratmand/service/files.h"
 #include "ratmand/service/online.h"
 #include "ratmand/service/registry.h"
 #include "ratmand/service/users.h"
@@ -22,6 +23,7 @@ struct service {
 	struct flow *flow;
 	struct online *online;	/* owned */
 	struct messages *messages;	/* owned; messages.h. NULL before messages_new() */
+	struct files *files;	/* owned */
 	struct users *users;	/* owned */
 	struct announce *announce;	/* owned */
 	struct registry *registry;	/* owned */

@@ -207,6 +207,71 @@ static int collect(void *ctx, const void *key, size_t key_len, const void *value
 	return 0;
 }
 
+static int count_key(void *ctx, const void *key, size_t key_len, const void *value,
+		     size_t value_len)
+{
+	(void)key;
+	(void)key_len;
+	(void)value;
+	(void)value_len;
+	++*(ssize_t *)ctx;
+	return 0;
+}
+
+ssize_t records_count(const struct records *r, enum record_kind kind)
+{
+	uint8_t prefix[ADDRESS_LEN + 1];
+	ssize_t n = 0;
+	int err;
+
+	make_prefix(&r->address, (uint8_t)kind, prefix);
+	err = store_each_key(r->store, STORE_RECORDS, prefix, count_key, &n);
+	return err ? err : n;
+}
+
+int records_walk_begin(const struct records *r, enum record_kind kind, struct records_walk *walk)
+{
+	uint8_t prefix[ADDRESS_LEN + 1];
+	struct keys keys = { 0 };
+	int err;
+
+	make_prefix(&r->address, (uint8_t)kind, prefix);
+	err = store_each_key(r->store, STORE_RECORDS, prefix, collect, &keys);
+	if (err) {
+		free(keys.key);
+		return err;
+	}
+	*walk = (struct records_walk){ (uint8_t *)keys.key, keys.n, 0 };
+	return 0;
+}
+
+int records_walk_next(const struct records *r, struct records_walk *walk, size_t max,
+		      store_each_cb cb, void *ctx)
+{
+	size_t room = NONCE_LEN + plain_len(RECORDS_KEY_MAX, RECORDS_VALUE_MAX) + TAG_LEN;
+	struct each e = { r, cb, ctx };
+	uint8_t *buf = malloc(room);
+	int stop = 0;
+
+	if (!buf)
+		return -ENOMEM;
+	for (; max && walk->at < walk->n && !stop; max--) {
+		const uint8_t *key = walk->keys + KEY_LEN * walk->at++;
+		ssize_t n = store_get(r->store, STORE_RECORDS, key, KEY_LEN, buf, room);
+
+		if (n >= 0)
+			stop = each_record(&e, key, KEY_LEN, buf, (size_t)n);
+	}
+	free(buf);
+	return stop ? stop : walk->at < walk->n;
+}
+
+void records_walk_end(struct records_walk *walk)
+{
+	free(walk->keys);
+	*walk = (struct records_walk){ 0 };
+}
+
 int records_remove_all(struct store *store, const struct address *address)
 {
 	uint8_t prefix[ADDRESS_LEN + 1];

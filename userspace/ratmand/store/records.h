@@ -47,6 +47,25 @@ int records_del(const struct records *r, enum record_kind kind, const void *key,
 /* As store_each(); records that do not open under this key are left out. */
 int records_each(const struct records *r, enum record_kind kind, store_each_cb cb, void *ctx);
 
+/* How many records of the kind there are, damaged ones too; storage errors. */
+ssize_t records_count(const struct records *r, enum record_kind kind);
+
+/*
+ * The same in steps, for many records: begin notes which there are (storage errors,
+ * -ENOMEM), next calls @cb for at most @max of them and returns 1 when there are more, 0
+ * at the end, or what @cb returned other than 0. @cb may write; what comes later is not seen,
+ * what goes is left out. The address may have gone offline and come back between steps.
+ */
+struct records_walk {
+	uint8_t *keys;		/* owned */
+	size_t n, at;
+};
+
+int records_walk_begin(const struct records *r, enum record_kind kind, struct records_walk *walk);
+int records_walk_next(const struct records *r, struct records_walk *walk, size_t max,
+		      store_each_cb cb, void *ctx);
+void records_walk_end(struct records_walk *walk);
+
 /* Queues the removal of everything an address has; needs no key. Storage errors, -ENOMEM. */
 int records_remove_all(struct store *store, const struct address *address);
 

@@ -37,6 +37,7 @@ enum store_table {
 	STORE_DUE,		/* who it is for, order → what is to be delivered to him */
 	STORE_SPACES,		/* namespace → its key */
 	STORE_RECORDS,		/* address, kind, hidden key → sealed by the address (records.h) */
+	STORE_FILES,		/* what all users see: contents by id, catalogs (contents.h, catalogs.h) */
 	STORE_CONTENTS,		/* stream tag → how often it is kept (flow/content.h) */
 	STORE_PEERS,		/* cache: address → first and last seen time */
 	STORE_BODIES,		/* messages: their content (bodies.h) */

@@ -20,6 +20,7 @@ const struct table_info store_tables[STORE_TABLES] = {
 	[STORE_DUE] = { .name = "due", .id = 13, .prefix = 64, .ordered = true, .pad = 64 },
 	[STORE_SPACES] = { .name = "spaces", .id = 14, .secret = true, .pad = 64 },
 	[STORE_RECORDS] = { .name = "records", .id = 9, .prefix = ADDRESS_LEN + 1, .pad = 1 },
+	[STORE_FILES] = { .name = "files", .id = 21, .prefix = 1, .secret = true, .pad = 256 },
 	[STORE_CONTENTS] = { .name = "contents", .id = 20, .pad = 1 },
 	/* Lists of messages are many and short: what has to hide its size is filled up inside. */
 	[STORE_BODIES] = { .name = "messages", .id = 17, .pad = 64 },

@@ -1,0 +1,608 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * ratctl file: files of the identity's address, kept by the daemon.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "ratctl/export.h"
+#include "tools/term.h"
+
+#define CHUNK 65536
+#define LOOK_MS 300		/* from one look at a download to the next */
+
+/* Whose files. */
+struct owner {
+	struct ratman_id user, token;
+};
+
+static int need_user(struct ctl *ctl, struct owner *o)
+{
+	return ctl_need_owner(ctl, &o->user, &o->token);
+}
+
+static int failed(struct ctl *ctl, const char *what, int err)
+{
+	if (err == RATMAN_EAUTH)
+		return ctl_fail(ctl, CTL_REFUSED,
+				"%s: the address is not up, or the token is not its own. Try: ratctl addr up",
+				what);
+	return ctl_api_failed(ctl, what, err);
+}
+
+/* Rows ------------------------------------------------------------------------- */
+
+struct file_row {
+	struct address id, owner, previous;
+	const char *name, *state;
+	uint64_t size, local;
+	bool stalled;
+	int64_t time_ns;
+};
+
+static const char *const state_names[] = { NULL, "local", "available", "arriving", "advertised" };
+
+#define N_STATES (sizeof(state_names) / sizeof(state_names[0]))
+
+static const struct print_column columns[] = {
+	PRINT_COLUMN(struct file_row, id, "id", "FILE", PRINT_ADDRESS, 0),
+	PRINT_COLUMN(struct file_row, name, "name", "NAME", PRINT_TEXT, 0),
+	PRINT_COLUMN(struct file_row, state, "state", "STATE", PRINT_TEXT, 0),
+	PRINT_COLUMN(struct file_row, size, "size", "SIZE", PRINT_BYTES, 0),
+	PRINT_COLUMN(struct file_row, local, "local", "HERE", PRINT_BYTES, 0),
+	PRINT_COLUMN(struct file_row, stalled, "stalled", "STALLED", PRINT_BOOL, PRINT_OPTIONAL),
+	PRINT_COLUMN(struct file_row, owner, "owner", "OWNER", PRINT_ADDRESS, PRINT_OPTIONAL),
+	PRINT_COLUMN(struct file_row, previous, "previous", "PREVIOUS", PRINT_ADDRESS,
+		     PRINT_WIDE | PRINT_OPTIONAL),
+	PRINT_COLUMN(struct file_row, time_ns, "time", "TIME", PRINT_TIME, PRINT_WIDE),
+};
+
+#define N_COLUMNS (sizeof(columns) / sizeof(columns[0]))
+
+/* Borrows the name. */
+static struct file_row make_row(const struct ratman_file *f)
+{
+	struct file_row row = {
+		.name = f->name, .size = f->size, .local = f->local_bytes, .stalled = f->stalled,
+		.time_ns = f->time_ns,
+		.state = (size_t)f->state < N_STATES ? state_names[f->state] : NULL,
+	};
+
+	memcpy(row.id.b, f->id.b, sizeof(row.id.b));
+	memcpy(row.owner.b, f->owner.b, sizeof(row.owner.b));
+	memcpy(row.previous.b, f->previous.b, sizeof(row.previous.b));
+	return row;
+}
+
+static int by_name(const void *a, const void *b)
+{
+	const struct ratman_file *x = a, *y = b;
+	int order = strcmp(x->name, y->name);
+
+	return order ? order : memcmp(x->id.b, y->id.b, sizeof(x->id.b));
+}
+
+/* Which file is meant ---------------------------------------------------------------- */
+
+/* True when @text is the name of @f, or the beginning of its id. */
+static bool is_meant(const struct ratman_file *f, const char *text)
+{
+	struct address id, prefix;
+	unsigned int nibbles;
+
+	memcpy(id.b, f->id.b, sizeof(id.b));
+	return !strcmp(f->name, text) || (!address_parse_prefix(text, &prefix, &nibbles) &&
+					  address_has_prefix(&id, &prefix, nibbles));
+}
+
+static int pick(struct ctl *ctl, const char *text, const struct ratman_file *list, size_t n,
+		struct ratman_id *out)
+{
+	char first[ADDRESS_TEXT_LEN], second[ADDRESS_TEXT_LEN];
+	const struct ratman_file *found = NULL;
+
+	for (size_t i = 0; i < n; i++) {
+		if (!is_meant(&list[i], text))
+			continue;
+		if (found) {
+			ratman_id_format(&found->id, first);
+			ratman_id_format(&list[i].id, second);
+			return ctl_fail(ctl, CTL_USER,
+					"'%s' could be %.19s… or %.19s…: give more of the id", text,
+					first, second);
+		}
+		found = &list[i];
+	}
+	if (!found)
+		return ctl_fail(ctl, CTL_USER,
+				"no file has the name '%s' or an id that begins so; see: ratctl file list",
+				text);
+	*out = found->id;
+	return CTL_OK;
+}
+
+/* By id, by a unique beginning of it, or by name. */
+static int need_file(struct ctl *ctl, const struct owner *o, const char *text,
+		     struct ratman_id *out)
+{
+	struct ratman_file *list;
+	size_t n;
+	int err, status;
+
+	/* A whole id needs no list, and may be one that nobody announced. */
+	if (!ratman_id_parse(text, out))
+		return CTL_OK;
+	err = ratman_file_list(ctl->api, &o->user, &o->token, RATMAN_FILE_ANY, NULL, &list, &n);
+	if (err)
+		return failed(ctl, "listing files", err);
+	status = pick(ctl, text, list, n, out);
+	ratman_free(list);
+	return status;
+}
+
+/* Identity, daemon and file. */
+static int prepare(struct ctl *ctl, const char *text, struct owner *o, struct ratman_id *id)
+{
+	int status = need_user(ctl, o);
+
+	if (!status)
+		status = need_file(ctl, o, text, id);
+	if (status)
+		sodium_memzero(&o->token, sizeof(o->token));
+	return status;
+}
+
+/* Looking -------------------------------------------------------------------------- */
+
+int cmd_file_list(struct ctl *ctl, int argc, char **argv)
+{
+	size_t n, state = 0;
+	struct ratman_file *list;
+	struct file_row *rows;
+	struct owner o;
+	int err, status;
+
+	while (ctl->state && ++state < N_STATES && strcmp(ctl->state, state_names[state]))
+		;
+	if (state == N_STATES)
+		return ctl_fail(ctl, CTL_USER,
+				"--state %s: must be local, available, arriving or advertised",
+				ctl->state);
+	status = need_user(ctl, &o);
+	if (status)
+		return status;
+	err = ratman_file_list(ctl->api, &o.user, &o.token, (enum ratman_file_state)state,
+			       argc ? argv[0] : NULL, &list, &n);
+	sodium_memzero(&o.token, sizeof(o.token));
+	if (err)
+		return failed(ctl, "listing files", err);
+	qsort(list, n, sizeof(*list), by_name);
+	rows = calloc(n + 1, sizeof(*rows));
+	for (size_t i = 0; rows && i < n; i++)
+		rows[i] = make_row(&list[i]);
+	if (!rows || print_rows(stdout, &ctl->style, columns, N_COLUMNS, rows, n, sizeof(*rows)))
+		status = ctl_fail(ctl, CTL_USER, "out of memory");
+	free(rows);
+	ratman_free(list);
+	return status;
+}
+
+int cmd_file_show(struct ctl *ctl, int argc, char **argv)
+{
+	struct ratman_file file;
+	struct file_row row;
+	struct ratman_id id;
+	struct owner o;
+	int err, status = prepare(ctl, argv[0], &o, &id);
+
+	(void)argc;
+	if (status)
+		return status;
+	err = ratman_file_status(ctl->api, &o.user, &o.token, &id, &file);
+	sodium_memzero(&o.token, sizeof(o.token));
+	if (err)
+		return failed(ctl, "asking for the file", err);
+	row = make_row(&file);
+	print_record(stdout, &ctl->style, columns, N_COLUMNS, &row);
+	return CTL_OK;
+}
+
+int cmd_file_watch(struct ctl *ctl, int argc, char **argv)
+{
+	struct ratman_subscription subscription;
+	struct ratman_file file;
+	struct ratman_sub *sub;
+	struct owner o;
+	int err, status = need_user(ctl, &o);
+
+	(void)argc;
+	(void)argv;
+	if (status)
+		return status;
+	err = ratman_file_sub(ctl->api, &o.user, &o.token, &subscription);
+	sodium_memzero(&o.token, sizeof(o.token));
+	if (!err)
+		err = ratman_sub_open(ctl->api, &subscription, &sub);
+	if (err)
+		return failed(ctl, "watching files", err);
+	while ((err = ratman_sub_file(sub, &file, -1)) == 1) {
+		struct file_row row = make_row(&file);
+
+		if (print_line(stdout, &ctl->style, columns, N_COLUMNS, &row))
+			break;
+	}
+	ratman_sub_close(sub);
+	return err == 1 ? CTL_USER : failed(ctl, "watching files", err);
+}
+
+/* Packing -------------------------------------------------------------------------- */
+
+struct input {
+	int fd;
+	const char *path;
+	uint64_t size;		/* 0: not known */
+};
+
+static int open_input(struct ctl *ctl, const char *path, struct input *in)
+{
+	struct stat st;
+
+	*in = (struct input){ .fd = STDIN_FILENO, .path = "standard input" };
+	if (strcmp(path, "-")) {
+		in->path = path;
+		in->fd = open(path, O_RDONLY | O_CLOEXEC);
+		if (in->fd < 0)
+			return ctl_fail(ctl, CTL_USER, "cannot open %s: %s", path, strerror(errno));
+	}
+	if (fstat(in->fd, &st))
+		return CTL_OK;
+	if (S_ISREG(st.st_mode) && !st.st_size)
+		return ctl_fail(ctl, CTL_USER, "%s is empty: a file has at least one byte", in->path);
+	if (S_ISDIR(st.st_mode))
+		return ctl_fail(ctl, CTL_USER, "%s is a directory; pack it first, for example with tar",
+				in->path);
+	/* What is not at its beginning, or grows, has another size: the daemon counts itself. */
+	if (S_ISREG(st.st_mode))
+		in->size = (uint64_t)st.st_size;
+	return CTL_OK;
+}
+
+struct packed_row {
+	struct address id;
+	uint64_t size;
+};
+
+static void print_packed(const struct ctl *ctl, const struct ratman_id *id, uint64_t size)
+{
+	static const struct print_column packed[] = {
+		PRINT_COLUMN(struct packed_row, id, "id", "file", PRINT_ADDRESS, 0),
+		PRINT_COLUMN(struct packed_row, size, "size", "size", PRINT_BYTES, 0),
+	};
+	struct packed_row row = { .size = size };
+	char text[ADDRESS_TEXT_LEN];
+
+	memcpy(row.id.b, id->b, sizeof(row.id.b));
+	if (ctl->style.json || ctl->style.lines)
+		print_record(stdout, &ctl->style, packed, 2, &row);
+	else
+		puts(address_format(&row.id, text));
+}
+
+/* Moves all of the input into the file that was begun; ends it. */
+static int fill(struct ctl *ctl, struct input *in, struct ratman_send *send)
+{
+	struct term_progress progress;
+	struct ratman_id id;
+	uint64_t done = 0;
+	static uint8_t buf[CHUNK];
+	ssize_t n = 0;
+	int err = 0;
+
+	ratman_set_timeout(ctl->api, -1);
+	term_progress_start(&progress, ctl->quiet ? TERM_NEVER : TERM_AUTO, "packing", in->size);
+	while (!err && (n = read(in->fd, buf, sizeof(buf))) > 0) {
+		err = ratman_send_write(send, buf, (size_t)n);
+		done += (uint64_t)n;
+		term_progress_update(&progress, done);
+	}
+	sodium_memzero(buf, sizeof(buf));
+	term_progress_end(&progress);
+	if (n < 0) {
+		err = errno;
+		ratman_send_abort(send);
+		return ctl_fail(ctl, CTL_USER, "cannot read %s: %s; nothing was kept", in->path,
+				strerror(err));
+	}
+	if (!err || err == RATMAN_ECLOSED) {
+		/* A daemon that gave up tells why at the end. */
+		err = ratman_file_finish(send, &id, NULL);
+	} else {
+		ratman_send_abort(send);
+	}
+	if (err)
+		return failed(ctl, "packing the file", err);
+	print_packed(ctl, &id, done);
+	return CTL_OK;
+}
+
+/* What the file is called: --name, or the last part of the path. */
+static const char *name_of(const struct ctl *ctl, const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	if (ctl->name)
+		return ctl->name;
+	return slash ? slash + 1 : path;
+}
+
+int cmd_file_add(struct ctl *ctl, int argc, char **argv)
+{
+	struct ratman_send *send;
+	struct input in = { .fd = STDIN_FILENO };
+	struct owner o;
+	int err, status = CTL_OK;
+
+	(void)argc;
+	if (!strcmp(argv[0], "-") && !ctl->name)
+		return ctl_fail(ctl, CTL_USER,
+				"what is it to be called? For example: ratctl file add - --name NAME");
+	status = open_input(ctl, argv[0], &in);
+	if (!status)
+		status = need_user(ctl, &o);
+	if (!status) {
+		err = ratman_file_create(ctl->api, &o.user, &o.token, name_of(ctl, argv[0]),
+					 ctl->mime, 0, &send);
+		sodium_memzero(&o.token, sizeof(o.token));
+		if (err == -EINVAL)
+			status = ctl_fail(ctl, CTL_USER,
+					  "'%s' is no name for a file (at most 255 bytes of printable text without '/'), or --mime no type",
+					  name_of(ctl, argv[0]));
+		else
+			status = err ? failed(ctl, "packing the file", err) : fill(ctl, &in, send);
+	}
+	if (in.fd > STDIN_FILENO)
+		close(in.fd);
+	return status;
+}
+
+int cmd_file_update(struct ctl *ctl, int argc, char **argv)
+{
+	struct ratman_send *send;
+	struct input in = { .fd = STDIN_FILENO };
+	struct ratman_id old;
+	struct owner o;
+	int err, status = open_input(ctl, argv[1], &in);
+
+	(void)argc;
+	if (!status)
+		status = prepare(ctl, argv[0], &o, &old);
+	if (!status) {
+		err = ratman_file_update(ctl->api, &o.user, &o.token, &old, 0, &send);
+		sodium_memzero(&o.token, sizeof(o.token));
+		status = err ? failed(ctl, "updating the file", err) : fill(ctl, &in, send);
+	}
+	if (in.fd > STDIN_FILENO)
+		close(in.fd);
+	return status;
+}
+
+/* Writing to a file ------------------------------------------------------------------- */
+
+static int copy_content(struct ctl *ctl, const struct owner *o, const struct ratman_id *id, int fd)
+{
+	struct term_progress progress;
+	struct ratman_file_get *get;
+	static uint8_t buf[CHUNK];
+	uint64_t size, done = 0;
+	int err, write_err = 0;
+	ssize_t n;
+
+	err = ratman_file_get_begin(ctl->api, &o->user, &o->token, id, &size, &get);
+	if (err)
+		return failed(ctl, "reading the file", err);
+	term_progress_start(&progress, ctl->quiet ? TERM_NEVER : TERM_AUTO, "writing", size);
+	do {
+		n = ratman_file_get_read(get, buf, sizeof(buf));
+		if (n > 0)
+			write_err = export_write(fd, buf, (size_t)n);
+		done += n > 0 ? (uint64_t)n : 0;
+		term_progress_update(&progress, done);
+	} while (n > 0 && !write_err);
+	sodium_memzero(buf, sizeof(buf));
+	term_progress_end(&progress);
+	ratman_file_get_end(get);
+	if (write_err)
+		return ctl_fail(ctl, CTL_USER, "cannot write %s: %s", ctl->output,
+				strerror(-write_err));
+	return n < 0 ? failed(ctl, "reading the file", (int)n) : CTL_OK;
+}
+
+int cmd_file_get(struct ctl *ctl, int argc, char **argv)
+{
+	struct ratman_id id;
+	struct owner o;
+	int fd, status;
+
+	(void)argc;
+	if (!ctl->output)
+		return ctl_fail(ctl, CTL_USER,
+				"where shall it be written, in clear? For example: ratctl file get %s -o FILE",
+				argv[0]);
+	ctl->style.stdout_is_data = !strcmp(ctl->output, "-");
+	status = prepare(ctl, argv[0], &o, &id);
+	if (status)
+		return status;
+	status = export_open(ctl, &fd);
+	if (!status)
+		status = copy_content(ctl, &o, &id, fd);
+	sodium_memzero(&o.token, sizeof(o.token));
+	if (!status)
+		status = export_keep(ctl, fd);
+	export_end();
+	if (!status && !ctl->style.stdout_is_data)
+		print_ok(stdout, &ctl->style);
+	return status;
+}
+
+/* Others ---------------------------------------------------------------------------------- */
+
+/* One of --everybody, --addr and --space; *@all says that it was the first. */
+static int need_recipient(struct ctl *ctl, struct ratman_recipient *to, bool *all)
+{
+	const char *text = ctl->addr ? ctl->addr : ctl->space;
+	struct address a;
+	int status;
+
+	if (ctl->all + !!ctl->addr + !!ctl->space != 1)
+		return ctl_fail(ctl, CTL_USER,
+				"to whom? One of: --addr ADDRESS, --space NAMESPACE, --everybody");
+	*all = ctl->all;
+	if (*all)
+		return CTL_OK;
+	status = ctl_address(ctl, text, &a);
+	if (status)
+		return status;
+	memcpy(to->id.b, a.b, sizeof(to->id.b));
+	to->is_namespace = ctl->space != NULL;
+	return CTL_OK;
+}
+
+typedef int (*share_call)(struct ratman *r, const struct ratman_id *user,
+			  const struct ratman_id *token, const struct ratman_id *id,
+			  const struct ratman_recipient *to);
+
+static int share(struct ctl *ctl, const char *text, const char *what, share_call call)
+{
+	struct ratman_recipient to;
+	struct ratman_id id;
+	struct owner o;
+	bool all = false;
+	int err, status = need_recipient(ctl, &to, &all);
+
+	if (!status)
+		status = prepare(ctl, text, &o, &id);
+	if (status)
+		return status;
+	err = call(ctl->api, &o.user, &o.token, &id, all ? NULL : &to);
+	sodium_memzero(&o.token, sizeof(o.token));
+	if (err)
+		return failed(ctl, what, err);
+	print_ok(stdout, &ctl->style);
+	return CTL_OK;
+}
+
+int cmd_file_announce(struct ctl *ctl, int argc, char **argv)
+{
+	(void)argc;
+	return share(ctl, argv[0], "announcing the file", ratman_file_announce);
+}
+
+int cmd_file_withdraw(struct ctl *ctl, int argc, char **argv)
+{
+	(void)argc;
+	return share(ctl, argv[0], "withdrawing the file", ratman_file_withdraw);
+}
+
+/* Looks until the file is here, or is not coming any more. */
+static int wait_for(struct ctl *ctl, const struct owner *o, const struct ratman_id *id)
+{
+	const struct timespec pause = { .tv_nsec = LOOK_MS * 1000000L };
+	struct term_progress progress;
+	struct ratman_file file;
+	int err;
+
+	term_progress_start(&progress, ctl->quiet ? TERM_NEVER : TERM_AUTO, "arriving", 0);
+	while (!(err = ratman_file_status(ctl->api, &o->user, &o->token, id, &file)) &&
+	       file.state == RATMAN_FILE_IN_PROGRESS) {
+		progress.total = file.size;
+		term_progress_update(&progress, file.local_bytes);
+		nanosleep(&pause, NULL);
+	}
+	term_progress_end(&progress);
+	if (err == RATMAN_ENODATA || (!err && file.state == RATMAN_FILE_ADVERTISED))
+		return ctl_fail(ctl, CTL_REFUSED,
+				"nobody who was asked has this file for you");
+	return err ? failed(ctl, "waiting for the file", err) : CTL_OK;
+}
+
+int cmd_file_request(struct ctl *ctl, int argc, char **argv)
+{
+	struct ratman_id id, owner;
+	struct address a;
+	struct owner o;
+	int err, status = CTL_OK;
+
+	(void)argc;
+	if (ctl->addr)
+		status = ctl_address(ctl, ctl->addr, &a);
+	if (!status)
+		status = prepare(ctl, argv[0], &o, &id);
+	if (status)
+		return status;
+	if (ctl->addr)
+		memcpy(owner.b, a.b, sizeof(owner.b));
+	err = ratman_file_request(ctl->api, &o.user, &o.token, &id, ctl->addr ? &owner : NULL);
+	if (err)
+		status = failed(ctl, "asking for the file", err);
+	else if (ctl->wait)
+		status = wait_for(ctl, &o, &id);
+	sodium_memzero(&o.token, sizeof(o.token));
+	if (!status)
+		print_ok(stdout, &ctl->style);
+	return status;
+}
+
+int cmd_file_send(struct ctl *ctl, int argc, char **argv)
+{
+	struct ratman_recipient to[LIMIT_RECIPIENTS + 1];
+	struct ratman_id id;
+	struct owner o;
+	size_t n = 0;
+	int err, status = CTL_OK;
+
+	for (int i = 1; i < argc + !!ctl->space && !status; i++) {
+		struct address a;
+
+		to[n].is_namespace = i == argc;
+		status = ctl_address(ctl, i == argc ? ctl->space : argv[i], &a);
+		if (!status)
+			memcpy(to[n++].id.b, a.b, sizeof(a.b));
+	}
+	if (!status && (!n || n > LIMIT_RECIPIENTS))
+		return ctl_fail(ctl, CTL_USER, "to whom? Up to %d addresses, or --space NAMESPACE",
+				LIMIT_RECIPIENTS);
+	if (!status)
+		status = prepare(ctl, argv[0], &o, &id);
+	if (status)
+		return status;
+	err = ratman_file_send(ctl->api, &o.user, &o.token, &id, to, n);
+	sodium_memzero(&o.token, sizeof(o.token));
+	if (err)
+		return failed(ctl, "sending the file", err);
+	print_ok(stdout, &ctl->style);
+	return CTL_OK;
+}
+
+int cmd_file_del(struct ctl *ctl, int argc, char **argv)
+{
+	struct ratman_id id;
+	struct owner o;
+	int err, status = prepare(ctl, argv[0], &o, &id);
+
+	(void)argc;
+	if (status)
+		return status;
+	err = ratman_file_delete(ctl->api, &o.user, &o.token, &id);
+	sodium_memzero(&o.token, sizeof(o.token));
+	if (err)
+		return failed(ctl, "deleting the file", err);
+	print_ok(stdout, &ctl->style);
+	return CTL_OK;
+}
