@@ -21,7 +21,7 @@ from harness import comment, program, run_tests, test  # noqa: E402
 from model import SERVICES, UNREAD  # noqa: E402
 from steps import WEIGHTS, draw, world  # noqa: E402
 
-STEPS = int(os.environ.get("RATMAN_MODEL_STEPS", "4000"))
+STEPS = int(os.environ.get("RATMAN_MODEL_STEPS", "3000"))
 SEED = int(os.environ.get("RATMAN_MODEL_SEED") or random.SystemRandom().randrange(1 << 30))
 SHRINK_S = 60       # how long to look for a shorter list
 LAST = 15
