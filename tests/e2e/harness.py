@@ -197,20 +197,26 @@ def still_alive():
         raise AssertionError("the daemon died")
 
 
-def main():
-    """Runs the cases of the file against a daemon of its own."""
+def stops_cleanly():
+    """the daemon stops cleanly"""
+    return DAEMON.stop()
+
+
+def main(ending=stops_cleanly, extra="", home=None):
+    """
+    Runs the cases of the file against a daemon of its own. @ending as with run_tests();
+    @extra are lines of its configuration; @home (tools.Home) is removed at last.
+    """
     global DAEMON
     path = os.environ.get("RATMAND")
     if not path:
         print("1..0 # SKIP set RATMAND to the daemon")
         return 0
     directory = tempfile.mkdtemp(prefix="ratman-e2e.")
-    DAEMON = Ratmand(path, directory)
-
-    def ending():
-        """the daemon stops cleanly"""
-        return DAEMON.stop()
-
-    status = run_tests(still_alive, ending)
-    shutil.rmtree(directory)
-    return status
+    DAEMON = Ratmand(path, directory, extra=extra)
+    try:
+        return run_tests(still_alive, ending)
+    finally:
+        if home:
+            home.remove()
+        shutil.rmtree(directory)

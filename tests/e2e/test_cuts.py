@@ -5,20 +5,27 @@
 Each exchange of the table is cut at every byte it writes and at every byte it
 reads, once by a close and once by a reset. Then the daemon's descriptors, its
 clients, its status and the number of records in each table of its store are
-what they were. A new exchange is one line of the table.
+what they were. Then each of its requests is sent with every byte wrong in turn: all
+counts and lengths inside lie, and those of the header besides. A new exchange is
+one line of the table; one without a line fails.
 """
 import ctypes
 import os
+import re
+import struct
 import sys
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import harness  # noqa: E402
 import microframe as mf  # noqa: E402
-from harness import connect, test  # noqa: E402
+import service as sv  # noqa: E402
+from harness import connect, test, wait_until  # noqa: E402
 from microframe import frame  # noqa: E402
+from service import blob, opt, tags, text  # noqa: E402
 
-# What is remembered on purpose: counters that only grow, deliveries, addresses that were seen.
+# What is remembered on purpose: counters that only grow, deliveries, addresses that were seen,
+# whom one has heard of.
 GROWING = {"meta", "stamps", "seen", "done"}
 
 
@@ -165,10 +172,18 @@ class Helper(Mortal, mf.Subscriber):
     pass
 
 
-class Client(Mortal, mf.Client):
-    def __init__(self, hello=mf.HELLO):
-        super().__init__(harness.DAEMON.bind, hello)
+class Client(Mortal, sv.Service):
+    """Over the Unix socket, where one may do everything; knows all extensions, unless told."""
+
+    def __init__(self, hello=mf.HELLO_EXTENDED):
+        self.said = b""
+        super().__init__(harness.DAEMON.socket, hello)
+        self.said = b""
         self.helpers = []
+
+    def send(self, data):
+        self.said += data
+        return super().send(data)
 
     def helper(self, bind):
         """Connects to a helper socket, which dies with this client."""
@@ -187,10 +202,14 @@ class User:
     """An address that is up, and what the exchanges of the table use besides."""
 
     def __init__(self):
-        self.c = connect()
-        self.a, self.t = self.c.create()
+        self.c = sv.Service(harness.DAEMON.bind)
+        self.id = self.other = self.file = None
+        self.sockets = []
+        self.begin()
+
+    def begin(self):
+        self.a, self.t = self.c.id, self.c.token = self.c.create()
         self.c.up(self.a, self.t)
-        self.id = self.other = None
 
     def gone(self):
         """Takes everything of it away again, also what an exchange brought down."""
@@ -200,6 +219,8 @@ class User:
         destroy_other(self)
         c.close()
         self.c.close()
+        for s in self.sockets:
+            s.close()
 
 
 # What has to be there before each cut ----------------------------------------------
@@ -271,6 +292,128 @@ def is_no_member(u):
     u.c.ask(0x0811, u.a + SPACE, u.t).ping()
 
 
+SERVICE, FILE_DATA, FILE_NEW = b"org.example.cuts", b"content of a file" * 3, b"new content" * 3
+KEY = text(SERVICE) + text(b"ns") + text(b"key")
+MESSAGE = bytes(range(0x71, 0x91))
+TAGS = ((b"colour", b"red"), (b"empty", b""))
+
+
+def is_a_user(u):
+    u.c.user_update(handle=b"cut", bio=((b"k", b"v"),))
+
+
+def another_is_a_user(u):
+    has_another_address(u)
+    c = sv.Service(harness.DAEMON.bind)
+    c.id, c.token = u.other
+    c.user_update(handle=b"another")
+    c.close()
+
+
+def has_a_session(u):
+    """A password costs time on purpose: one login, as long as it lives."""
+    if u.other and u.other[0] == u.a:
+        d = sv.Service(harness.DAEMON.bind)
+        alive = d.ask(0x0934, u.a, u.other[1]).kind == 1
+        d.close()
+        if alive:
+            return
+    else:
+        u.c.change_password(b"pass")
+    d = sv.Service(harness.DAEMON.bind)
+    u.other = d.login(u.a, b"pass")
+    d.close()
+
+
+def watches_users(u):
+    u.id, s = u.c.user_sub()
+    s.close()
+
+
+def somebody_new(u):
+    """Who has no subscriptions yet: nobody can end those whose id was never heard."""
+    u.c.destroy(u.a, u.t, b"\1")
+    u.begin()
+
+
+def watches_messages(u):
+    if u.id:
+        u.c.ask(0x0a05, u.id + u.a, u.t)
+    u.id, s = u.c.message_sub(SERVICE)
+    s.close()
+
+
+def has_no_message(u):
+    try:
+        u.c.message_delete(MESSAGE)
+    except sv.ServiceError as e:
+        assert e.code == sv.NO_DATA
+
+
+def has_a_message(u):
+    if not u.c.ask(0x0a31, QUERY(u), u.t).kind == sv.MESSAGES:
+        u.c.message_send(u.a, SERVICE, b"data", TAGS, MESSAGE)
+        wait_until("it is there", lambda: u.c.ask(0x0a31, QUERY(u), u.t).kind == sv.MESSAGES)
+
+
+def QUERY(u):
+    """Message/Query with everything in it."""
+    return u.a + opt(SERVICE) + b"\1" + MESSAGE + b"\1" + u.a + tags(TAGS) + struct.pack(">II", 0, 5)
+
+
+def message_is_due(u):
+    has_no_message(u)
+    watches_messages(u)
+    u.c.message_send(u.a, SERVICE, b"data", TAGS, MESSAGE)
+
+
+def nobody_registered(u):
+    wait_until("the last one's service is gone", lambda: not u.c.services()[1])
+
+
+def service_is_there(u):
+    if SERVICE not in u.c.services()[1]:
+        u.sockets.append(u.c.service_register(SERVICE))
+
+
+def keeps_a_value(u):
+    service_is_there(u)
+    u.c.put(SERVICE, b"key", b"value", b"ns")
+
+
+def has_no_file(u):
+    for f in u.c.files():
+        u.c.file_delete(f["id"])
+
+
+def has_a_file(u):
+    """No other, and not announced."""
+    if [f["name"] for f in u.c.files()] != [b"old"] or u.file is None:
+        has_no_file(u)
+        u.file, _ = u.c.file_pack(b"old", FILE_DATA)
+
+
+def has_the_old_file(u):
+    if u.file not in [f["id"] for f in u.c.files()]:
+        has_no_file(u)
+        u.file, _ = u.c.file_pack(b"old", FILE_DATA)
+
+
+def has_a_file_and_a_friend(u):
+    if not u.other:
+        has_another_address(u)
+    has_a_file(u)
+
+
+def friend_knows_of_it(u):
+    has_a_file_and_a_friend(u)
+    u.c.file_announce(u.file, u.other[0])
+
+
+def wants_nothing(u):
+    has_no_file(u)
+
+
 # The exchanges, each as a client goes through it ------------------------------------
 
 def handshake(c, u):
@@ -301,13 +444,40 @@ def recv(c, u, many, streams):
         c.frame().ping()
 
 
+def asked(c, u, mode, payload=b"", token=True):
+    """A request with one reply, whatever it says."""
+    return c.ask(mode, payload, u.t if token else None)
+
+
+def watch(c, u, mode, payload, frames=0):
+    """Sub or Resub of the Service API, or Service/Create, and what is due."""
+    body = asked(c, u, mode, payload).ping(mf.SUBSCRIPTION)
+    s = c.helper(body[32:-1].decode())
+    for _ in range(frames):
+        s.frame()
+
+
+def pack(c, u, mode, payload, data):
+    h = c.helper(asked(c, u, mode, payload).ping(mf.SEND_SOCKET)[:-1].decode())
+    h.send(data)
+    if c.budget and c.budget.left:
+        h.close()
+        c.frame()
+
+
+def get(c, u):
+    body = asked(c, u, 0x0c36, u.a + u.file).ping(sv.FILE)
+    c.exactly(struct.unpack(">Q", body[32:])[0])
+    c.frame().ping()
+
+
 def head(u, size=0):
     return mf.letterhead(u.a, u.a, size)
 
 
 # Name, what is needed before, the exchange.
 TABLE = [
-    ("handshake", nothing, handshake),
+    ("Intrinsic/Up", nothing, handshake),
     ("Intrinsic/Down", nothing, lambda c, u: c.send(frame(0x0011))),
     ("Intrinsic/Status", nothing, lambda c, u: c.status()),
     ("Addr/Destroy", has_another_address, lambda c, u: c.destroy(*u.other)),
@@ -338,6 +508,77 @@ TABLE = [
     ("Space/Down", is_a_member, lambda c, u: c.ask(0x0811, u.a + SPACE, u.t).ping()),
     ("Space/Anycast", is_a_member,
      lambda c, u: c.ask(0x0835, u.a + SPACE + (30).to_bytes(16, "big"), u.t)),
+    ("Intrinsic/Limits", nothing, lambda c, u: asked(c, u, 0x0036, token=False)),
+    ("Contact/Modify", has_a_contact,
+     lambda c, u: asked(c, u, 0x0222, b"\0\1k\0w\0" + b"\0\1x\0" + CONTACT + b"\1\3")),
+    ("Contact/Query", has_a_contact,
+     lambda c, u: asked(c, u, 0x0231, b"\0\1" + CONTACT + b"h\0" + b"\0\1k\0v\0" + b"\1\2")),
+    ("Link/Create", nothing, lambda c, u: asked(c, u, 0x0301, b"eth:none0\0", False)),
+    ("Link/Destroy", nothing, lambda c, u: asked(c, u, 0x0302, b"eth:none0\0", False)),
+    ("Link/Up", nothing, lambda c, u: asked(c, u, 0x0310, b"eth:none0\0", False)),
+    ("Link/Down", nothing, lambda c, u: asked(c, u, 0x0311, b"eth:none0\0", False)),
+    ("Link/List", nothing, lambda c, u: asked(c, u, 0x0330, token=False)),
+    ("Peer/Query", nothing, lambda c, u: asked(c, u, 0x0431, b"n\0" + b"\0\1k\0v\0" + b"\0\0")),
+    ("Stream/Up", has_a_file, lambda c, u: asked(c, u, 0x0710, u.a + u.file)),
+    ("Stream/Down", has_a_file, lambda c, u: asked(c, u, 0x0711, u.a + u.file)),
+    ("User/Destroy", another_is_a_user,
+     lambda c, u: c.ask(0x0902, u.other[0] + b"\1", u.other[1])),
+    ("User/Sub", is_a_user, lambda c, u: watch(c, u, 0x0903, u.a)),
+    ("User/Unsub", watches_users, lambda c, u: asked(c, u, 0x0905, u.id + u.a)),
+    ("User/Down", has_a_session, lambda c, u: c.ask(0x0911, u.a, u.other[1])),
+    ("User/Modify", is_a_user,
+     lambda c, u: asked(c, u, 0x0922, u.a + b"\0" + sv.update(
+         handle=b"h", name=b"n", avatar=b"png", bio=((b"k", b"v"),), rm_bio=(b"x",),
+         services=(b"a.b",), rm_services=(b"c.d",)))),
+    ("User/List", is_a_user, lambda c, u: asked(c, u, 0x0930, b"\2", False)),
+    ("User/Query one", is_a_user, lambda c, u: asked(c, u, 0x0931, b"\0" + u.a, False)),
+    ("User/Query", is_a_user,
+     lambda c, u: asked(c, u, 0x0931, b"\1\0\2" + text(b"handle") + text(b"cut") + b"\1" +
+                        text(b"") + text(b"v") + b"\2" + struct.pack(">II", 0, 5), False)),
+    ("User/Status", nothing, lambda c, u: asked(c, u, 0x0934, u.a)),
+    ("Message/One", has_no_message,
+     lambda c, u: asked(c, u, 0x0a32, u.a + b"\1" + u.a + b"\1" + MESSAGE + text(SERVICE) +
+                        tags(TAGS) + blob(b"data"))),
+    ("Message/Query", has_a_message, lambda c, u: asked(c, u, 0x0a31, QUERY(u))),
+    ("Message/Modify", has_a_message,
+     lambda c, u: asked(c, u, 0x0a22, u.a + MESSAGE + tags(TAGS) + tags(((b"x", b"y"),)))),
+    ("Message/Delete", has_a_message, lambda c, u: asked(c, u, 0x0a21, u.a + MESSAGE)),
+    ("Message/Sub", somebody_new, lambda c, u: watch(c, u, 0x0a03, u.a + opt(SERVICE) + tags(TAGS))),
+    ("Message/Resub", message_is_due, lambda c, u: watch(c, u, 0x0a04, u.id + u.a, 1)),
+    ("Message/Unsub", watches_messages, lambda c, u: asked(c, u, 0x0a05, u.id + u.a)),
+    ("Message/Many", nothing,
+     lambda c, u: asked(c, u, 0x0a33, u.a + b"\0\1" + u.a + text(SERVICE) + tags(TAGS) +
+                        blob(b"data"))),
+    ("Service/Create", nobody_registered,
+     lambda c, u: watch(c, u, 0x0b01, text(SERVICE) + opt(b"what it does"))),
+    ("Service/Destroy", service_is_there,
+     lambda c, u: asked(c, u, 0x0b02, text(SERVICE), False)),
+    ("Service/Add", service_is_there, lambda c, u: asked(c, u, 0x0b20, u.a + KEY + blob(b"value"))),
+    ("Service/Delete", keeps_a_value, lambda c, u: asked(c, u, 0x0b21, u.a + KEY)),
+    ("Service/List", keeps_a_value,
+     lambda c, u: asked(c, u, 0x0b30, u.a + text(SERVICE) + opt(b"ns"))),
+    ("Service/Query", keeps_a_value, lambda c, u: asked(c, u, 0x0b31, u.a + KEY)),
+    ("Service/Status", service_is_there, lambda c, u: asked(c, u, 0x0b34, token=False)),
+    ("File/Create", has_no_file,
+     lambda c, u: pack(c, u, 0x0c01, u.a + text(b"new") + struct.pack(">Q", 33) + opt(b"text/x"),
+                       FILE_NEW)),
+    ("File/Modify", has_the_old_file,
+     lambda c, u: pack(c, u, 0x0c22, u.a + u.file + struct.pack(">Q", 33), FILE_NEW)),
+    ("File/Sub", nothing, lambda c, u: watch(c, u, 0x0c03, u.a)),
+    ("File/Up", has_a_file_and_a_friend,
+     lambda c, u: asked(c, u, 0x0c10, u.a + u.file + b"\1" + u.other[0])),
+    ("File/Down", friend_knows_of_it,
+     lambda c, u: asked(c, u, 0x0c11, u.a + u.file + b"\1" + u.other[0])),
+    ("File/Add", wants_nothing, lambda c, u: asked(c, u, 0x0c20, u.a + MESSAGE + b"\1" + CONTACT)),
+    ("File/Delete", has_a_file, lambda c, u: asked(c, u, 0x0c21, u.a + u.file)),
+    ("File/List", has_a_file, lambda c, u: asked(c, u, 0x0c30, u.a + b"\0" + text(b"*"))),
+    ("File/Query", has_a_file, lambda c, u: asked(c, u, 0x0c31, u.a + b"\1" + text(b"old"))),
+    ("File/One", has_a_file_and_a_friend,
+     lambda c, u: asked(c, u, 0x0c32, u.a + u.file + b"\0\1\1" + u.other[0])),
+    ("File/Many", has_a_file_and_a_friend,
+     lambda c, u: asked(c, u, 0x0c33, u.a + u.file + b"\0\1\1" + u.other[0])),
+    ("File/Status", has_a_file, lambda c, u: asked(c, u, 0x0c34, u.a + u.file)),
+    ("File/Get", has_a_file, get),
 ]
 
 # After the whole request the address is there for good: cut before its last byte only.
@@ -374,11 +615,86 @@ def cut_everywhere(name, prepare, exchange):
     settled(before, name)
 
 
+# Lies --------------------------------------------------------------------------------
+
+PINGS = set(range(1, 0x2c))
+
+
+def ask(request, header=None):
+    """
+    The reply to a request as bytes, None when the daemon hung up; @header: with another
+    length in it, which the connection does not survive.
+    """
+    c = Client()
+    try:
+        if header is None:
+            c.send(request)
+        else:
+            at = 4 + struct.unpack(">I", request[:4])[0]
+            c.send(request[:at - 4] + struct.pack(">I", header) + request[at:])
+            c.sock.shutdown(1)
+        return c.frame()
+    except (mf.Closed, OSError):
+        return None
+    finally:
+        c.close()
+
+
+def lie_everywhere(name, prepare, exchange):
+    """Every byte of the payload becomes 0, 255 and one more; then the header's length."""
+    before = baseline()
+    u = User()
+    prepare(u)
+    c = Client()
+    try:
+        exchange(c, u)
+    except (mf.Error, AssertionError):
+        pass                # an exchange that ends with an error: the request counts
+    c.die("close")
+    head_len = 4 + struct.unpack(">I", c.said[:4])[0]
+    size, = struct.unpack(">I", c.said[head_len - 4:head_len])
+    request = c.said[:head_len + size]
+    assert len(request) == head_len + size, "%s: half a request" % name
+    mode = request[4:6]
+    for at in range(head_len, len(request)):
+        for byte in {0, 255, (request[at] + 1) % 256} - {request[at]}:
+            f = ask(request[:at] + bytes([byte]) + request[at + 1:])
+            assert f is not None, "%s: byte %d is %d: no answer" % (name, at - head_len, byte)
+            assert f.mode in (0, struct.unpack(">H", mode)[0]) or not f.payload or \
+                f.payload[0] in PINGS
+    for length in (0, size - 1, size + 1, size + 65536, 0x7fffffff, 0xffffffff):
+        if length != size and length >= 0:
+            ask(request, length)
+    u.gone()
+    settled(before, name + " with lies")
+
+
 def register(name, prepare, exchange):
     def run():
         cut_everywhere(name, prepare, exchange)
+        if name.split(",")[0].split(" ")[0] not in UNTOLD:
+            lie_everywhere(name, prepare, exchange)
     run.__name__ = name.replace(" ", "_")
     test(run)
+
+
+# No lies in these: no payload to lie in, nothing is answered before what follows it, or only
+# after a time that is told.
+UNTOLD = {"Intrinsic/Up", "Intrinsic/Down", "Intrinsic/Status", "Intrinsic/Limits", "Addr/List",
+          "Contact/List", "Link/List", "Peer/List", "Service/Status", "Send/One", "User/Down",
+          "Space/Anycast"}
+
+
+@test
+def every_exchange_is_here():
+    """Those the daemon knows are in userspace/proto/ops.c."""
+    with open(os.path.join(harness.TOP, "userspace/proto/ops.c")) as f:
+        known = set(re.findall(r'^\tOP\(.*"(\w+/\w+)"\),$', f.read(), flags=re.M))
+    assert len(known) > 60
+    here = {re.match(r"\w+/\w+", name).group() for name, _, _ in TABLE}
+    here |= {f.__name__.replace("_", "/", 1) for f in harness.TESTS}
+    assert not known - here, "no line for %s" % sorted(known - here)
+    assert UNTOLD <= known
 
 
 @test
@@ -415,6 +731,39 @@ def Addr_Create():
             c.send(CREATE[:cut])
             c.die(how)
     settled(before, "Addr/Create")
+
+
+@test
+def User_Create():
+    create = frame(0x0901, text(b"pass") + opt(b"cut"))
+    before = baseline()
+    for how in ("close", "reset"):
+        for cut in range(len(create)):
+            c = Client()
+            c.send(create[:cut])
+            c.die(how)
+    settled(before, "User/Create")
+
+
+@test
+def User_Up():
+    """The password costs time on purpose: few cuts of the reply."""
+    before = baseline()
+    u = User()
+    u.c.change_password(b"pass")
+    login = frame(0x0910, u.a + text(b"pass"))
+    for how in ("close", "reset"):
+        for cut in (*range(len(login)), len(login), len(login) + 1, len(login) + 40):
+            c = Client()
+            c.budget = Budget(cut)
+            try:
+                c.send(login)
+                c.frame()
+            except Cut:
+                pass
+            c.die(how)
+    u.gone()
+    settled(before, "User/Up")
 
 
 @test

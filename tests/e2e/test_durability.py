@@ -6,17 +6,13 @@ Rounds for 45 seconds with 4 clients; DURABILITY_ROUNDS=1000 does so many with 1
 """
 import os
 import random
-import shutil
 import sys
-import tempfile
-import threading
-import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import microframe as mf  # noqa: E402
-from harness import program, run_tests, test  # noqa: E402
+from harness import run_tests, test  # noqa: E402
 from microframe import Client  # noqa: E402
-from restarted import Restarted  # noqa: E402
+from restarted import killed  # noqa: E402
 
 ROUNDS = int(os.environ.get("DURABILITY_ROUNDS", "0"))
 CLIENTS = 16 if ROUNDS else 4
@@ -101,40 +97,11 @@ class Writer:
 
 @test
 def killed_at_random_points():
-    directory = tempfile.mkdtemp(prefix="durability.")
-    daemon = Restarted(program("RATMAND", "ratmand"), directory)
     writers = [Writer(i) for i in range(CLIENTS)]
-    try:
-        for w in writers:
-            w.prepare(daemon.bind)
-        begin, rounds = time.monotonic(), 0
-        while rounds < ROUNDS if ROUNDS else time.monotonic() - begin < SECONDS:
-            threads = [threading.Thread(target=w.write, args=(daemon.bind,)) for w in writers]
-            for t in threads:
-                t.start()
-            time.sleep(random.uniform(0.01, 0.6))
-            daemon.process.kill()
-            daemon.process.wait()
-            for t in threads:
-                t.join()
-            daemon.start()
-            for w in writers:
-                w.check(daemon.bind)
-            rounds += 1
-            if rounds % 100 == 0:
-                print("# %d rounds" % rounds, flush=True)
-        done = sum(len(w.received) for w in writers)
-        print("# %d rounds, %d clients, %d streams" % (rounds, CLIENTS, done))
-        assert rounds > 3 and done > 50
-        good, text = daemon.stop()
-        assert good, text
-        assert "damaged" not in text
-        shutil.rmtree(directory)
-    finally:
-        # What failed is kept to be looked at.
-        daemon.process.kill()
-        if os.path.exists(directory):
-            print("# kept: " + directory)
+    rounds = killed(writers, ROUNDS, 0 if ROUNDS else SECONDS)
+    done = sum(len(w.received) for w in writers)
+    print("# %d rounds, %d clients, %d streams" % (rounds, CLIENTS, done))
+    assert rounds > 3 and done > 50
 
 
 if __name__ == "__main__":

@@ -18,13 +18,13 @@ import threading
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import harness  # noqa: E402
 import schema  # noqa: E402
-from harness import Ratmand, free_port, run_tests, test, wait_until  # noqa: E402
+from harness import Ratmand, free_port, test, wait_until  # noqa: E402
 from microframe import Client  # noqa: E402
 from tools import Home, Terminal  # noqa: E402
 
-HOME = None
-DAEMON = None
+HOME = Home()
 COUNT = 0
 BIG = 24 << 20		# more than the sockets between daemon and client hold
 
@@ -256,14 +256,14 @@ def interrupted_sender_sends_nothing():
     p.stdin.write(b"begin")
     p.stdin.flush()
     time.sleep(0.3)
-    DAEMON.process.send_signal(signal.SIGSTOP)
+    harness.DAEMON.process.send_signal(signal.SIGSTOP)
     try:
         feeder = Feeder(p.stdin, 64 << 20)
         time.sleep(0.5)
         p.send_signal(signal.SIGINT)
         assert p.wait(30) == 130
     finally:
-        DAEMON.process.send_signal(signal.SIGCONT)
+        harness.DAEMON.process.send_signal(signal.SIGCONT)
     p.stdin.close()
     feeder.join()
     assert waiting(path, address) == 0
@@ -572,30 +572,5 @@ def keys_interrupt():
     assert recv(path) == b"typed\n"
 
 
-def check():
-    assert DAEMON.alive(), "the daemon died"
-
-
-def ending():
-    """the daemon stops cleanly"""
-    return DAEMON.stop()
-
-
-def main():
-    global DAEMON, HOME
-    path = os.environ.get("RATMAND")
-    if not path:
-        print("1..0 # SKIP set RATMAND to the daemon")
-        return 0
-    directory = tempfile.mkdtemp(prefix="ratcat.")
-    DAEMON = Ratmand(path, directory)
-    HOME = Home(DAEMON.bind)
-    try:
-        return run_tests(check, ending)
-    finally:
-        HOME.remove()
-        shutil.rmtree(directory)
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(harness.main(home=HOME))

@@ -7,23 +7,20 @@ RATMAND=… RATCTL=… RATCAT=… tests/e2e/test_space.py      (TAP on standard 
 import hashlib
 import json
 import os
-import shutil
-import signal
 import stat
 import struct
 import sys
-import tempfile
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import harness  # noqa: E402
 import microframe as mf  # noqa: E402
 import schema  # noqa: E402
-from harness import Ratmand, program, run_tests, test  # noqa: E402
+from harness import test  # noqa: E402
 from microframe import Client, Error  # noqa: E402
 from tools import ADDRESS, Home  # noqa: E402
 
-DAEMON = None
-HOME = None
+HOME = Home()
 CREATE, UP, DOWN, ANYCAST = 0x0801, 0x0810, 0x0811, 0x0835
 
 
@@ -41,7 +38,7 @@ def key_pair():
 
 
 def client():
-    return Client(DAEMON.bind)
+    return Client(harness.DAEMON.bind)
 
 
 def user():
@@ -232,7 +229,7 @@ def one_and_many_recipients():
     space, _ = key_pair()
     (c, a, t), (d, b, u) = user(), user()
     ok(d, UP, b + space, u)
-    extended = Client(DAEMON.bind, mf.HELLO + b"\1\7")
+    extended = Client(harness.DAEMON.bind, mf.HELLO + b"\1\7")
     f = extended.ask(0x0632, mf.letterhead(a, space, 0, mf.NAMESPACE), t)
     s = extended.data_socket(f, t)
     s.sendall(b"by Send/One")
@@ -301,7 +298,7 @@ def anycast_answers():
     # A member is not asked by itself; others are not disturbed; two at once both get all.
     c, a, t = members[0]
     assert a not in [m for m, _ in anycast(c, a, t, space, 50)]
-    second = Client(DAEMON.bind)
+    second = Client(harness.DAEMON.bind)
     payload = asker[1] + space + struct.pack(">QQ", 0, 400)
     second.send(mf.frame(ANYCAST, payload, asker[2]))
     assert len(anycast(*asker, space, 400)) == 4
@@ -311,12 +308,12 @@ def anycast_answers():
     refused(mf.INVALID_AUTH, lambda: c.ask(ANYCAST, asker[1] + space + bytes(16), t).ping())
     refused(mf.USER, lambda: c.ask(ANYCAST, a + space + bytes(15), t).ping())
     # A huge timeout is cut, not refused; the client may leave before.
-    gone = Client(DAEMON.bind)
+    gone = Client(harness.DAEMON.bind)
     gone.send(mf.frame(ANYCAST, asker[1] + space + b"\xff" * 16, asker[2]))
     time.sleep(0.1)
     gone.close()
     # Whoever asks goes down meanwhile.
-    waiting = Client(DAEMON.bind)
+    waiting = Client(harness.DAEMON.bind)
     waiting.send(mf.frame(ANYCAST, a + space + struct.pack(">QQ", 0, 30000), t))
     time.sleep(0.2)
     c.down(a, t)
@@ -326,23 +323,20 @@ def anycast_answers():
 
 @test
 def members_survive_the_daemon():
-    global DAEMON
     space, _ = key_pair()
     (c, a, t), (d, b, u) = user(), user()
     ok(c, UP, a + space, t)
     send_to_space(c, a, t, space, b"before")
     assert receive(a, t, space) == [b"before"]
     nothing_waits(a, t, space)                            # time enough to record the delivery
-    DAEMON.process.send_signal(signal.SIGKILL)
-    DAEMON.process.wait()
-    DAEMON.start()
-    HOME.bind = DAEMON.bind
+    harness.DAEMON.kill()
+    harness.DAEMON.start()
     e = client()
     send_to_space(e, b, u, space, b"after")
     assert receive(a, t, space) == [b"after"]
     nothing_waits(a, t, space)
     ok(e, DOWN, a + space, t)
-    run = os.path.join(DAEMON.directory, "run", "spaces")
+    run = os.path.join(harness.DAEMON.directory, "run", "spaces")
     assert stat.S_IMODE(os.stat(run).st_mode) == 0o600
 
 
@@ -413,25 +407,5 @@ def ratctl_members():
     HOME.ctl("-i", one, "space", "anycast", space, "-t", "soon", status=1)
 
 
-def ending():
-    """the daemon stops cleanly"""
-    return DAEMON.stop()
-
-
-def still_there():
-    assert DAEMON.alive(), "the daemon died"
-
-
-def main():
-    global DAEMON, HOME
-    directory = tempfile.mkdtemp(prefix="space.")
-    DAEMON = Ratmand(program("RATMAND", "ratmand"), directory)
-    HOME = Home(DAEMON.bind)
-    status = run_tests(still_there, ending)
-    HOME.remove()
-    shutil.rmtree(directory)
-    return status
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(harness.main(home=HOME))

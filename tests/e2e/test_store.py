@@ -1,7 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
 """What the state directory tells a thief, how it is unlocked, and ratctl db."""
-import base64
 import json
 import os
 import shutil
@@ -10,10 +9,13 @@ import sys
 import tempfile
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import disk  # noqa: E402
 import microframe as mf  # noqa: E402
-from harness import program, run_tests, test  # noqa: E402
+from disk import found  # noqa: E402
+from harness import program, run_tests, test, wait_until  # noqa: E402
 from microframe import Client  # noqa: E402
 from restarted import Restarted  # noqa: E402
+from service import ADVERTISED, AVAILABLE, NO_DATA, Service, ServiceError  # noqa: E402
 
 RATMAND = program("RATMAND", "ratmand")
 RATCTL = program("RATCTL", "ratctl")
@@ -22,10 +24,13 @@ RATCTL = program("RATCTL", "ratctl")
 class Directory:
     """A directory for one case, and a daemon in it."""
 
+    def __init__(self, extra=""):
+        self.extra = extra
+
     def __enter__(self):
         self.path = tempfile.mkdtemp(prefix="store.")
         self.state = os.path.join(self.path, "state")
-        self.daemon = Restarted(RATMAND, self.path)
+        self.daemon = Restarted(RATMAND, self.path, extra=self.extra)
         return self
 
     def __exit__(self, *exc):
@@ -57,30 +62,6 @@ class Directory:
                            env=dict(os.environ, **(environment or {})))
         assert p.returncode == 255, "status %d\n%s" % (p.returncode, p.stderr)
         return p.stderr
-
-
-def forms(value):
-    """A value as it could be found: raw, hex, base32, base64; its beginning and its end."""
-    out = set()
-    for part in (value[:20], value[-20:]):
-        out |= {part, part.hex().encode(), part.hex().upper().encode(),
-                base64.b32encode(part).rstrip(b"="), base64.b32encode(part).lower().rstrip(b"="),
-                base64.b64encode(part).rstrip(b"=")}
-    return out
-
-
-def found(directory, values, leave_out=()):
-    """(file, name) for each of the named values that stands in a file below @directory."""
-    hits = []
-    for top, _, names in os.walk(directory):
-        for name in names:
-            if name in leave_out or not os.path.isfile(os.path.join(top, name)):
-                continue
-            with open(os.path.join(top, name), "rb") as f:
-                content = f.read()
-            hits += [(name, what) for what, value in values.items()
-                     if any(form in content for form in forms(value))]
-    return hits
 
 
 def write_everything(bind):
@@ -140,10 +121,9 @@ def disk_tells_nothing():
                     <= names, "tokens of addresses that are up stand in the runtime directory"
                 assert not hits
                 text = d.stop()
-                for what, value in values.items():
-                    for form in forms(value):
-                        if what.startswith(("token", "seed", "node key", "data", "tag", "file")):
-                            assert form not in text.encode(), what + " is in the log"
+                told = [what for what in disk.found_in(text.encode(), values)
+                        if what.startswith(("token", "seed", "node key", "data", "tag", "file"))]
+                assert not told, "in the log: %s" % told
             elif when == "stopped":
                 d.db("compact", d.state)
         for top, _, names in os.walk(d.state):
@@ -155,6 +135,165 @@ def disk_tells_nothing():
         c = Client(d.daemon.bind)
         assert set(c.addresses()) == {v for w, v in values.items()
                                       if w.startswith("address of") or w == "space"}
+
+
+SERVICE_NAME = b"org.example.the-secret-society"
+
+
+class Person(Service):
+    """A user with a password, and something of every kind to lose."""
+
+    def __init__(self, bind, name, values):
+        super().__init__(bind)
+        self.values, self.name = values, name
+        self.password = self.note("password", b"Mellon, said %s at the gate" % name)
+        handle = self.note("handle", b"handle-of-%s-the-grey" % name)
+        self.user_create(self.password, handle)
+        values["id of " + name.decode()] = self.id
+        values["session of " + name.decode()] = self.token
+        self.handle = handle
+
+    def note(self, what, value):
+        self.values["%s %s" % (what, self.name.decode())] = value
+        return value
+
+    def describe(self):
+        note, name = self.note, self.name
+        self.user_update(
+            name=note("display name", b"Display %s of the Northern Waste" % name),
+            avatar=note("avatar", b"\x89PNG\r\n" + os.urandom(9000)),
+            bio=((note("bio key", b"favourite-%s-mountain" % name),
+                  note("bio value", b"the one that %s never climbed" % name)),),
+            services=(note("profile service", b"org.example.guild-of-%s" % name),))
+        other = note("contact", os.urandom(32))
+        tags = {b"nick": note("nick", b"Old friend of %s" % name),
+                b"location": note("location", b"behind the mill of %s" % name)}
+        self.ask(0x0220, other + note("contact note", b"owes %s eleven groats" % name) + b"\0" +
+                 mf.pairs(tags) + b"\3", self.token).ping()
+
+    def write_to(self, to):
+        note, name = self.note, self.name
+        tags = ((note("tag key", b"tag-key-of-%s-letters" % name),
+                 note("tag value", b"tag value of %s, urgent" % name)),)
+        ids = [self.message_send(to.id, SERVICE_NAME,
+                                 note("message", b"Dear friend, %s writes: " % name +
+                                      os.urandom(6000)), tags),
+               self.message_send_many([to.id, self.id], SERVICE_NAME,
+                                      note("many", b"To both of you from %s" % name), tags),
+               self.message_send(None, SERVICE_NAME,
+                                 note("flood", b"Hear ye, hear ye, says %s" % name), tags)]
+        return ids
+
+    def keep(self):
+        note, name = self.note, self.name
+        self.put(SERVICE_NAME, note("key", b"settings/%s/window" % name),
+                 note("value", b"%s likes it 80 by 24 " % name + os.urandom(700)),
+                 note("ns", b"namespace-of-%s" % name))
+
+    def pack(self):
+        note, name = self.note, self.name
+        return self.file_pack(note("file name", b"Map of the cellar of %s.pdf" % name),
+                              note("file", b"%%PDF of %s " % name + os.urandom(90000)),
+                              mime=note("mime", b"application/x-%s-map" % name))[0]
+
+
+def arrives(c, ident, state):
+    def there():
+        try:
+            return c.file_status(ident)["state"] == state
+        except ServiceError as e:
+            assert e.code == NO_DATA, e
+            return False
+    wait_until("the file is in state %d" % state, there, 30)
+
+
+def write_services(d, values):
+    """Users and all they have; (the service's socket, the users, the messages, the files)"""
+    people = [Person(d.daemon.bind, name, values) for name in (b"Ermintrude", b"Zebedee")]
+    a, b = people
+    values["service name"] = SERVICE_NAME
+    keeper = a.service_register(SERVICE_NAME, values.setdefault("service text", b"Of no concern to you"))
+    messages, idents = [], []
+    for p, other in ((a, b), (b, a)):
+        p.describe()
+        messages += p.write_to(other)
+        p.keep()
+        ident = p.pack()
+        idents.append(ident)
+        values["file id " + p.name.decode()] = ident
+        p.file_announce(ident)
+        p.file_announce(ident, other.id)
+        arrives(other, ident, ADVERTISED)
+        other.file_request(ident)
+        arrives(other, ident, AVAILABLE)
+    for i, ident in enumerate(messages):
+        values["message id %d" % i] = ident
+    for p in people:
+        wait_until("all messages arrive", lambda p=p: len(p.messages(SERVICE_NAME)[0]) >= 5, 30)
+    second = Service(d.daemon.bind)
+    second.login(a.id, a.password)
+    values["second session"] = second.token
+    second.change_password(values.setdefault("new password", b"Friend was too easy a word"))
+    a.password = values["new password"]
+    return keeper, people, messages, idents
+
+
+def nothing_but(d, values, when):
+    """No value in the state directory, the runtime directory, or the log."""
+    hits = disk.found(d.path, values, leave_out=("node.key", "ratmand.conf"))
+    assert not hits, "%s: %s" % (when, sorted(set(hits)))
+
+
+@test
+def services_tell_nothing():
+    """The same for all that the Service API keeps: at work, restarted, deleted, compacted."""
+    values = {}
+    with Directory('verbosity = "trace"\n') as d:
+        keeper, people, messages, idents = write_services(d, values)
+        disk.finds_what_was_planted(values)
+        nothing_but(d, values, "running")
+        keeper.close()
+        assert not disk.found_in(d.stop().encode(), values)
+        nothing_but(d, values, "stopped")
+        d.daemon.start()
+        nothing_but(d, values, "restarted")
+        # All of it is still there.
+        a, b = Service(d.daemon.bind), Service(d.daemon.bind)
+        for c, p in ((a, people[0]), (b, people[1])):
+            values["session after the restart of " + p.name.decode()] = \
+                c.login(p.id, p.password)[1]
+        keeper = a.service_register(SERVICE_NAME)
+        for c, p in ((a, people[0]), (b, people[1])):
+            name = p.name.decode()
+            have = {m["data"] for m in c.messages(SERVICE_NAME)[0]}
+            assert have == {values["%s %s" % (what, q.name.decode())] for q in people
+                            for what in ("message", "many", "flood")}
+            assert c.get(SERVICE_NAME, values["key " + name], values["ns " + name]) == \
+                values["value " + name]
+            assert c.user(p.id)["avatar"] == values["avatar " + name]
+            for ident, other in zip(idents, people):
+                assert c.file_get(ident) == values["file " + other.name.decode()]
+        nothing_but(d, values, "read")
+        for c in (a, b):
+            for ident in idents:
+                c.file_delete(ident)
+            for m in c.messages(SERVICE_NAME)[0]:
+                c.message_delete(m["id"])
+            for ns, key in c.keys(SERVICE_NAME):
+                c.delete(SERVICE_NAME, key, ns)
+            c.user_update(handle=None, name=None, avatar=None,
+                          rm_bio=[k for k, _ in c.user(c.id)["bio"]])
+        nothing_but(d, values, "deleted")
+        a.user_destroy()
+        b.user_destroy(purge=True)
+        nothing_but(d, values, "destroyed")
+        keeper.close()
+        d.stop()
+        d.db("compact", d.state)
+        nothing_but(d, values, "compacted")
+        d.daemon.start()
+        assert not Service(d.daemon.bind).users()
+        nothing_but(d, values, "the end")
 
 
 @test

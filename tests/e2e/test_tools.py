@@ -17,12 +17,12 @@ import tempfile
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import harness  # noqa: E402
 import schema  # noqa: E402
-from harness import TOP, Ratmand, free_port, run_tests, test, wait_until  # noqa: E402
+from harness import TOP, Ratmand, free_port, test, wait_until  # noqa: E402
 from tools import ADDRESS, Home, Terminal  # noqa: E402
 
-HOME = None
-DAEMON = None
+HOME = Home()
 
 # What the kernel answers; here it is not there, and every one of them says so.
 KERNEL = [("link", "list"), ("link", "add", "lo"), ("link", "del", "lo"), ("neigh", "list"),
@@ -700,31 +700,11 @@ def completion_is_installed():
         HOME.run(program, "--completion", "fish", status=1)
 
 
-def check():
-    assert DAEMON.alive(), "the daemon died"
-
-
 def ending():
-    """the daemon stops cleanly"""
-    good, text = DAEMON.stop()
+    """the daemon stops cleanly, and told no token"""
+    good, text = harness.DAEMON.stop()
     return good and "auth=" not in text, text
 
 
-def main():
-    global DAEMON, HOME
-    path = os.environ.get("RATMAND")
-    if not path:
-        print("1..0 # SKIP set RATMAND to the daemon")
-        return 0
-    directory = tempfile.mkdtemp(prefix="tools.")
-    DAEMON = Ratmand(path, directory)
-    HOME = Home(DAEMON.bind)
-    try:
-        return run_tests(check, ending)
-    finally:
-        HOME.remove()
-        shutil.rmtree(directory)
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(harness.main(ending, home=HOME))

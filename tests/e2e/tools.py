@@ -13,16 +13,17 @@ import tempfile
 import termios
 import time
 
+import harness
 from harness import program
 
 ADDRESS = re.compile(r"[0-9A-F]{4}(-[0-9A-F]{4}){15}")
 
 
 class Home:
-    """A user: a home directory, and the daemon at @bind."""
+    """A user: a home directory, and the daemon at @bind; without, the one under test."""
 
-    def __init__(self, bind):
-        self.bind = bind
+    def __init__(self, bind=None):
+        self.own_bind = bind
         self.path = tempfile.mkdtemp(prefix="tools.")
         self.programs = {"ratctl": os.path.abspath(program("RATCTL", "ratctl")),
                          "ratcat": os.path.abspath(program("RATCAT", "ratcat"))}
@@ -30,6 +31,10 @@ class Home:
         for name in ("NO_COLOR", "COLUMNS", "LINES"):
             self.env.pop(name, None)
         self.env.update(HOME=self.path, TERM="xterm", LC_ALL="C.UTF-8")
+
+    @property
+    def bind(self):
+        return self.own_bind or harness.DAEMON.bind
 
     def file(self, name, text=None, mode=0o600):
         """A path in the home; with @text the file is written."""

@@ -50,9 +50,67 @@ static const struct golden extended[] = {
 	{ "Peer/Status", "0000000704340000000020", B_HEX },
 };
 
+#define TOKEN(mode, len) "00000026" mode T_HEX len
+#define BARE(mode, len) "00000007" mode "00" len
+#define NAME_HEX "612e6200"	/* a.b */
+#define TAGS_HEX "0001" "6b00" "000176"
+
+/* The Service API: one of each request. */
+static const struct golden services[] = {
+	{ "Stream/Up", TOKEN("0710", "00000040"), A_HEX S_HEX },
+	{ "Stream/Down", TOKEN("0711", "00000040"), A_HEX S_HEX },
+	{ "User/Create", BARE("0901", "00000008"), "70617373" "00" "01" "6800" },
+	{ "User/Destroy", TOKEN("0902", "00000021"), A_HEX "01" },
+	{ "User/Sub", TOKEN("0903", "00000020"), A_HEX },
+	{ "User/Unsub", TOKEN("0905", "00000040"), S_HEX A_HEX },
+	{ "User/Up", BARE("0910", "00000025"), A_HEX "70617373" "00" },
+	{ "User/Down", TOKEN("0911", "00000020"), A_HEX },
+	{ "User/Modify", TOKEN("0922", "00000030"),
+	  A_HEX "00" "016800" "02" "00" "0001" "6b00" "7600" "0000" "0000" },
+	{ "User/Modify, password", TOKEN("0922", "00000023"), A_HEX "01" "7000" },
+	{ "User/List", BARE("0930", "00000001"), "02" },
+	{ "User/Query, one", BARE("0931", "00000021"), "00" A_HEX },
+	{ "User/Query", BARE("0931", "0000000f"), "01" "0001" "00" "6100" "02" "00000000" "00000005" },
+	{ "User/Status", TOKEN("0934", "00000020"), A_HEX },
+	{ "Message/Sub", TOKEN("0a03", "0000002c"), A_HEX "01" NAME_HEX TAGS_HEX },
+	{ "Message/Resub", TOKEN("0a04", "00000040"), S_HEX A_HEX },
+	{ "Message/Unsub", TOKEN("0a05", "00000040"), S_HEX A_HEX },
+	{ "Message/Delete", TOKEN("0a21", "00000040"), A_HEX S_HEX },
+	{ "Message/Modify", TOKEN("0a22", "00000049"), A_HEX S_HEX TAGS_HEX "0000" },
+	{ "Message/Query", TOKEN("0a31", "00000036"),
+	  A_HEX "01" NAME_HEX "00" "00" TAGS_HEX "00000000" "00000005" },
+	{ "Message/One", TOKEN("0a32", "00000052"),
+	  A_HEX "01" B_HEX "00" NAME_HEX TAGS_HEX "00000001" "78" },
+	{ "Message/Many", TOKEN("0a33", "00000052"),
+	  A_HEX "0001" B_HEX NAME_HEX TAGS_HEX "00000001" "78" },
+	{ "Service/Create", BARE("0b01", "00000005"), NAME_HEX "00" },
+	{ "Service/Destroy", BARE("0b02", "00000004"), NAME_HEX },
+	{ "Service/Add", TOKEN("0b20", "0000002c"), A_HEX NAME_HEX "00" "6b00" "00000001" "76" },
+	{ "Service/Delete", TOKEN("0b21", "00000027"), A_HEX NAME_HEX "00" "6b00" },
+	{ "Service/List", TOKEN("0b30", "00000025"), A_HEX NAME_HEX "00" },
+	{ "Service/Query", TOKEN("0b31", "00000027"), A_HEX NAME_HEX "00" "6b00" },
+	{ "Service/Status", BARE("0b34", "00000000"), "" },
+	{ "File/Create", TOKEN("0c01", "0000002b"), A_HEX "6600" "0000000000000003" "00" },
+	{ "File/Sub", TOKEN("0c03", "00000020"), A_HEX },
+	{ "File/Up", TOKEN("0c10", "00000041"), A_HEX S_HEX "00" },
+	{ "File/Down", TOKEN("0c11", "00000041"), A_HEX S_HEX "00" },
+	{ "File/Add", TOKEN("0c20", "00000041"), A_HEX S_HEX "00" },
+	{ "File/Delete", TOKEN("0c21", "00000040"), A_HEX S_HEX },
+	{ "File/Modify", TOKEN("0c22", "00000048"), A_HEX S_HEX "0000000000000000" },
+	{ "File/List", TOKEN("0c30", "00000022"), A_HEX "00" "00" },
+	{ "File/Query", TOKEN("0c31", "00000023"), A_HEX "01" "6600" },
+	{ "File/One", TOKEN("0c32", "00000063"), A_HEX S_HEX "0001" "01" B_HEX },
+	{ "File/Many", TOKEN("0c33", "00000063"), A_HEX S_HEX "0001" "01" B_HEX },
+	{ "File/Status", TOKEN("0c34", "00000040"), A_HEX S_HEX },
+	{ "File/Get", TOKEN("0c36", "00000040"), A_HEX S_HEX },
+};
+
 #define N_EXTENDED (sizeof(extended) / sizeof(extended[0]))
-#define N_FRAMES (N_GOLDEN + N_EXTENDED)
-#define FIRST_EXTENDED 0xf0	/* in the input; golden frames count from 0 */
+#define N_SERVICES (sizeof(services) / sizeof(services[0]))
+#define N_FRAMES (N_GOLDEN + N_EXTENDED + N_SERVICES)
+/* In the input; golden frames count from 0. */
+#define FIRST_SERVICE 0x80
+#define FIRST_EXTENDED 0xf0
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -217,9 +275,16 @@ static void begin_process(void)
 	log_set_level(LOG_ERROR + 1);
 	randombytes_set_implementation(&even);
 	for (size_t i = 0; i < N_FRAMES; i++) {
-		const struct golden *g = i < N_GOLDEN ? &golden[i] : &extended[i - N_GOLDEN];
+		const struct golden *g = i < N_GOLDEN ? &golden[i] :
+					 i < N_GOLDEN + N_EXTENDED ? &extended[i - N_GOLDEN] :
+					 &services[i - N_GOLDEN - N_EXTENDED];
 
 		frame_len[i] = unhex(g->header, frames[i]);
+		if (i >= N_GOLDEN && strtoul(g->header + strlen(g->header) - 8, NULL, 16) !=
+		    strlen(g->payload) / 2) {
+			fprintf(stderr, "fuzz_server: %s: wrong length\n", g->name);
+			abort();
+		}
 		frame_len[i] += unhex(g->payload, frames[i] + frame_len[i]);
 	}
 	uv_loop_init(&loop);
@@ -371,8 +436,11 @@ static void put(int fd, const uint8_t *data, size_t len)
 
 static size_t frame_of(uint8_t which)
 {
-	return which < FIRST_EXTENDED ? which % N_GOLDEN :
-					N_GOLDEN + (which - FIRST_EXTENDED) % N_EXTENDED;
+	if (which < FIRST_SERVICE)
+		return which % N_GOLDEN;
+	if (which < FIRST_EXTENDED)
+		return N_GOLDEN + N_EXTENDED + (which - FIRST_SERVICE) % N_SERVICES;
+	return N_GOLDEN + (which - FIRST_EXTENDED) % N_EXTENDED;
 }
 
 /* A golden frame of ours: the samples become the addresses that are up, and a token. */
