@@ -531,7 +531,6 @@ def restart():
     DAEMON.kill()
     s.close()
     DAEMON.start()
-    HOME.bind = DAEMON.bind
     for u in (a, b):
         u.close()
     a2, b2 = Service(DAEMON.bind), Service(DAEMON.bind)

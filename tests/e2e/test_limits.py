@@ -96,7 +96,8 @@ def limits_for_extended_clients_only():
         assert all(h == 0 for _, _, h in table.values())
         assert c.ask(0x0036, b"stray").kind == mf.LIMITS
     with open(os.path.join(harness.TOP, "scripts/package/ratmand.conf")) as f:
-        keys = re.findall(r"^# ([a-z_]+) = [0-9]+$", f.read(), re.M)
+        limits = f.read().split("# Limits of the client protocol")[1]
+        keys = re.findall(r"^# ([a-z_]+) = [0-9]+$", limits, re.M)
     assert sorted(keys) == sorted(table), "the sample configuration and the daemon differ"
 
 

@@ -249,8 +249,10 @@ int users_forget(struct users *u, const struct address *id)
 {
 	struct directory_entry *e = directory_find(u->directory, id);
 
-	if (e && e->local)
+	if (e && e->local) {
 		directory_remove(u->directory, e);
+		u->forgotten[u->n_forgotten++ % USERS_FORGOTTEN] = *id;
+	}
 	return profiles_remove(u->store, PROFILES_HERE, id);
 }
 
@@ -419,6 +421,14 @@ static int put_remote(struct users *u, const struct directory_entry *e,
 	return err;
 }
 
+static bool is_forgotten(const struct users *u, const struct address *id)
+{
+	for (size_t i = 0; i < u->n_forgotten && i < USERS_FORGOTTEN; i++)
+		if (address_equal(&u->forgotten[i], id))
+			return true;
+	return false;
+}
+
 void users_merge(struct users *u, const struct address *from, uint64_t version,
 		 const struct profile *profile)
 {
@@ -430,7 +440,7 @@ void users_merge(struct users *u, const struct address *from, uint64_t version,
 		u->stats.forged++;
 		return;
 	}
-	if (e && (e->local || e->version >= version)) {
+	if ((e && (e->local || e->version >= version)) || is_forgotten(u, from)) {
 		u->stats.old++;
 		return;
 	}

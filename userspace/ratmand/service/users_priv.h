@@ -6,6 +6,9 @@
 #include "ratmand/service/directory.h"
 #include "ratmand/service/users.h"
 
+/* Destroyed users of this life whose announcements may still be on their way back to us. */
+#define USERS_FORGOTTEN LIMIT_LOCAL_ADDRESSES
+
 struct users {
 	uv_loop_t *loop;
 	struct store *store;
@@ -15,6 +18,8 @@ struct users {
 	struct users_change *changes;	/* owned; wait for their commits */
 	struct lookup *lookups;		/* owned; who has the next turn first */
 	uv_idle_t turn;			/* active while there are lookups */
+	struct address forgotten[USERS_FORGOTTEN];	/* ring */
+	size_t n_forgotten;		/* all that were ever put there */
 	struct users_stats stats;
 };
 
