@@ -476,6 +476,28 @@ def what_was_not_read_comes_again():
 
 
 @test
+def what_lies_unread_when_a_reader_closes_comes_again():
+    """At once, many times: a reset can come between any two looks of the daemon."""
+    a, b = person(), person()
+    sub, s = b.message_sub(CHAT)
+    for n in range(30):
+        sent = [b"%d.%d" % (n, i) for i in range(3)]
+        for data in sent:
+            a.message_send(b.id, CHAT, data)
+        for data in sent[:n % 3]:
+            assert s.message()["data"] == data
+        s.sock.recv(1, socket.MSG_PEEK)        # there, and not read
+        s.sock.close()
+        s = b.message_resub(sub)
+        got = []
+        # What was read may come once more, what was not must.
+        while sent[-1] not in got:
+            got.append(s.message()["data"])
+        assert got[-3 + n % 3:] == sent[n % 3:], (got, sent)
+    b.message_unsub(sub)
+
+
+@test
 def nothing_is_between_subscription_and_query():
     a, b = person(), person()
     stop, sent, errors = threading.Event(), [], []

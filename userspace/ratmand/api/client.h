@@ -184,6 +184,12 @@ void turn_listen(struct api_server *s);
 /* Where a helper socket for the client is to be bound: the address it reached us at, port 0. */
 int client_reached_at(struct client *c, struct sockaddr_storage *out);
 int client_comes_from(struct client *c, struct sockaddr_storage *out);
+/*
+ * Bytes in the kernel that the client's program has not read yet. 0, or an error where the kernel
+ * cannot see it; -ENOENT for one it saw before: closed. Whether over unread bytes tells
+ * client_was_reset(), asked afterwards and, while we have no end of file, not at once.
+ */
+int client_unread(struct client *c, uint32_t *unread);
 bool server_same_host(const struct sockaddr_storage *a, const struct sockaddr_storage *b);
 /*
  * Whose program is at the other end, as far as the kernel says: on the Unix socket, and

@@ -14,7 +14,6 @@
 
 #include "base/log.h"
 #include "ratmand/api/subscriber.h"
-#include "ratmand/kern/sockdiag.h"
 
 #define WINDOW_MAX 64	/* messages under way */
 #define POLL_MIN_MS 1	/* waiting for them to be read, in growing steps */
@@ -37,6 +36,7 @@ struct reader {
 	uint64_t bytes;			/* handed to the client's socket */
 	uv_timer_t *poll;		/* owned, freed in its close callback */
 	uint64_t poll_ms;		/* the next step */
+	bool visible;			/* the kernel says what the client has read */
 	bool waiting;			/* for the timer */
 	uint8_t *body, *frame;		/* owned */
 };
@@ -49,19 +49,18 @@ static void on_poll_closed(uv_handle_t *handle)
 	server_release(s);
 }
 
-/* Of what was handed over, so many bytes the client has not read. */
-static uint64_t reader_unread(const struct reader *r)
+/*
+ * Of what was handed over, so many bytes the client has not read; false when its socket, which was
+ * there, is gone: whether over unread bytes is not known yet.
+ */
+static bool reader_unread(const struct reader *r, uint64_t *unread)
 {
-	struct client *c = r->client;
-	uint64_t queued = client_queued(c);
-	uint32_t unread;
-	uv_os_fd_t fd;
+	uint32_t in_kernel = 0;
+	int err = client_unread(r->client, &in_kernel);
 
 	/* On another host, or where the kernel does not say, handed over is as good as read. */
-	if (c->server->diag < 0 || uv_fileno((uv_handle_t *)&c->stream, &fd) ||
-	    sockdiag_unread(c->server->diag, fd, &unread))
-		return queued;
-	return queued + unread;
+	*unread = client_queued(r->client) + (err ? 0 : in_kernel);
+	return !r->visible || err != -ENOENT;
 }
 
 /* Notes what was read when @unread bytes were not. */
@@ -101,12 +100,17 @@ static void reader_free(struct reader *r)
 static void reader_gone(struct client *c, struct client_job *job)
 {
 	struct reader *r = (struct reader *)job;
+	uint64_t unread;
 
-	/* When it is we who close he reads on in peace; reset, nothing more can be known. */
+	(void)reader_unread(r, &unread);
+	/*
+	 * When it is we who close he reads on in peace; reset, nothing more can be known: asked
+	 * last, since he may close over unread bytes at any moment.
+	 */
 	if (c->phase == CLIENT_LINGER || c->server->closing)
 		reader_read(r, client_queued(c));
 	else if (!client_was_reset(c))
-		reader_read(r, reader_unread(r));
+		reader_read(r, unread);
 	reader_free(r);
 }
 
@@ -184,9 +188,10 @@ static void on_poll(uv_timer_t *timer)
 static void reader_progress(struct client *c, struct client_job *job)
 {
 	struct reader *r = (struct reader *)job;
+	uint64_t unread;
 
-	if (r->n)
-		reader_read(r, reader_unread(r));
+	if (r->n && reader_unread(r, &unread))
+		reader_read(r, unread);
 	/* Who hung up must not be given more into the void. */
 	if (client_hung_up(c)) {
 		client_kill(c);
@@ -213,6 +218,7 @@ static void on_ready(void *ctx)
 static int reader_start(struct client *c)
 {
 	struct reader *r = calloc(1, sizeof(*r));
+	uint32_t unread;
 	int err;
 
 	if (!r)
@@ -224,6 +230,7 @@ static int reader_start(struct client *c)
 	r->ops = c->server->ops->message;
 	r->window = 1;
 	r->poll_ms = POLL_MIN_MS;
+	r->visible = !client_unread(c, &unread);
 	r->body = malloc(MESSAGE_BODY_MAX);
 	r->frame = malloc(MESSAGE_RECORD_MAX);
 	r->poll = malloc(sizeof(*r->poll));

@@ -5,6 +5,7 @@
  * 3.0), so a client of the Unix socket is one of 127.0.0.1 here.
  */
 #include <arpa/inet.h>
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -74,6 +75,15 @@ uid_t client_uid(struct client *c)
 		return TOKEN_NO_UID;
 	c->uid_known = true;
 	return c->uid;
+}
+
+int client_unread(struct client *c, uint32_t *unread)
+{
+	uv_os_fd_t fd;
+
+	if (c->server->diag < 0 || uv_fileno((uv_handle_t *)&c->stream, &fd))
+		return -EOPNOTSUPP;
+	return sockdiag_unread(c->server->diag, fd, unread);
 }
 
 void server_format_bind(const struct sockaddr_storage *a, char *out, size_t size)

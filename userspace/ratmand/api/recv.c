@@ -16,7 +16,6 @@
 
 #include "base/log.h"
 #include "ratmand/api/client.h"
-#include "ratmand/kern/sockdiag.h"
 
 #define CHUNK 32768		/* bytes read from the backend at a time */
 #define SHORT 4096		/* bytes that are as much work as beginning a stream */
@@ -35,6 +34,7 @@ struct recv_job {
 	uint64_t left;			/* bytes of the stream not read yet */
 	uv_timer_t *poll;		/* of a subscriber; owned, freed in its close callback */
 	uint64_t poll_ms;		/* the next step */
+	bool visible;			/* the kernel says what he has read; then there is a poll */
 	bool handed;			/* all of the stream is in his socket */
 	uint32_t limit;			/* streams still to deliver */
 	bool limited;
@@ -58,15 +58,15 @@ static bool had_it(const struct recv_job *j)
 {
 	struct client *c = j->client;
 	uint32_t unread;
-	uv_os_fd_t fd;
+	int err;
 
 	if (!j->handed)
 		return false;
 	if (c->phase == CLIENT_LINGER || c->server->closing)
 		return true;
-	if (client_was_reset(c) || uv_fileno((uv_handle_t *)&c->stream, &fd))
-		return false;
-	return sockdiag_unread(c->server->diag, fd, &unread) || !unread;
+	/* In this order: between the two he may close over what he has not read. */
+	err = client_unread(c, &unread);
+	return !client_was_reset(c) && (err || !unread);
 }
 
 static void recv_free(struct recv_job *j)
@@ -165,12 +165,18 @@ static bool recv_chunk(struct recv_job *j)
 static bool recv_is_read(struct recv_job *j)
 {
 	struct client *c = j->client;
-	uint32_t unread;
-	uv_os_fd_t fd;
+	uint32_t unread = 0;
+	int err;
 
 	/* On another host, or where the kernel does not say, handed over is as good as read. */
-	if (!j->poll || uv_fileno((uv_handle_t *)&c->stream, &fd) ||
-	    sockdiag_unread(c->server->diag, fd, &unread) || !unread)
+	if (!j->visible)
+		return true;
+	err = client_unread(c, &unread);
+	/*
+	 * Whose socket is gone may have closed it over unread bytes, with the reset that
+	 * says so still on its way; when none has come after a while, there is none.
+	 */
+	if (err == -ENOENT ? j->poll_ms >= POLL_MAX_MS : err || !unread)
 		return true;
 	uv_timer_start(j->poll, on_poll, j->poll_ms, 0);
 	j->poll_ms = j->poll_ms * 2 < POLL_MAX_MS ? j->poll_ms * 2 : POLL_MAX_MS;
@@ -307,11 +313,13 @@ static void recv_start(struct client *c, bool one)
 int recv_subscriber(struct client *c)
 {
 	struct recv_job *j = recv_new(c, &c->subscriber.address, MODE_LETTERHEAD_SUB);
+	uint32_t unread;
 	int err;
 
 	if (!j)
 		return -ENOMEM;
-	if (c->server->diag >= 0) {
+	j->visible = !client_unread(c, &unread);
+	if (j->visible) {
 		j->poll = malloc(sizeof(*j->poll));
 		if (!j->poll) {
 			recv_free(j);

@@ -61,7 +61,8 @@ static int build(int fd, struct request *req)
 
 	if (getsockname(fd, (struct sockaddr *)&own, &own_len) ||
 	    getpeername(fd, (struct sockaddr *)&other, &other_len))
-		return -errno;
+		/* A reset has ended the connection: there is no other end any more. */
+		return errno == ENOTCONN ? -ENOENT : -errno;
 	*req = (struct request){
 		.head = { .nlmsg_len = sizeof(*req), .nlmsg_type = SOCK_DIAG_BY_FAMILY,
 			  .nlmsg_flags = NLM_F_REQUEST },
@@ -101,12 +102,14 @@ static int ask(int diag, int fd, struct inet_diag_msg *out)
 int sockdiag_unread(int diag, int fd, uint32_t *unread)
 {
 	struct inet_diag_msg socket;
-	int err = ask(diag, fd, &socket), sent = 0;
+	int err, sent = 0;
 
-	if (err)
-		return err;
+	/* In this order: what arrives between the two is counted twice, and not left out. */
 	if (ioctl(fd, SIOCOUTQ, &sent))
 		return -errno;
+	err = ask(diag, fd, &socket);
+	if (err)
+		return err;
 	*unread = socket.idiag_rqueue + (uint32_t)sent;
 	return 0;
 }
