@@ -528,10 +528,12 @@ class Steps(World):
         self.act(user, rng).file_announce(ident, to and to.id)
         f.to.add(to and to.id)
         if to:
+            # It takes the place of the version before it.
+            self.withdrawn(user, f.previous, to.id)
             have = to.files.get(ident)
             if not have or have.state == HIDDEN:
                 to.files[ident] = File(ADVERTISED, user.id, f.name, f.data, f.previous)
-            self.notified(to, ident)
+            self.notified(to, ident, f.previous)
             self.other = to
         return user
 

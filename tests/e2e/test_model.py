@@ -5,7 +5,7 @@
 RATMAND=path/to/ratmand tests/e2e/test_model.py   (TAP)
 
 RATMAN_MODEL_SEED    the seed of the steps; else a new one each time, which is printed
-RATMAN_MODEL_STEPS   how many
+RATMAN_MODEL_STEPS   how many; else 10,000, and 3,000 of a daemon with sanitizers
 RATMAN_MODEL_REPLAY  "word:number …" as a failure prints them: these steps and no others
 
 A failure is replayed with fewer steps as long as it fails, and the shortest list is printed.
@@ -17,13 +17,16 @@ import time
 import traceback
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import model  # noqa: E402
 from harness import comment, program, run_tests, test  # noqa: E402
 from model import SERVICES, UNREAD  # noqa: E402
 from steps import WEIGHTS, draw, world  # noqa: E402
 
-STEPS = int(os.environ.get("RATMAN_MODEL_STEPS", "3000"))
+SANITIZED = "/san/" in program("RATMAND", "ratmand")
+STEPS = int(os.environ.get("RATMAN_MODEL_STEPS") or (3000 if SANITIZED else 10000))
 SEED = int(os.environ.get("RATMAN_MODEL_SEED") or random.SystemRandom().randrange(1 << 30))
-SHRINK_S = 60       # how long to look for a shorter list
+SHRINK_S = 120      # how long to look for a shorter list
+SHRINK_PATIENCE_S = 4   # in each replay: what never comes must not use up all of that
 LAST = 15
 
 
@@ -55,6 +58,7 @@ def shorter(steps, where):
     """The shortest list found in time of which a replay fails in the same place, and how."""
     end, best, says = time.monotonic() + SHRINK_S, steps, None
     size = len(steps) // 2
+    model.PATIENCE_S = SHRINK_PATIENCE_S
     while size and time.monotonic() < end:
         at = 0
         while at < len(best) and time.monotonic() < end:
