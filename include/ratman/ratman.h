@@ -278,6 +278,20 @@ int ratman_contact_modify(struct ratman *r, const struct ratman_id *token,
 int ratman_contact_list(struct ratman *r, const struct ratman_id *token, struct ratman_id **out,
 			size_t *n);
 
+enum ratman_match {
+	RATMAN_MATCH_EXACT,
+	RATMAN_MATCH_SUBSTRING,
+	RATMAN_MATCH_FUZZY,	/* a part, or every word like one there */
+	RATMAN_MATCH_PREFIX,
+};
+
+/* Of a search for contacts or users. */
+struct ratman_user_term {
+	const char *attribute;	/* what is looked at; "" or NULL: any of it */
+	const char *pattern;	/* UTF-8, at most 256 bytes; case does not count */
+	enum ratman_match match;
+};
+
 /* All that is set must hold; all zeroes (or NULL for the filter) finds everything. */
 struct ratman_contact_filter {
 	const struct ratman_id *addresses;	/* one of these, at most 1024 */
@@ -285,12 +299,17 @@ struct ratman_contact_filter {
 	const char *note;			/* a part of the note */
 	const struct ratman_tag *tags;		/* each; value NULL or "": whatever it is */
 	size_t n_tags;
-	uint8_t trust_at_least, trust_below;	/* at most one of them, 0: no test */
+	uint8_t trust_at_least, trust_below;	/* of these three at most one, 0: no test */
+	uint8_t trust_near;			/* no farther than trust_fuzz from it */
+	uint8_t trust_fuzz;
+	bool met, not_met;			/* at most one of them */
+	const struct ratman_user_term *terms;	/* each, at most 16; of nick, location, note, tags */
+	size_t n_terms;
 };
 
 /*
  * Contacts in the byte order of their addresses. *@out is one piece of memory
- * with all texts and tags (owned, ratman_free) and holds *@n. -EINVAL, -E2BIG.
+ * with all texts and tags (owned, ratman_free) and holds *@n. -EINVAL, -EILSEQ, -E2BIG.
  */
 int ratman_contact_query(struct ratman *r, const struct ratman_id *token,
 			 const struct ratman_contact_filter *filter, struct ratman_contact **out,
@@ -702,22 +721,9 @@ int ratman_user_list(struct ratman *r, enum ratman_user_scope scope, uint32_t sk
 /* One user. *@out as above. RATMAN_ENOUSER. */
 int ratman_user_get(struct ratman *r, const struct ratman_id *id, struct ratman_profile **out);
 
-enum ratman_match {
-	RATMAN_MATCH_EXACT,
-	RATMAN_MATCH_SUBSTRING,
-	RATMAN_MATCH_FUZZY,	/* a part, or every word like one there */
-	RATMAN_MATCH_PREFIX,
-};
-
-struct ratman_user_term {
-	const char *attribute;	/* handle, display_name, services, id, a key of the bio; "" or NULL: any */
-	const char *pattern;	/* UTF-8, at most 256 bytes; case does not count */
-	enum ratman_match match;
-};
-
 /*
  * Users for whom all of @n_terms terms (at most 16) hold; pages as ratman_user_list().
- * -EINVAL, -E2BIG; RATMAN_EQUERY when the daemon finds it wrong.
+ * Attributes are handle, display_name, services, id, and keys of the bio. -EINVAL, -E2BIG; RATMAN_EQUERY when the daemon finds it wrong.
  */
 int ratman_user_search(struct ratman *r, const struct ratman_user_term *terms, size_t n_terms,
 		       uint32_t skip, uint32_t take, struct ratman_profile **out, size_t *n);

@@ -240,7 +240,11 @@ class Steps(World):
                 (contact_query(tags_={b"k": b"bee"}), lambda a, e: e["tags"].get(b"k") == b"bee"),
                 (contact_query(tags_={b"nick": b"anna"}), lambda a, e: e["nick"] == b"anna"),
                 (contact_query(test=1, value=4), lambda a, e: e["trust"] >= 4),
-                (contact_query(test=2, value=4), lambda a, e: e["trust"] < 4)):
+                (contact_query(test=2, value=4), lambda a, e: e["trust"] < 4),
+                (contact_query(test=3, value=5) + b"\1", lambda a, e: abs(e["trust"] - 5) <= 1),
+                (contact_query() + b"\1\0\0", lambda a, e: not e["met"]),
+                (contact_query() + b"\2\0\1nick\0N\0\1",
+                 lambda a, e: e["met"] and b"n" in (e["nick"] or b"").lower())):
             got = mf.contacts_in(c.ask(0x0231, payload, c.token).ping(mf.CONTACTS))
             want = {a: e for a, e in user.contacts.items() if fits(a, e)}
             assert got == want, "contacts %r, wanted %r" % (got, want)

@@ -485,6 +485,69 @@ static struct ratman_id id_of(const char *bytes)
 	return id;
 }
 
+static size_t matches_of(struct ratman *r, const struct ratman_id *t,
+			 const struct ratman_contact_filter *filter)
+{
+	struct ratman_contact *found;
+	size_t n;
+
+	assert_int_equal(ratman_contact_query(r, t, filter, &found, &n), 0);
+	ratman_free(found);
+	return n;
+}
+
+/* Of A (trust 7, nothing noted) or B (nick bob, met, trust 7 or less). */
+static void library_terms(struct ratman *r, const struct ratman_id *t)
+{
+	struct ratman_user_term term[17] = { { "note", "h", RATMAN_MATCH_PREFIX } };
+	struct ratman_contact_filter filter = { .terms = term, .n_terms = 1 };
+	struct ratman_contact *found;
+	static char text[2100], keys[17][2048];
+	struct ratman_id many[1024];
+	size_t n;
+
+	assert_int_equal(matches_of(r, t, &filter), 1);
+	term[0] = (struct ratman_user_term){ NULL, "NOBODY", RATMAN_MATCH_SUBSTRING };
+	assert_int_equal(matches_of(r, t, &filter), 0);
+	filter = (struct ratman_contact_filter){ .met = true };
+	assert_int_equal(matches_of(r, t, &filter), 1);
+	filter = (struct ratman_contact_filter){ .not_met = true };
+	assert_int_equal(matches_of(r, t, &filter), 1);
+	filter = (struct ratman_contact_filter){ .trust_near = 4, .trust_fuzz = 6 };
+	assert_int_equal(matches_of(r, t, &filter), 2);
+
+	/* What is found wrong before anything is sent. */
+	filter = (struct ratman_contact_filter){ .met = true, .not_met = true };
+	assert_int_equal(ratman_contact_query(r, t, &filter, &found, &n), -EINVAL);
+	filter = (struct ratman_contact_filter){ .trust_near = 4, .trust_below = 4 };
+	assert_int_equal(ratman_contact_query(r, t, &filter, &found, &n), -EINVAL);
+	filter = (struct ratman_contact_filter){ .trust_near = 8 };
+	assert_int_equal(ratman_contact_query(r, t, &filter, &found, &n), -EINVAL);
+	filter = (struct ratman_contact_filter){ .trust_fuzz = 1 };
+	assert_int_equal(ratman_contact_query(r, t, &filter, &found, &n), -EINVAL);
+	filter = (struct ratman_contact_filter){ .terms = term, .n_terms = 17 };
+	assert_int_equal(ratman_contact_query(r, t, &filter, &found, &n), -E2BIG);
+	filter.n_terms = 1;
+	term[0].pattern = "\xc3";
+	assert_int_equal(ratman_contact_query(r, t, &filter, &found, &n), -EILSEQ);
+	memset(text, 'x', sizeof(text) - 1);
+	term[0].pattern = text;
+	assert_int_equal(ratman_contact_query(r, t, &filter, &found, &n), -E2BIG);
+	term[0] = (struct ratman_user_term){ text, "x", RATMAN_MATCH_EXACT };
+	assert_int_equal(ratman_contact_query(r, t, &filter, &found, &n), -E2BIG);
+	term[0] = (struct ratman_user_term){ "nick", "x", (enum ratman_match)4 };
+	assert_int_equal(ratman_contact_query(r, t, &filter, &found, &n), -EINVAL);
+	/* Each is short enough, all of it together is not. */
+	memset(many, 1, sizeof(many));
+	for (size_t i = 0; i < 16; i++) {
+		memset(keys[i], 'k', sizeof(keys[i]) - 1);
+		term[i] = (struct ratman_user_term){ keys[i], "x", RATMAN_MATCH_EXACT };
+	}
+	filter = (struct ratman_contact_filter){ .terms = term, .n_terms = 16, .addresses = many,
+						 .n_addresses = 1024 };
+	assert_int_equal(ratman_contact_query(r, t, &filter, &found, &n), -E2BIG);
+}
+
 static void library_contacts(void **state)
 {
 	static const struct ratman_tag tags[] = { { "k", "v" }, { "empty", NULL } };
@@ -580,6 +643,8 @@ static void library_contacts(void **state)
 	filter = (struct ratman_contact_filter){ .n_addresses = 2000, .addresses = &absent };
 	assert_int_equal(ratman_contact_query(r, &t, &filter, &found, &n), -E2BIG);
 
+	library_terms(r, &t);
+
 	/* Peers. */
 	c = (struct ratman_contact){ .address = absent, .trust = 3, .nick = "peer" };
 	assert_int_equal(ratman_contact_add(r, &t, &c), 0);
@@ -593,7 +658,20 @@ static void library_contacts(void **state)
 	assert_int_equal(ratman_peer_query(r, &t, &filter, &peers, &n), 0);
 	assert_int_equal(n, 1);
 	ratman_free(peers);
+	filter = (struct ratman_contact_filter){ .trust_near = 4, .trust_fuzz = 1, .not_met = true,
+						 .terms = (const struct ratman_user_term[]){
+							 { "nick", "pere", RATMAN_MATCH_FUZZY } },
+						 .n_terms = 1 };
+	assert_int_equal(ratman_peer_query(r, &t, &filter, &peers, &n), 0);
+	assert_int_equal(n, 1);
+	ratman_free(peers);
+	filter.met = true;
+	filter.not_met = false;
+	assert_int_equal(ratman_peer_query(r, &t, &filter, &peers, &n), 0);
+	assert_int_equal(n, 0);
+	ratman_free(peers);
 	filter.tags = (const struct ratman_tag[]){ { "nick", "peer" } };
+	filter.n_tags = 1;
 	assert_int_equal(ratman_peer_query(r, &t, &filter, &peers, &n), -EINVAL);
 	assert_int_equal(ratman_peer_status(r, &absent, &peer), 0);
 	assert_memory_equal(peer.address.b, PEER_A, 32);

@@ -219,6 +219,8 @@ PUBLIC int ratman_contact_query(struct ratman *r, const struct ratman_id *token,
 		return err;
 	wire_write_init(&w, payload, sizeof(payload));
 	contact_filter_write(&w, &f);
+	if (w.failed)
+		return -E2BIG;
 	err = handle_exchange(r, OP_CONTACT_QUERY, token, payload, wire_len(&w), PING_CONTACTS,
 			      &reply, &ping);
 	if (!err)

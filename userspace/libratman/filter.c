@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <string.h>
 
+#include "proto/field.h"
+
 int filter_add_tags(struct contact_tags *tags, const struct ratman_tag *in, size_t n)
 {
 	int err = 0;
@@ -16,13 +18,44 @@ int filter_add_tags(struct contact_tags *tags, const struct ratman_tag *in, size
 	return err;
 }
 
+static int check_trust(const struct ratman_contact_filter *in)
+{
+	if (!!in->trust_at_least + !!in->trust_below + !!in->trust_near > 1 ||
+	    (in->trust_at_least | in->trust_below | in->trust_near) > CONTACT_TRUST_MAX)
+		return -EINVAL;
+	return in->trust_fuzz && !in->trust_near ? -EINVAL : 0;
+}
+
+static int build_terms(const struct ratman_contact_filter *in, struct contact_filter *out)
+{
+	if (in->n_terms > LIMIT_QUERY_TERMS)
+		return -E2BIG;
+	for (size_t i = 0; i < in->n_terms; i++) {
+		struct user_term *t = &out->terms[i];
+
+		*t = (struct user_term){ in->terms[i].attribute ? in->terms[i].attribute : "",
+					 in->terms[i].pattern, (enum user_match)in->terms[i].match };
+		if (strlen(t->attribute) >= LIMIT_CONTACT_TAG_BYTES ||
+		    strlen(t->pattern) > LIMIT_QUERY_PATTERN)
+			return -E2BIG;
+		if (!field_is_utf8((const uint8_t *)t->attribute, strlen(t->attribute)) ||
+		    !field_is_utf8((const uint8_t *)t->pattern, strlen(t->pattern)))
+			return -EILSEQ;
+		if (t->match > USER_MATCH_PREFIX)
+			return -EINVAL;
+	}
+	out->n_terms = (uint16_t)in->n_terms;
+	return 0;
+}
+
 int filter_build(const struct ratman_contact_filter *in, struct contact_filter *out)
 {
+	int err;
+
 	*out = (struct contact_filter){ .note = NULL };
 	if (!in)
 		return 0;
-	if (in->trust_at_least > CONTACT_TRUST_MAX || in->trust_below > CONTACT_TRUST_MAX ||
-	    (in->trust_at_least && in->trust_below))
+	if (check_trust(in) || (in->met && in->not_met))
 		return -EINVAL;
 	if (in->n_addresses > FILTER_ADDRESSES_MAX ||
 	    (in->note && strlen(in->note) > LIMIT_CONTACT_NOTE))
@@ -30,11 +63,15 @@ int filter_build(const struct ratman_contact_filter *in, struct contact_filter *
 	if (in->n_addresses)
 		out->addresses = (struct payload_ids){ in->addresses->b, in->n_addresses };
 	out->note = in->note;
-	if (in->trust_at_least || in->trust_below) {
-		out->trust_test = in->trust_at_least ? CONTACT_TRUST_AT_LEAST : CONTACT_TRUST_BELOW;
-		out->trust = in->trust_at_least | in->trust_below;
+	if (in->trust_at_least || in->trust_below || in->trust_near) {
+		out->trust_test = in->trust_at_least ? CONTACT_TRUST_AT_LEAST :
+				  in->trust_below ? CONTACT_TRUST_BELOW : CONTACT_TRUST_WITHIN;
+		out->trust = in->trust_at_least | in->trust_below | in->trust_near;
+		out->fuzz = in->trust_fuzz;
 	}
-	return filter_add_tags(&out->tags, in->tags, in->n_tags);
+	out->met = in->met ? CONTACT_MET : in->not_met ? CONTACT_MET_NOT : CONTACT_MET_ANY;
+	err = build_terms(in, out);
+	return err ? err : filter_add_tags(&out->tags, in->tags, in->n_tags);
 }
 
 bool filter_has_keys_only(const struct contact_filter *f)

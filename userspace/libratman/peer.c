@@ -72,6 +72,8 @@ PUBLIC int ratman_peer_query(struct ratman *r, const struct ratman_id *token,
 		return err;
 	wire_write_init(&w, payload, sizeof(payload));
 	contact_peer_filter_write(&w, &f);
+	if (w.failed)
+		return -E2BIG;
 	return ask_peers(r, OP_PEER_QUERY, token, payload, wire_len(&w), out, n);
 }
 
