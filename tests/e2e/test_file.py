@@ -531,6 +531,7 @@ def restart():
     DAEMON.kill()
     s.close()
     DAEMON.start()
+    HOME.own_bind = DAEMON.bind
     for u in (a, b):
         u.close()
     a2, b2 = Service(DAEMON.bind), Service(DAEMON.bind)

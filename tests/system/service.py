@@ -25,8 +25,7 @@ def user_up(router):
     """A user of the router with a handle; its address becomes the router's"""
     before = {row['addr'] for row in router.json('addr', 'list') or []}
     os.makedirs(os.path.dirname(router.identity), mode=0o700, exist_ok=True)
-    router.ctl('user', 'create', '--password-file', password_file(router),
-               '--handle', NAMES[router.number])
+    router.ctl('user', 'create', NAMES[router.number], '--password-file', password_file(router))
     rows = [row for row in router.json('addr', 'list') if row['addr'] not in before]
     equal(len(rows), 1, 'addresses that came with "ratctl user create"')
     router.address, router.ipv6 = rows[0]['addr'], rows[0]['ipv6']
@@ -113,7 +112,7 @@ def messages_and_floods():
     check(until(lambda: len(messages(mesh[3], '--unread')) == 3, 90, 0.2),
           'three messages were sent to r3, it has %r', messages(mesh[3]))
     for row in messages(mesh[3]):
-        equal(row['trust'], 'trusted', 'trust')
+        equal(row['trust'], 'signed', 'trust')
     check(until(lambda: len(messages(mesh[1], '--unread')) == 1, 60, 0.2), 'the flood does not reach r1')
     time.sleep(2)
     equal(len(messages(mesh[3])), 3, 'messages of r3')

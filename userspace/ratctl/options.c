@@ -60,7 +60,7 @@ static const struct option_row rows[] = {
 	{ 'X', 0, "bio", "KEY=VALUE", OTHER, "an entry of the bio; can be repeated" },
 	{ 'Y', 0, "unbio", "KEY", OTHER, "takes an entry away; can be repeated" },
 	{ 'Z', 0, "service", "NAME", OTHER,
-	  "a message's service; of a profile +NAME or -NAME, can be repeated" },
+	  "of a message; of a profile +NAME or -NAME, repeated" },
 	{ '1', 0, "exact", NULL, FLAG(exact), "the whole value" },
 	{ '2', 0, "prefix", NULL, FLAG(prefix), "how the value begins" },
 	{ '3', 0, "fuzzy", NULL, FLAG(fuzzy), "also what is spelt nearly so" },

@@ -68,7 +68,7 @@ static const struct command commands[] = {
 	  "put a value there, else from standard input" },
 	{ "service", "del", "SERVICE [NS#]KEY", 2, 2, "", cmd_service_del, "remove a value" },
 	{ "msg", "send", "[ADDRESS...]", 0, LIMIT_RECIPIENTS, "EFZgGJ", cmd_msg_send,
-	  "send --text, --file or standard input, also to all (--flood)" },
+	  "send --text, --file or stdin; --flood: to all" },
 	{ "msg", "list", "", 0, 0, "ZAgzl56", cmd_msg_list, "messages of the identity, oldest first" },
 	{ "msg", "show", "ID", 1, 1, "Z", cmd_msg_show, "one message and what is known of it" },
 	{ "msg", "read", "ID", 1, 1, "Z", cmd_msg_read, "print what it holds; it is read then" },
