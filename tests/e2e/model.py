@@ -45,6 +45,7 @@ class Entry:
         self.id, self.sender, self.to, self.flood = ident, sender, to, flood
         self.service, self.data, self.tags, self.time = service, data, set(tagged), None
         self.sent = list(tagged)    # as they were in the beginning
+        self.came = None            # World.epoch then
 
     def key(self):
         return self.sender, self.id
@@ -129,6 +130,7 @@ class World:
         self.users, self.floods, self.dead, self.registered = [], [], [], {}
         self.common = set()     # contents that several users have
         self.god, self.other = False, None
+        self.epoch = 0          # grows with each write that was acknowledged
         self.daemon = Restarted(path, self.directory, extra=self.options())
         self.c = Service(self.daemon.bind)
 
@@ -207,7 +209,22 @@ class World:
                 return False
         return True
 
+    def acked(self):
+        """A write was acknowledged: all that the daemon did before it is on the disk, too."""
+        self.epoch += 1
+
+    def killed(self, user):
+        """What came since the last of these the daemon may take in anew, in another order."""
+        loose = [e for e in user.box if e.came == self.epoch and e.sender != user.id]
+        for e in loose:
+            user.box.remove(e)
+            user.pending.append(e)
+            for sub in user.subs:
+                sub.optional.add(e.key())
+                sub.wanted = [w for w in sub.wanted if w is not e]
+
     def came(self, user, entry):
+        entry.came = self.epoch
         if entry in user.pending:
             user.pending.remove(entry)
         user.box.append(entry)

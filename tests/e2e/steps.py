@@ -159,6 +159,7 @@ class Steps(World):
         removed = some(rng, [s for s in SERVICES if s not in added])
         self.act(user, rng).user_update(bio=bio.items(), rm_bio=rm_bio, services=added,
                                         rm_services=removed, **fields)
+        self.acked()
         for name, value in fields.items():
             setattr(user, name, b"" if name == "avatar" and value is None else value)
         for key in rm_bio:
@@ -198,6 +199,7 @@ class Steps(World):
                      {k: rng.choice(WORDS) for k in some(rng, (b"k", b"l"))}}
             c.ask(0x0220, address + (entry["note"] or b"") + b"\0" + mf.pairs(
                 wire_tags(entry)) + bytes([entry["trust"]]), c.token).ping()
+            self.acked()
             if len(user.contacts) < 12 or address in user.contacts:
                 user.contacts[address] = entry
                 return user
@@ -326,6 +328,7 @@ class Steps(World):
             entry = Entry(got, user.id, to.id, service, data, tagged)
             self.came(user, entry)
             self.travel(user, entry, [to])
+        self.acked()
         if len(user.box) > 2 * MOST_MESSAGES:
             self.tidy(user, rng)
         return user
@@ -350,6 +353,7 @@ class Steps(World):
         plain = first.sent
         c = self.act(user, rng)
         assert c.message_send(to.id, first.service, data, plain, first.id) == first.id
+        self.acked()
         if not to.has(first.key()):
             entry = Entry(first.id, user.id, to.id, first.service, data, plain)
             self.travel(user, entry, [to])
@@ -411,6 +415,7 @@ class Steps(World):
         add = some(rng, ((b"own", b"a"), (b"own", b"b"), (b"red", b"1")))
         remove = some(rng, (UNREAD, (b"red", b"1"), (b"own", b"a"), (b"no", b"")))
         self.act(user, rng).message_modify(entry.id, add, remove)
+        self.acked()
         for e in user.box:
             if e.id == entry.id:
                 e.tags = (e.tags - set(remove)) | set(add)
@@ -436,6 +441,7 @@ class Steps(World):
     def remove(self, user, ident, rng):
         c = self.act(user, rng)
         c.message_delete(ident)
+        self.acked()
         for e in [e for e in user.box if e.id == ident]:
             self.unsure(user, e)
             user.box.remove(e)
@@ -735,6 +741,8 @@ class Steps(World):
             events.close()
         self.registered = {}
         for user in self.users:
+            if kill:
+                self.killed(user)
             for token in user.sessions:
                 self.forget_token(user, token)
             user.sessions = []

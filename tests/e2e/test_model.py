@@ -124,6 +124,13 @@ def the_model_notices():
     def rename(u):
         u.handle = b"nobody"
 
+    def swap(u):
+        one, other = [i for i, e in enumerate(u.box) if e.service == u.box[-1].service][-2:]
+        u.box[one], u.box[other] = u.box[other], u.box[one]
+
+    def has_two(u):
+        return u.box and sum(e.service == u.box[-1].service for e in u.box) > 1
+
     with world(program("RATMAND", "ratmand")) as w:
         rng = random.Random(1)
         for kind in ("create", "create", "register", "register", "register", "register"):
@@ -131,10 +138,10 @@ def the_model_notices():
         user = w.users[0]
         w.act(user).put(SERVICES[0], b"k", b"v")
         user.values[SERVICES[0], b"", b"k"] = b"v"
-        while not user.box or not user.files:
+        while not has_two(user) or not user.files:
             w.step(rng.choice(("send", "pack", "contact")), rng.randrange(1 << 30))
         w.check_user(user, rng)
-        for change in (lose_message, another_tag, lose_contact, lose_value, lose_file, rename):
+        for change in (lose_message, another_tag, lose_contact, lose_value, lose_file, rename, swap):
             kept = (list(user.box), [set(e.tags) for e in user.box], dict(user.contacts),
                     dict(user.values), dict(user.files), user.handle)
             change(user)
