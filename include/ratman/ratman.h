@@ -278,6 +278,24 @@ int ratman_contact_modify(struct ratman *r, const struct ratman_id *token,
 int ratman_contact_list(struct ratman *r, const struct ratman_id *token, struct ratman_id **out,
 			size_t *n);
 
+/* All that is set must hold; all zeroes (or NULL for the filter) finds everything. */
+struct ratman_contact_filter {
+	const struct ratman_id *addresses;	/* one of these, at most 1024 */
+	size_t n_addresses;
+	const char *note;			/* a part of the note */
+	const struct ratman_tag *tags;		/* each; value NULL or "": whatever it is */
+	size_t n_tags;
+	uint8_t trust_at_least, trust_below;	/* at most one of them, 0: no test */
+};
+
+/*
+ * Contacts in the byte order of their addresses. *@out is one piece of memory
+ * with all texts and tags (owned, ratman_free) and holds *@n. -EINVAL, -E2BIG.
+ */
+int ratman_contact_query(struct ratman *r, const struct ratman_id *token,
+			 const struct ratman_contact_filter *filter, struct ratman_contact **out,
+			 size_t *n);
+
 enum ratman_match {
 	RATMAN_MATCH_EXACT,
 	RATMAN_MATCH_SUBSTRING,
@@ -292,28 +310,20 @@ struct ratman_user_term {
 	enum ratman_match match;
 };
 
-/* All that is set must hold; all zeroes (or NULL for the filter) finds everything. */
-struct ratman_contact_filter {
-	const struct ratman_id *addresses;	/* one of these, at most 1024 */
-	size_t n_addresses;
-	const char *note;			/* a part of the note */
-	const struct ratman_tag *tags;		/* each; value NULL or "": whatever it is */
-	size_t n_tags;
-	uint8_t trust_at_least, trust_below;	/* of these three at most one, 0: no test */
-	uint8_t trust_near;			/* no farther than trust_fuzz from it */
-	uint8_t trust_fuzz;
+/* As people remember. All that is set must hold, and all of the filter. */
+struct ratman_contact_search {
+	struct ratman_contact_filter filter;
+	uint8_t trust_near;			/* no farther than trust_fuzz from it; 0: no test, */
+	uint8_t trust_fuzz;			/* else the filter has no trust */
 	bool met, not_met;			/* at most one of them */
-	const struct ratman_user_term *terms;	/* each, at most 16; of nick, location, note, tags */
+	const struct ratman_user_term *terms;	/* at most 16; of nick, location, note, tags */
 	size_t n_terms;
 };
 
-/*
- * Contacts in the byte order of their addresses. *@out is one piece of memory
- * with all texts and tags (owned, ratman_free) and holds *@n. -EINVAL, -EILSEQ, -E2BIG.
- */
-int ratman_contact_query(struct ratman *r, const struct ratman_id *token,
-			 const struct ratman_contact_filter *filter, struct ratman_contact **out,
-			 size_t *n);
+/* As ratman_contact_query(); -EILSEQ for a term that is not UTF-8. */
+int ratman_contact_search(struct ratman *r, const struct ratman_id *token,
+			  const struct ratman_contact_search *search, struct ratman_contact **out,
+			  size_t *n);
 
 /*
  * Links: interfaces that carry the router's frames. Everybody may look; changes
@@ -353,6 +363,9 @@ int ratman_peer_list(struct ratman *r, struct ratman_peer **out, size_t *n);
 int ratman_peer_query(struct ratman *r, const struct ratman_id *token,
 		      const struct ratman_contact_filter *filter, struct ratman_peer **out,
 		      size_t *n);
+int ratman_peer_search(struct ratman *r, const struct ratman_id *token,
+		       const struct ratman_contact_search *search, struct ratman_peer **out,
+		       size_t *n);
 
 /* One of them. RATMAN_ENOADDRESS when it is not known. */
 int ratman_peer_status(struct ratman *r, const struct ratman_id *address,

@@ -100,6 +100,7 @@ class User:
         self.contacts, self.values = {}, {}
         self.box, self.pending, self.subs = [], [], []
         self.files, self.locked = {}, set()
+        self.moving = set()     # files of which notices went to the user; each may still change once
 
     def online(self):
         return bool(self.sessions)
@@ -273,13 +274,17 @@ class World:
         want = sorted((f.shown(i) for i, f in self.visible(user).items()), key=repr)
         got = sorted(((f["id"], f["owner"], f["name"], f["size"], f["have"], f["state"],
                        f["previous"]) for f in self.act(user).files()), key=repr)
-        return got == want, "files %r, wanted %r" % (got, want)
+        return (got == want, "files %r, wanted %r" % (got, want),
+                {f[0] for f in got + want if f not in got or f not in want})
 
-    def settle_files(self, user):
+    def settle_files(self, user, only=None):
+        """Waits until @user sees the right files; with @only, at once of all but these."""
         end = time.monotonic() + PATIENCE_S
-        while not self.files_agree(user)[0]:
-            assert time.monotonic() < end, self.files_agree(user)[1]
+        good, why, wrong = self.files_agree(user)
+        while not good:
+            assert time.monotonic() < end and (only is None or wrong <= only), why
             time.sleep(0.005)
+            good, why, wrong = self.files_agree(user)
         user.locked.clear()
 
     def check_profiles(self):
@@ -321,8 +326,7 @@ class World:
         self.act(user, rng)
         self.check_contacts(user)
         self.check_values(user, rng)
-        good, why = self.files_agree(user)
-        assert good, why
+        self.settle_files(user, user.moving)
 
     def check(self, user, rng):
         """After a step: who acted, and one other, see what they should and no more."""

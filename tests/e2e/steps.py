@@ -521,6 +521,7 @@ class Steps(World):
 
     def notified(self, u, *idents):
         """A notice of these files goes to @u."""
+        u.moving.update(idents)
         if u.online():
             self.settle_files(u)
         else:

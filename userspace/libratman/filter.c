@@ -18,15 +18,7 @@ int filter_add_tags(struct contact_tags *tags, const struct ratman_tag *in, size
 	return err;
 }
 
-static int check_trust(const struct ratman_contact_filter *in)
-{
-	if (!!in->trust_at_least + !!in->trust_below + !!in->trust_near > 1 ||
-	    (in->trust_at_least | in->trust_below | in->trust_near) > CONTACT_TRUST_MAX)
-		return -EINVAL;
-	return in->trust_fuzz && !in->trust_near ? -EINVAL : 0;
-}
-
-static int build_terms(const struct ratman_contact_filter *in, struct contact_filter *out)
+static int build_terms(const struct ratman_contact_search *in, struct contact_filter *out)
 {
 	if (in->n_terms > LIMIT_QUERY_TERMS)
 		return -E2BIG;
@@ -50,12 +42,11 @@ static int build_terms(const struct ratman_contact_filter *in, struct contact_fi
 
 int filter_build(const struct ratman_contact_filter *in, struct contact_filter *out)
 {
-	int err;
-
 	*out = (struct contact_filter){ .note = NULL };
 	if (!in)
 		return 0;
-	if (check_trust(in) || (in->met && in->not_met))
+	if (in->trust_at_least > CONTACT_TRUST_MAX || in->trust_below > CONTACT_TRUST_MAX ||
+	    (in->trust_at_least && in->trust_below))
 		return -EINVAL;
 	if (in->n_addresses > FILTER_ADDRESSES_MAX ||
 	    (in->note && strlen(in->note) > LIMIT_CONTACT_NOTE))
@@ -63,15 +54,29 @@ int filter_build(const struct ratman_contact_filter *in, struct contact_filter *
 	if (in->n_addresses)
 		out->addresses = (struct payload_ids){ in->addresses->b, in->n_addresses };
 	out->note = in->note;
-	if (in->trust_at_least || in->trust_below || in->trust_near) {
-		out->trust_test = in->trust_at_least ? CONTACT_TRUST_AT_LEAST :
-				  in->trust_below ? CONTACT_TRUST_BELOW : CONTACT_TRUST_WITHIN;
-		out->trust = in->trust_at_least | in->trust_below | in->trust_near;
+	if (in->trust_at_least || in->trust_below) {
+		out->trust_test = in->trust_at_least ? CONTACT_TRUST_AT_LEAST : CONTACT_TRUST_BELOW;
+		out->trust = in->trust_at_least | in->trust_below;
+	}
+	return filter_add_tags(&out->tags, in->tags, in->n_tags);
+}
+
+int filter_build_search(const struct ratman_contact_search *in, struct contact_filter *out)
+{
+	int err = filter_build(&in->filter, out);
+
+	if (err)
+		return err;
+	if (in->trust_near > CONTACT_TRUST_MAX || (in->met && in->not_met) ||
+	    (in->trust_near ? out->trust_test != CONTACT_TRUST_ANY : in->trust_fuzz))
+		return -EINVAL;
+	if (in->trust_near) {
+		out->trust_test = CONTACT_TRUST_WITHIN;
+		out->trust = in->trust_near;
 		out->fuzz = in->trust_fuzz;
 	}
 	out->met = in->met ? CONTACT_MET : in->not_met ? CONTACT_MET_NOT : CONTACT_MET_ANY;
-	err = build_terms(in, out);
-	return err ? err : filter_add_tags(&out->tags, in->tags, in->n_tags);
+	return build_terms(in, out);
 }
 
 bool filter_has_keys_only(const struct contact_filter *f)

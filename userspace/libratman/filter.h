@@ -16,6 +16,9 @@
 /* @in NULL: everything. @out borrows from it. -EINVAL, -EILSEQ, -E2BIG. */
 int filter_build(const struct ratman_contact_filter *in, struct contact_filter *out);
 
+/* The same of a search. */
+int filter_build_search(const struct ratman_contact_search *in, struct contact_filter *out);
+
 /* True when no tag has a value. */
 bool filter_has_keys_only(const struct contact_filter *f);
 

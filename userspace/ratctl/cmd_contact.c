@@ -246,17 +246,18 @@ static bool wants_hints(const struct ctl *ctl)
 	return !ctl->style.json && !ctl->style.lines && !ctl->quiet;
 }
 
-static int list(struct ctl *ctl, const struct owner *o, const struct ratman_contact_filter *filter)
+static int list(struct ctl *ctl, const struct owner *o, const struct ratman_contact_search *search)
 {
 	struct ratman_contact *contacts;
 	size_t n;
 	int err, status;
 
-	err = ratman_contact_query(ctl->api, &o->token, filter, &contacts, &n);
+	err = search ? ratman_contact_search(ctl->api, &o->token, search, &contacts, &n) :
+		       ratman_contact_query(ctl->api, &o->token, NULL, &contacts, &n);
 	if (err)
 		return failed(ctl, o, "listing contacts", NULL, err);
 	status = print_contacts(ctl, contacts, n);
-	if (!n && !filter && wants_hints(ctl))
+	if (!n && !search && wants_hints(ctl))
 		fputs("no contact yet; add one with: ratctl contact add ADDRESS --nick NAME\n", stderr);
 	ratman_free(contacts);
 	return status;
@@ -273,8 +274,9 @@ int cmd_contact_list(struct ctl *ctl, int argc, char **argv)
 }
 
 /* With --trust-within, --trust is the middle. */
-static int read_trust_tests(struct ctl *ctl, struct ratman_contact_filter *filter)
+static int read_trust_tests(struct ctl *ctl, struct ratman_contact_search *search)
 {
+	struct ratman_contact_filter *filter = &search->filter;
 	const char *within = ctl->trust_within;
 	int status = read_trust(ctl, "--trust", ctl->trust, &filter->trust_at_least);
 
@@ -289,15 +291,15 @@ static int read_trust_tests(struct ctl *ctl, struct ratman_contact_filter *filte
 				within, RATMAN_TRUST_MAX - 1);
 	if (!filter->trust_at_least)
 		return ctl_fail(ctl, CTL_USER, "--trust-within needs --trust, which it is near to");
-	filter->trust_near = filter->trust_at_least;
+	search->trust_near = filter->trust_at_least;
 	filter->trust_at_least = 0;
-	filter->trust_fuzz = (uint8_t)(within[0] - '0');
+	search->trust_fuzz = (uint8_t)(within[0] - '0');
 	return CTL_OK;
 }
 
 /* A query, and what it borrows. */
 struct question {
-	struct ratman_contact_filter filter;
+	struct ratman_contact_search search;
 	struct ratman_user_term terms[3];
 	struct tags tags;		/* to be freed */
 };
@@ -310,7 +312,7 @@ static int add_term(struct ctl *ctl, struct question *q, const char *field, cons
 	if (strlen(pattern) > LIMIT_QUERY_PATTERN)
 		return ctl_fail(ctl, CTL_USER, "--%s: a pattern has at most %d bytes", field,
 				LIMIT_QUERY_PATTERN);
-	q->terms[q->filter.n_terms++] = (struct ratman_user_term){ field, pattern, match };
+	q->terms[q->search.n_terms++] = (struct ratman_user_term){ field, pattern, match };
 	return CTL_OK;
 }
 
@@ -320,8 +322,8 @@ static int read_question(struct ctl *ctl, struct question *q)
 	enum ratman_match match = RATMAN_MATCH_SUBSTRING;
 	int status;
 
-	*q = (struct question){ .filter = { .met = ctl->met, .not_met = ctl->not_met } };
-	status = read_trust_tests(ctl, &q->filter);
+	*q = (struct question){ .search = { .met = ctl->met, .not_met = ctl->not_met } };
+	status = read_trust_tests(ctl, &q->search);
 	if (!status && ctl->met && ctl->not_met)
 		status = ctl_fail(ctl, CTL_USER, "--met and --not-met cannot be asked at once");
 	if (!status)
@@ -334,9 +336,9 @@ static int read_question(struct ctl *ctl, struct question *q)
 		status = add_term(ctl, q, "note", ctl->note, match);
 	if (!status)
 		status = tags_read(ctl, false, &q->tags);
-	q->filter.terms = q->terms;
-	q->filter.tags = q->tags.list;
-	q->filter.n_tags = q->tags.n;
+	q->search.terms = q->terms;
+	q->search.filter.tags = q->tags.list;
+	q->search.filter.n_tags = q->tags.n;
 	return status;
 }
 
@@ -353,11 +355,11 @@ int cmd_contact_query(struct ctl *ctl, int argc, char **argv)
 	for (int i = 0; i < argc && !status; i++)
 		status = find_contact(ctl, &o, argv[i], &named[i]);
 	if (argc) {
-		q.filter.addresses = named;
-		q.filter.n_addresses = (size_t)argc;
+		q.search.filter.addresses = named;
+		q.search.filter.n_addresses = (size_t)argc;
 	}
 	if (!status)
-		status = list(ctl, &o, &q.filter);
+		status = list(ctl, &o, &q.search);
 	tags_free(&q.tags);
 	return owner_close(&o, status);
 }
@@ -547,7 +549,7 @@ int cmd_peers_query(struct ctl *ctl, int argc, char **argv)
 	if (!status)
 		status = owner_open(ctl, &o);
 	if (!status) {
-		err = ratman_peer_query(ctl->api, &o.token, &q.filter, &peers, &n);
+		err = ratman_peer_search(ctl->api, &o.token, &q.search, &peers, &n);
 		if (err) {
 			status = failed(ctl, &o, "asking for peers", NULL, err);
 		} else {
