@@ -265,7 +265,8 @@ static void test_all(void **state)
 	say(ROUTERS);
 	pass(10000);
 	after = cost();
-	assert_in_range(after.connects - before.connects, 0, 2);
+	/* Comparisons that fall due just then aside; telling it would connect each of them. */
+	assert_true(after.connects - before.connects < ROUTERS);
 	/* One that has changed reaches all. */
 	assert_int_equal(flow_parcel_send(routers[0].flow, PARCEL_PROFILE, &routers[0].address,
 					  flow_everybody(), NULL, 0, "changed", 7, NULL, NULL), 0);

@@ -132,7 +132,8 @@ def file_announced_and_fetched():
     check(until(lambda: [row['id'] for row in mesh[3].json('file', 'list') or []] == [packed['id']], 60, 0.2),
           'the announcement does not arrive: %r', mesh[3].json('file', 'list'))
     mesh[2].tc('add', 'dev', 'v3', 'root', 'netem', 'rate', '16mbit')
-    waiting = mesh[3].popen('ratctl', 'file', 'request', packed['id'], '--wait')
+    waiting = mesh[3].popen('ratctl', 'file', 'request', packed['id'], '--wait',
+                            stdout=subprocess.DEVNULL)
     time.sleep(1.5)
     mesh[2].link('v3', up=False)
     time.sleep(1)
