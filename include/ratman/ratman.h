@@ -296,6 +296,35 @@ int ratman_contact_query(struct ratman *r, const struct ratman_id *token,
 			 const struct ratman_contact_filter *filter, struct ratman_contact **out,
 			 size_t *n);
 
+enum ratman_match {
+	RATMAN_MATCH_EXACT,
+	RATMAN_MATCH_SUBSTRING,
+	RATMAN_MATCH_FUZZY,	/* a part, or every word like one there */
+	RATMAN_MATCH_PREFIX,
+};
+
+/* Of a search for contacts or users. */
+struct ratman_user_term {
+	const char *attribute;	/* what is looked at; "" or NULL: any of it */
+	const char *pattern;	/* UTF-8, at most 256 bytes; case does not count */
+	enum ratman_match match;
+};
+
+/* As people remember. All that is set must hold, and all of the filter. */
+struct ratman_contact_search {
+	struct ratman_contact_filter filter;
+	uint8_t trust_near;			/* no farther than trust_fuzz from it; 0: no test, */
+	uint8_t trust_fuzz;			/* else the filter has no trust */
+	bool met, not_met;			/* at most one of them */
+	const struct ratman_user_term *terms;	/* at most 16; of nick, location, note, tags */
+	size_t n_terms;
+};
+
+/* As ratman_contact_query(); -EILSEQ for a term that is not UTF-8. */
+int ratman_contact_search(struct ratman *r, const struct ratman_id *token,
+			  const struct ratman_contact_search *search, struct ratman_contact **out,
+			  size_t *n);
+
 /*
  * Links: interfaces that carry the router's frames. Everybody may look; changes
  * are for the administrator (RATMAN_EAUTH for others) and hold until the daemon
@@ -334,6 +363,9 @@ int ratman_peer_list(struct ratman *r, struct ratman_peer **out, size_t *n);
 int ratman_peer_query(struct ratman *r, const struct ratman_id *token,
 		      const struct ratman_contact_filter *filter, struct ratman_peer **out,
 		      size_t *n);
+int ratman_peer_search(struct ratman *r, const struct ratman_id *token,
+		       const struct ratman_contact_search *search, struct ratman_peer **out,
+		       size_t *n);
 
 /* One of them. RATMAN_ENOADDRESS when it is not known. */
 int ratman_peer_status(struct ratman *r, const struct ratman_id *address,
@@ -702,22 +734,10 @@ int ratman_user_list(struct ratman *r, enum ratman_user_scope scope, uint32_t sk
 /* One user. *@out as above. RATMAN_ENOUSER. */
 int ratman_user_get(struct ratman *r, const struct ratman_id *id, struct ratman_profile **out);
 
-enum ratman_match {
-	RATMAN_MATCH_EXACT,
-	RATMAN_MATCH_SUBSTRING,
-	RATMAN_MATCH_FUZZY,	/* a part, or every word like one there */
-	RATMAN_MATCH_PREFIX,
-};
-
-struct ratman_user_term {
-	const char *attribute;	/* handle, display_name, services, id, a key of the bio; "" or NULL: any */
-	const char *pattern;	/* UTF-8, at most 256 bytes; case does not count */
-	enum ratman_match match;
-};
-
 /*
  * Users for whom all of @n_terms terms (at most 16) hold; pages as ratman_user_list().
- * -EINVAL, -E2BIG; RATMAN_EQUERY when the daemon finds it wrong.
+ * Attributes are handle, display_name, services, id, and keys of the bio. -EINVAL,
+ * -E2BIG; RATMAN_EQUERY when the daemon finds it wrong.
  */
 int ratman_user_search(struct ratman *r, const struct ratman_user_term *terms, size_t n_terms,
 		       uint32_t skip, uint32_t take, struct ratman_profile **out, size_t *n);

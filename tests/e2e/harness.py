@@ -17,6 +17,10 @@ TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))
 TESTS = []
 DAEMON = None       # the Ratmand under test, with main()
 
+# A shell that starts us with & has SIGINT ignored, and programs under test would inherit that.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
 
 def test(f):
     """Decorator: @f is a case; it fails by raising."""

@@ -45,6 +45,7 @@ class Entry:
         self.id, self.sender, self.to, self.flood = ident, sender, to, flood
         self.service, self.data, self.tags, self.time = service, data, set(tagged), None
         self.sent = list(tagged)    # as they were in the beginning
+        self.came = None            # World.epoch then
 
     def key(self):
         return self.sender, self.id
@@ -99,6 +100,7 @@ class User:
         self.contacts, self.values = {}, {}
         self.box, self.pending, self.subs = [], [], []
         self.files, self.locked = {}, set()
+        self.moving = set()     # files of which notices went to the user; each may still change once
 
     def online(self):
         return bool(self.sessions)
@@ -129,6 +131,7 @@ class World:
         self.users, self.floods, self.dead, self.registered = [], [], [], {}
         self.common = set()     # contents that several users have
         self.god, self.other = False, None
+        self.epoch = 0          # grows with each write that was acknowledged
         self.daemon = Restarted(path, self.directory, extra=self.options())
         self.c = Service(self.daemon.bind)
 
@@ -207,7 +210,22 @@ class World:
                 return False
         return True
 
+    def acked(self):
+        """A write was acknowledged: all that the daemon did before it is on the disk, too."""
+        self.epoch += 1
+
+    def killed(self, user):
+        """What came since the last of these the daemon may take in anew, in another order."""
+        loose = [e for e in user.box if e.came == self.epoch and e.sender != user.id]
+        for e in loose:
+            user.box.remove(e)
+            user.pending.append(e)
+            for sub in user.subs:
+                sub.optional.add(e.key())
+                sub.wanted = [w for w in sub.wanted if w is not e]
+
     def came(self, user, entry):
+        entry.came = self.epoch
         if entry in user.pending:
             user.pending.remove(entry)
         user.box.append(entry)
@@ -256,13 +274,17 @@ class World:
         want = sorted((f.shown(i) for i, f in self.visible(user).items()), key=repr)
         got = sorted(((f["id"], f["owner"], f["name"], f["size"], f["have"], f["state"],
                        f["previous"]) for f in self.act(user).files()), key=repr)
-        return got == want, "files %r, wanted %r" % (got, want)
+        return (got == want, "files %r, wanted %r" % (got, want),
+                {f[0] for f in got + want if f not in got or f not in want})
 
-    def settle_files(self, user):
+    def settle_files(self, user, only=None):
+        """Waits until @user sees the right files; with @only, at once of all but these."""
         end = time.monotonic() + PATIENCE_S
-        while not self.files_agree(user)[0]:
-            assert time.monotonic() < end, self.files_agree(user)[1]
+        good, why, wrong = self.files_agree(user)
+        while not good:
+            assert time.monotonic() < end and (only is None or wrong <= only), why
             time.sleep(0.005)
+            good, why, wrong = self.files_agree(user)
         user.locked.clear()
 
     def check_profiles(self):
@@ -304,8 +326,7 @@ class World:
         self.act(user, rng)
         self.check_contacts(user)
         self.check_values(user, rng)
-        good, why = self.files_agree(user)
-        assert good, why
+        self.settle_files(user, user.moving)
 
     def check(self, user, rng):
         """After a step: who acted, and one other, see what they should and no more."""

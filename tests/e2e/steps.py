@@ -159,6 +159,7 @@ class Steps(World):
         removed = some(rng, [s for s in SERVICES if s not in added])
         self.act(user, rng).user_update(bio=bio.items(), rm_bio=rm_bio, services=added,
                                         rm_services=removed, **fields)
+        self.acked()
         for name, value in fields.items():
             setattr(user, name, b"" if name == "avatar" and value is None else value)
         for key in rm_bio:
@@ -198,6 +199,7 @@ class Steps(World):
                      {k: rng.choice(WORDS) for k in some(rng, (b"k", b"l"))}}
             c.ask(0x0220, address + (entry["note"] or b"") + b"\0" + mf.pairs(
                 wire_tags(entry)) + bytes([entry["trust"]]), c.token).ping()
+            self.acked()
             if len(user.contacts) < 12 or address in user.contacts:
                 user.contacts[address] = entry
                 return user
@@ -240,7 +242,11 @@ class Steps(World):
                 (contact_query(tags_={b"k": b"bee"}), lambda a, e: e["tags"].get(b"k") == b"bee"),
                 (contact_query(tags_={b"nick": b"anna"}), lambda a, e: e["nick"] == b"anna"),
                 (contact_query(test=1, value=4), lambda a, e: e["trust"] >= 4),
-                (contact_query(test=2, value=4), lambda a, e: e["trust"] < 4)):
+                (contact_query(test=2, value=4), lambda a, e: e["trust"] < 4),
+                (contact_query(test=3, value=5) + b"\1", lambda a, e: abs(e["trust"] - 5) <= 1),
+                (contact_query() + b"\1\0\0", lambda a, e: not e["met"]),
+                (contact_query() + b"\2\0\1nick\0N\0\1",
+                 lambda a, e: e["met"] and b"n" in (e["nick"] or b"").lower())):
             got = mf.contacts_in(c.ask(0x0231, payload, c.token).ping(mf.CONTACTS))
             want = {a: e for a, e in user.contacts.items() if fits(a, e)}
             assert got == want, "contacts %r, wanted %r" % (got, want)
@@ -322,6 +328,7 @@ class Steps(World):
             entry = Entry(got, user.id, to.id, service, data, tagged)
             self.came(user, entry)
             self.travel(user, entry, [to])
+        self.acked()
         if len(user.box) > 2 * MOST_MESSAGES:
             self.tidy(user, rng)
         return user
@@ -346,6 +353,7 @@ class Steps(World):
         plain = first.sent
         c = self.act(user, rng)
         assert c.message_send(to.id, first.service, data, plain, first.id) == first.id
+        self.acked()
         if not to.has(first.key()):
             entry = Entry(first.id, user.id, to.id, first.service, data, plain)
             self.travel(user, entry, [to])
@@ -407,6 +415,7 @@ class Steps(World):
         add = some(rng, ((b"own", b"a"), (b"own", b"b"), (b"red", b"1")))
         remove = some(rng, (UNREAD, (b"red", b"1"), (b"own", b"a"), (b"no", b"")))
         self.act(user, rng).message_modify(entry.id, add, remove)
+        self.acked()
         for e in user.box:
             if e.id == entry.id:
                 e.tags = (e.tags - set(remove)) | set(add)
@@ -432,6 +441,7 @@ class Steps(World):
     def remove(self, user, ident, rng):
         c = self.act(user, rng)
         c.message_delete(ident)
+        self.acked()
         for e in [e for e in user.box if e.id == ident]:
             self.unsure(user, e)
             user.box.remove(e)
@@ -511,6 +521,7 @@ class Steps(World):
 
     def notified(self, u, *idents):
         """A notice of these files goes to @u."""
+        u.moving.update(idents)
         if u.online():
             self.settle_files(u)
         else:
@@ -528,10 +539,12 @@ class Steps(World):
         self.act(user, rng).file_announce(ident, to and to.id)
         f.to.add(to and to.id)
         if to:
+            # It takes the place of the version before it.
+            self.withdrawn(user, f.previous, to.id)
             have = to.files.get(ident)
             if not have or have.state == HIDDEN:
                 to.files[ident] = File(ADVERTISED, user.id, f.name, f.data, f.previous)
-            self.notified(to, ident)
+            self.notified(to, ident, f.previous)
             self.other = to
         return user
 
@@ -729,6 +742,8 @@ class Steps(World):
             events.close()
         self.registered = {}
         for user in self.users:
+            if kill:
+                self.killed(user)
             for token in user.sessions:
                 self.forget_token(user, token)
             user.sessions = []

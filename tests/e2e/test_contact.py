@@ -16,6 +16,7 @@ import microframe as mf  # noqa: E402
 import schema  # noqa: E402
 from harness import Ratmand, run_tests, test  # noqa: E402
 from microframe import Client, Error, addresses_in, contacts_in, pairs, words  # noqa: E402
+from service import Service  # noqa: E402
 from tools import Home  # noqa: E402
 
 DAEMON = None
@@ -52,6 +53,12 @@ def change(set_tags=None, remove=(), address=None, trust=None):
 def query(addresses=(), note=b"", tags=None, test=0, value=0):
     return (struct.pack(">H", len(addresses)) + b"".join(addresses) + note + b"\0"
             + pairs(tags or {}) + bytes([test, value]))
+
+
+def more(met=0, terms=(), **named):
+    """Contact/Query with what only we have behind it; terms: (field, pattern, match) each."""
+    return query(**named) + bytes([met]) + struct.pack(">H", len(terms)) + b"".join(
+        field + b"\0" + pattern + b"\0" + bytes([match]) for field, pattern, match in terms)
 
 
 def ok(c, mode, payload, token):
@@ -137,6 +144,79 @@ def modify_and_query():
     unknown = os.urandom(32)
     refused(mf.NO_ADDRESS, c, MODIFY, change(address=unknown), t)
     refused(mf.NO_ADDRESS, c, DELETE, unknown, t)
+
+
+@test
+def query_as_people_remember():
+    """R28: parts and misspellings of nick, location and note; met or not; trust within."""
+    exact, part, fuzzy, prefix = range(4)
+    plain, _, t = user()
+    c = connect(EXTENDED)
+    ok(c, ADD, contact(A, b"Met on the night train",
+                       {b"nick": b"Anna Karenina", b"location": "K\u00f6ln".encode(), b"met": b"1"}, 6), t)
+    ok(c, ADD, contact(B, b"", {b"nick": b"Bob", b"hobby": b"Trains"}, 3), t)
+    for found, q in (
+            ([A], more(terms=[(b"nick", b"KARENINA", part)])), ([], more(terms=[(b"nick", b"karennia", part)])),
+            ([A], more(terms=[(b"nick", b"karennia", fuzzy)])), ([A], more(terms=[(b"nick", b"anna", prefix)])),
+            ([], more(terms=[(b"nick", b"anna", exact)])), ([B], more(terms=[(b"nick", b"bob", exact)])),
+            ([A], more(terms=[(b"location", "K\u00d6L".encode(), part)])),
+            ([A], more(terms=[(b"note", b"nihgt", fuzzy)])), ([A, B], more(terms=[(b"", b"train", part)])),
+            ([B], more(terms=[(b"hobby", b"", part)])), ([A, B], more(terms=[(b"nick", b"", part)])),
+            ([A], more(terms=[(b"", b"train", part), (b"nick", b"anna", part)])),
+            ([A], more(met=2)), ([B], more(met=1)), ([A, B], more()),
+            ([], more(met=1, terms=[(b"nick", b"anna", part)])),
+            ([A], more(met=2, addresses=[A, B]))):
+        assert list(records(c, q, t)) == found, q
+    for value in range(1, 8):
+        for fuzz in range(8):
+            near = [a for a, trust in ((A, 6), (B, 3)) if abs(trust - value) <= fuzz]
+            assert list(records(c, query(test=3, value=value) + bytes([fuzz]), t)) == near, (value, fuzz)
+            assert list(records(c, query(test=3, value=value) + bytes([fuzz]) + b"\2\0\0", t)) == \
+                [a for a in near if a == A]
+    # Who has not announced the extensions gets none of it, and what is wrong is said.
+    for q in (more(met=2), query(test=3, value=4) + b"\1", more(terms=[(b"nick", b"a", part)])):
+        refused(mf.USER, plain, QUERY, q, t, "Contact/Query")
+    refused(mf.USER, c, QUERY, more(terms=[(b"a", b"b", part)] * 17), t, "16 terms")
+    refused(mf.USER, c, QUERY, more(terms=[(b"a", b"p" * 257, part)]), t, "256 bytes")
+    refused(mf.USER, c, QUERY, more(terms=[(b"a", b"b", 4)]), t, "Contact/Query")
+    refused(mf.USER, c, QUERY, more(met=3), t, "Contact/Query")
+    refused(mf.USER, c, QUERY, query(test=3, value=8) + b"\1", t, "1 to 7")
+    whole = more(met=1, terms=[(b"nick", b"anna", fuzzy)])
+    for cut in range(len(query()) + 1, len(whole)):
+        refused(mf.USER, c, QUERY, whole[:cut], t, "Contact/Query")
+    # Peers are asked for alike; there are none.
+    f = c.ask(PEER_QUERY, b"\0\0\0\3\4\1" + b"\2\0\1nick\0ann\0\2", t)
+    assert f.ping(mf.PEER_LIST) == b"\0\0"
+    refused(mf.USER, plain, PEER_QUERY, b"\0\0\0\0\0" + b"\2\0\0", t, "Peer/Query")
+
+
+@test
+def sessions_have_contacts():
+    """A user who is logged in has them, in every session, and nobody has after the last."""
+    first, second, other = (Service(DAEMON.bind) for _ in range(3))
+    first.user_create(b"password of the first")
+    second.login(first.id, b"password of the first")
+    other.user_create(b"password of another")
+    ok(first, ADD, contact(A, b"mine", {b"nick": b"Anna"}, 6), first.token)
+    assert records(second, query(), second.token)[A]["nick"] == b"Anna"
+    assert records(other, query(), other.token) == {}
+    first.logout()
+    refused(mf.INVALID_AUTH, first, LIST, b"", first.token)
+    assert listed(second, MODIFY, change({b"nick": b"Nan"}, address=A), second.token) == [A]
+    DAEMON.kill()
+    DAEMON.start()
+    # What was changed last is there; the sessions are not.
+    c = Service(DAEMON.bind)
+    refused(mf.INVALID_AUTH, c, LIST, b"", second.token)
+    c.login(first.id, b"password of the first")
+    assert records(c, more(terms=[(b"nick", b"nan", 0)]), c.token)[A]["note"] == b"mine"
+    # Another password changes nothing about them.
+    c.change_password(b"the next one")
+    c.logout()
+    c.login(first.id, b"the next one")
+    assert list(records(c, query(), c.token)) == [A]
+    c.user_destroy()
+    refused(mf.INVALID_AUTH, c, LIST, b"", c.token)
 
 
 @test
@@ -402,7 +482,13 @@ def ratctl_life(home, path, address):
         assert [r["addr"] for r in found] == [dashed(A)], name
     for words_, n in ((("--tag", "city"), 1), (("--tag", "city=Gent"), 0), (("--note", "train"), 1),
                       (("--trust", "5"), 1), (("--trust-below", "5"), 1), (("--nick", "Anna", "--met"), 1),
-                      (("--trust", "4"), 2), ((dashed(A), dashed(B)), 2)):
+                      (("--trust", "4"), 2), ((dashed(A), dashed(B)), 2), (("--nick", "ANN"), 1),
+                      (("--nick", "ann", "--exact"), 0), (("--nick", "anna", "--exact"), 1),
+                      (("--nick", "nna", "--prefix"), 0), (("--note", "TRIAN"), 0),
+                      (("--note", "from teh train"), 0), (("--note", "form trian", "--fuzzy"), 1),
+                      (("--not-met",), 1), (("--met",), 1), (("--trust", "5", "--trust-within", "0"), 0),
+                      (("--trust", "5", "--trust-within", "1"), 2),
+                      (("--trust", "7", "--trust-within", "1"), 1)):
         assert len(schema.check("contact query", ctl("query", *words_, "--json"))) == n, words_
     # What is noted is not lost by a second add.
     out, err = home.ctl("-i", path, "contact", "add", dashed(A), status=1)
@@ -441,6 +527,11 @@ def ratctl_mistakes(home, path, address):
     fails(1, "--all", "contact", "mod", "--trust", "5")
     fails(1, "in place of --all", "contact", "mod", "--all", "--note", "x")
     fails(1, "at once", "contact", "query", "--trust", "5", "--trust-below", "6")
+    fails(1, "at once", "contact", "query", "--met", "--not-met")
+    fails(1, "needs --trust", "contact", "query", "--trust-within", "1")
+    fails(1, "from 0 to 6", "contact", "query", "--trust", "4", "--trust-within", "7")
+    fails(1, "at most 256 bytes", "contact", "query", "--nick", "n" * 257)
+    fails(1, "--exact, --prefix and --fuzzy", "contact", "query", "--nick", "n", "--exact", "--fuzzy")
     fails(1, "by keys", "peers", "query", "--tag", "k=v")
     fails(2, "ratctl contact list", "contact", "del", dashed(A))
     fails(2, "ratctl contact list", "contact", "mod", dashed(A), "--trust", "5")

@@ -326,8 +326,11 @@ def has_a_session(u):
 
 
 def watches_users(u):
+    """It lasts as long as its socket."""
+    while u.sockets:
+        u.sockets.pop().close()
     u.id, s = u.c.user_sub()
-    s.close()
+    u.sockets.append(s)
 
 
 def somebody_new(u):
@@ -383,7 +386,11 @@ def keeps_a_value(u):
 
 def has_no_file(u):
     for f in u.c.files():
-        u.c.file_delete(f["id"])
+        try:
+            u.c.file_delete(f["id"])
+        except sv.ServiceError as e:
+            # Whom it was asked of said just now that there is none.
+            assert e.code == sv.NO_DATA
 
 
 def has_a_file(u):
@@ -411,6 +418,8 @@ def friend_knows_of_it(u):
 
 
 def wants_nothing(u):
+    if not u.other:
+        has_another_address(u)
     has_no_file(u)
 
 
@@ -513,14 +522,17 @@ TABLE = [
      lambda c, u: asked(c, u, 0x0222, b"\0\1k\0w\0" + b"\0\1x\0" + CONTACT + b"\1\3")),
     ("Contact/Query", has_a_contact,
      lambda c, u: asked(c, u, 0x0231, b"\0\1" + CONTACT + b"h\0" + b"\0\1k\0v\0" + b"\1\2")),
+    ("Contact/Query with terms", has_a_contact,
+     lambda c, u: asked(c, u, 0x0231, b"\0\0" + b"\0" + b"\0\0" + b"\3\4\2" + b"\1\0\1" + text(b"k") +
+                        text(b"v") + b"\2")),
     ("Link/Create", nothing, lambda c, u: asked(c, u, 0x0301, b"eth:none0\0", False)),
     ("Link/Destroy", nothing, lambda c, u: asked(c, u, 0x0302, b"eth:none0\0", False)),
     ("Link/Up", nothing, lambda c, u: asked(c, u, 0x0310, b"eth:none0\0", False)),
     ("Link/Down", nothing, lambda c, u: asked(c, u, 0x0311, b"eth:none0\0", False)),
     ("Link/List", nothing, lambda c, u: asked(c, u, 0x0330, token=False)),
-    ("Peer/Query", nothing, lambda c, u: asked(c, u, 0x0431, b"n\0" + b"\0\1k\0v\0" + b"\0\0")),
-    ("Stream/Up", has_a_file, lambda c, u: asked(c, u, 0x0710, u.a + u.file)),
-    ("Stream/Down", has_a_file, lambda c, u: asked(c, u, 0x0711, u.a + u.file)),
+    ("Peer/Query", nothing, lambda c, u: asked(c, u, 0x0431, b"n\0" + b"\0\1k\0" + b"\1\2")),
+    ("Stream/Up", has_a_file, lambda c, u: asked(c, u, 0x0710, u.file + u.a)),
+    ("Stream/Down", has_a_file, lambda c, u: asked(c, u, 0x0711, u.file + u.a)),
     ("User/Destroy", another_is_a_user,
      lambda c, u: c.ask(0x0902, u.other[0] + b"\1", u.other[1])),
     ("User/Sub", is_a_user, lambda c, u: watch(c, u, 0x0903, u.a)),
@@ -569,7 +581,7 @@ TABLE = [
      lambda c, u: asked(c, u, 0x0c10, u.a + u.file + b"\1" + u.other[0])),
     ("File/Down", friend_knows_of_it,
      lambda c, u: asked(c, u, 0x0c11, u.a + u.file + b"\1" + u.other[0])),
-    ("File/Add", wants_nothing, lambda c, u: asked(c, u, 0x0c20, u.a + MESSAGE + b"\1" + CONTACT)),
+    ("File/Add", wants_nothing, lambda c, u: asked(c, u, 0x0c20, u.a + MESSAGE + b"\1" + u.other[0])),
     ("File/Delete", has_a_file, lambda c, u: asked(c, u, 0x0c21, u.a + u.file)),
     ("File/List", has_a_file, lambda c, u: asked(c, u, 0x0c30, u.a + b"\0" + text(b"*"))),
     ("File/Query", has_a_file, lambda c, u: asked(c, u, 0x0c31, u.a + b"\1" + text(b"old"))),
@@ -585,9 +597,13 @@ TABLE = [
 CREATE = frame(0x0101, b"\0" + os.urandom(32))
 
 
+def player(exchange, kind=Client):
+    return kind(None) if exchange is handshake else kind()
+
+
 def play(exchange, u, budget, how):
     """The exchange up to the cut; True when it ended before."""
-    c = Client(None if exchange is handshake else mf.HELLO)
+    c = player(exchange)
     c.budget = budget
     try:
         exchange(c, u)
@@ -716,6 +732,40 @@ def Space_Create():
     settled(before, "Space/Create")
     c.ask(0x0801, SPACE + seed).ping()
     c.close()
+
+
+class Listener(Client):
+    """Keeps the frames that came on the connection itself."""
+
+    def __init__(self, hello=mf.HELLO_EXTENDED):
+        self.heard = []
+        super().__init__(hello)
+        self.heard.clear()
+
+    def frame(self):
+        self.heard.append(super().frame())
+        return self.heard[-1]
+
+
+# Refused on purpose; and those that want the kernel module, which tests/system has.
+REFUSED, MODULE = {"Send/One refused"}, {"Link/Create", "Link/Destroy", "Link/Up", "Link/Down"}
+
+
+@test
+def what_is_cut_is_no_refusal():
+    """Each line as it is, uncut: else it would not be that exchange which is cut."""
+    for name, prepare, exchange in TABLE:
+        u = User()
+        prepare(u)
+        c = player(exchange, Listener)
+        exchange(c, u)
+        for f in c.heard:
+            if not f.payload or f.kind not in (mf.ERROR, sv.SERVICE_ERROR):
+                continue
+            why = str(mf.parse_error(f.payload)) if f.kind == mf.ERROR else f.payload[2:].decode()
+            assert name in REFUSED or name in MODULE and "module" in why, "%s: %s" % (name, why)
+        c.die("close")
+        u.gone()
 
 
 for line in TABLE:

@@ -5,7 +5,7 @@
 RATMAND=path/to/ratmand tests/e2e/test_model.py   (TAP)
 
 RATMAN_MODEL_SEED    the seed of the steps; else a new one each time, which is printed
-RATMAN_MODEL_STEPS   how many
+RATMAN_MODEL_STEPS   how many; else 10,000, and 3,000 of a daemon with sanitizers
 RATMAN_MODEL_REPLAY  "word:number …" as a failure prints them: these steps and no others
 
 A failure is replayed with fewer steps as long as it fails, and the shortest list is printed.
@@ -17,13 +17,16 @@ import time
 import traceback
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import model  # noqa: E402
 from harness import comment, program, run_tests, test  # noqa: E402
 from model import SERVICES, UNREAD  # noqa: E402
 from steps import WEIGHTS, draw, world  # noqa: E402
 
-STEPS = int(os.environ.get("RATMAN_MODEL_STEPS", "3000"))
+SANITIZED = "/san/" in program("RATMAND", "ratmand")
+STEPS = int(os.environ.get("RATMAN_MODEL_STEPS") or (3000 if SANITIZED else 10000))
 SEED = int(os.environ.get("RATMAN_MODEL_SEED") or random.SystemRandom().randrange(1 << 30))
-SHRINK_S = 60       # how long to look for a shorter list
+SHRINK_S = 120      # how long to look for a shorter list
+SHRINK_PATIENCE_S = 4   # in each replay: what never comes must not use up all of that
 LAST = 15
 
 
@@ -55,6 +58,7 @@ def shorter(steps, where):
     """The shortest list found in time of which a replay fails in the same place, and how."""
     end, best, says = time.monotonic() + SHRINK_S, steps, None
     size = len(steps) // 2
+    model.PATIENCE_S = SHRINK_PATIENCE_S
     while size and time.monotonic() < end:
         at = 0
         while at < len(best) and time.monotonic() < end:
@@ -120,6 +124,13 @@ def the_model_notices():
     def rename(u):
         u.handle = b"nobody"
 
+    def swap(u):
+        one, other = [i for i, e in enumerate(u.box) if e.service == u.box[-1].service][-2:]
+        u.box[one], u.box[other] = u.box[other], u.box[one]
+
+    def has_two(u):
+        return u.box and sum(e.service == u.box[-1].service for e in u.box) > 1
+
     with world(program("RATMAND", "ratmand")) as w:
         rng = random.Random(1)
         for kind in ("create", "create", "register", "register", "register", "register"):
@@ -127,10 +138,10 @@ def the_model_notices():
         user = w.users[0]
         w.act(user).put(SERVICES[0], b"k", b"v")
         user.values[SERVICES[0], b"", b"k"] = b"v"
-        while not user.box or not user.files:
+        while not has_two(user) or not user.files:
             w.step(rng.choice(("send", "pack", "contact")), rng.randrange(1 << 30))
         w.check_user(user, rng)
-        for change in (lose_message, another_tag, lose_contact, lose_value, lose_file, rename):
+        for change in (lose_message, another_tag, lose_contact, lose_value, lose_file, rename, swap):
             kept = (list(user.box), [set(e.tags) for e in user.box], dict(user.contacts),
                     dict(user.values), dict(user.files), user.handle)
             change(user)

@@ -133,6 +133,8 @@ def layout_is_stable():
             "offsetof(struct ratman_contact, n_tags)": 72,
             "sizeof(struct ratman_contact_change)": 48,
             "sizeof(struct ratman_contact_filter)": 48,
+            "sizeof(struct ratman_contact_search)": 72,
+            "offsetof(struct ratman_contact_search, terms)": 56,
             "sizeof(struct ratman_link)": 328, "offsetof(struct ratman_link, rx_bytes)": 312}
     errors = ("UNREACHABLE TIMEOUT CLOSED PROTOCOL VERSION AUTH NOADDRESS DUPLICATE NOTSUPPORTED "
               "INPUT INTERNAL NOSUBSCRIPTION BUSY AGAIN").split()

@@ -57,8 +57,8 @@ static const struct golden extended[] = {
 
 /* The Service API: one of each request. */
 static const struct golden services[] = {
-	{ "Stream/Up", TOKEN("0710", "00000040"), A_HEX S_HEX },
-	{ "Stream/Down", TOKEN("0711", "00000040"), A_HEX S_HEX },
+	{ "Stream/Up", TOKEN("0710", "00000040"), S_HEX A_HEX },
+	{ "Stream/Down", TOKEN("0711", "00000040"), S_HEX A_HEX },
 	{ "User/Create", BARE("0901", "00000008"), "70617373" "00" "01" "6800" },
 	{ "User/Destroy", TOKEN("0902", "00000021"), A_HEX "01" },
 	{ "User/Sub", TOKEN("0903", "00000020"), A_HEX },

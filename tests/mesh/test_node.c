@@ -253,7 +253,7 @@ static int trust(void)
 {
 	int value = 0;
 
-	assert_int_equal(node_backend_ops.contact_each(&node, &us, keep_trust, &value), 0);
+	assert_int_equal(node_backend_ops.contact_each(&node, &us, NULL, keep_trust, &value), 0);
 	return value;
 }
 
@@ -294,7 +294,7 @@ static void they_last(void **state)
 	assert_int_equal(put(6), -EACCES);
 	assert_int_equal(del(), -EACCES);
 	assert_int_equal(modify(6), -EACCES);
-	assert_int_equal(node_backend_ops.contact_each(&node, &us, keep_trust, NULL), -EACCES);
+	assert_int_equal(node_backend_ops.contact_each(&node, &us, NULL, keep_trust, NULL), -EACCES);
 	fake_run(5000);
 	up();
 	/* They still have the keys of before: we begin. */

@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "ratmand/service/contact_search.h"
+
 #define ADDRESSES 64
 #define PEERS 3
 #define LINKS 2
@@ -412,14 +414,19 @@ static void contact_modify(void *be, const struct address *owner,
 	cb(ctx, err, touched, err ? 0 : n);
 }
 
-static int contact_each(void *be, const struct address *owner, backend_contact_cb cb, void *ctx)
+static int contact_each(void *be, const struct address *owner, const struct contact_filter *filter,
+			backend_contact_cb cb, void *ctx)
 {
+	struct contact_search *search = NULL;
 	struct fake *f = be;
+	int err = filter ? contact_search_new(&search, filter) : 0;
 
-	for (const struct fake_contact *c = f->contacts; c; c = c->next)
-		if (address_equal(&c->owner, owner))
+	for (const struct fake_contact *c = f->contacts; c && !err; c = c->next)
+		if (address_equal(&c->owner, owner) &&
+		    (!search || contact_search_fits(search, &c->c)))
 			cb(ctx, &c->c);
-	return 0;
+	contact_search_free(search);
+	return err;
 }
 
 static int link_change(void *be, enum backend_link_change change, const char *interface, char *why,

@@ -485,6 +485,69 @@ static struct ratman_id id_of(const char *bytes)
 	return id;
 }
 
+static size_t matches_of(struct ratman *r, const struct ratman_id *t,
+			 const struct ratman_contact_search *search)
+{
+	struct ratman_contact *found;
+	size_t n;
+
+	assert_int_equal(ratman_contact_search(r, t, search, &found, &n), 0);
+	ratman_free(found);
+	return n;
+}
+
+/* Of A (trust 7, nothing noted) or B (nick bob, met, trust 7 or less). */
+static void library_terms(struct ratman *r, const struct ratman_id *t)
+{
+	struct ratman_user_term term[17] = { { "note", "h", RATMAN_MATCH_PREFIX } };
+	struct ratman_contact_search search = { .terms = term, .n_terms = 1 };
+	struct ratman_contact *found;
+	static char text[2100], keys[17][2048];
+	struct ratman_id many[1024];
+	size_t n;
+
+	assert_int_equal(matches_of(r, t, &search), 1);
+	term[0] = (struct ratman_user_term){ NULL, "NOBODY", RATMAN_MATCH_SUBSTRING };
+	assert_int_equal(matches_of(r, t, &search), 0);
+	search = (struct ratman_contact_search){ .met = true };
+	assert_int_equal(matches_of(r, t, &search), 1);
+	search = (struct ratman_contact_search){ .not_met = true };
+	assert_int_equal(matches_of(r, t, &search), 1);
+	search = (struct ratman_contact_search){ .trust_near = 4, .trust_fuzz = 6 };
+	assert_int_equal(matches_of(r, t, &search), 2);
+
+	/* What is found wrong before anything is sent. */
+	search = (struct ratman_contact_search){ .met = true, .not_met = true };
+	assert_int_equal(ratman_contact_search(r, t, &search, &found, &n), -EINVAL);
+	search = (struct ratman_contact_search){ .trust_near = 4, .filter = { .trust_below = 4 } };
+	assert_int_equal(ratman_contact_search(r, t, &search, &found, &n), -EINVAL);
+	search = (struct ratman_contact_search){ .trust_near = 8 };
+	assert_int_equal(ratman_contact_search(r, t, &search, &found, &n), -EINVAL);
+	search = (struct ratman_contact_search){ .trust_fuzz = 1 };
+	assert_int_equal(ratman_contact_search(r, t, &search, &found, &n), -EINVAL);
+	search = (struct ratman_contact_search){ .terms = term, .n_terms = 17 };
+	assert_int_equal(ratman_contact_search(r, t, &search, &found, &n), -E2BIG);
+	search.n_terms = 1;
+	term[0].pattern = "\xc3";
+	assert_int_equal(ratman_contact_search(r, t, &search, &found, &n), -EILSEQ);
+	memset(text, 'x', sizeof(text) - 1);
+	term[0].pattern = text;
+	assert_int_equal(ratman_contact_search(r, t, &search, &found, &n), -E2BIG);
+	term[0] = (struct ratman_user_term){ text, "x", RATMAN_MATCH_EXACT };
+	assert_int_equal(ratman_contact_search(r, t, &search, &found, &n), -E2BIG);
+	term[0] = (struct ratman_user_term){ "nick", "x", (enum ratman_match)4 };
+	assert_int_equal(ratman_contact_search(r, t, &search, &found, &n), -EINVAL);
+	/* Each is short enough, all of it together is not. */
+	memset(many, 1, sizeof(many));
+	for (size_t i = 0; i < 16; i++) {
+		memset(keys[i], 'k', sizeof(keys[i]) - 1);
+		term[i] = (struct ratman_user_term){ keys[i], "x", RATMAN_MATCH_EXACT };
+	}
+	search = (struct ratman_contact_search){ .terms = term, .n_terms = 16,
+						 .filter = { .addresses = many, .n_addresses = 1024 } };
+	assert_int_equal(ratman_contact_search(r, t, &search, &found, &n), -E2BIG);
+}
+
 static void library_contacts(void **state)
 {
 	static const struct ratman_tag tags[] = { { "k", "v" }, { "empty", NULL } };
@@ -493,6 +556,9 @@ static void library_contacts(void **state)
 				    .note = "hi", .met = true, .trust = 5, .tags = tags,
 				    .n_tags = 2 };
 	struct ratman_contact_change change = { .set = tags, .n_set = 1 };
+	const struct ratman_user_term like[] = { { "nick", "pere", RATMAN_MATCH_FUZZY } };
+	struct ratman_contact_search search = { .trust_near = 4, .trust_fuzz = 1, .not_met = true,
+						.terms = like, .n_terms = 1 };
 	struct ratman_contact_filter filter = { .note = "h" };
 	struct ratman_contact *found;
 	struct ratman_id a, t, *list, absent = id_of(PEER_A);
@@ -580,6 +646,8 @@ static void library_contacts(void **state)
 	filter = (struct ratman_contact_filter){ .n_addresses = 2000, .addresses = &absent };
 	assert_int_equal(ratman_contact_query(r, &t, &filter, &found, &n), -E2BIG);
 
+	library_terms(r, &t);
+
 	/* Peers. */
 	c = (struct ratman_contact){ .address = absent, .trust = 3, .nick = "peer" };
 	assert_int_equal(ratman_contact_add(r, &t, &c), 0);
@@ -595,6 +663,17 @@ static void library_contacts(void **state)
 	ratman_free(peers);
 	filter.tags = (const struct ratman_tag[]){ { "nick", "peer" } };
 	assert_int_equal(ratman_peer_query(r, &t, &filter, &peers, &n), -EINVAL);
+	assert_int_equal(ratman_peer_search(r, &t, &search, &peers, &n), 0);
+	assert_int_equal(n, 1);
+	ratman_free(peers);
+	search.met = true;
+	search.not_met = false;
+	assert_int_equal(ratman_peer_search(r, &t, &search, &peers, &n), 0);
+	assert_int_equal(n, 0);
+	ratman_free(peers);
+	search.filter = filter;
+	search.trust_near = search.trust_fuzz = 0;
+	assert_int_equal(ratman_peer_search(r, &t, &search, &peers, &n), -EINVAL);
 	assert_int_equal(ratman_peer_status(r, &absent, &peer), 0);
 	assert_memory_equal(peer.address.b, PEER_A, 32);
 	absent = id_of(B);

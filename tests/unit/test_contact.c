@@ -13,6 +13,7 @@
 #include <cmocka.h>
 
 #include "proto/contact.h"
+#include "ratmand/service/contact_search.h"
 #include "proto/link.h"
 #include "proto/ops.h"
 #include "proto/ping.h"
@@ -256,6 +257,151 @@ static void query(void **state)
 	assert_int_equal(g.trust_test, CONTACT_TRUST_BELOW);
 }
 
+#define MORE "\0\0" "\0" "\0\0" "\3\4\2" "\1" "\0\1" "nick\0" "ann\0" "\2"
+
+/* Trust within, met, and terms: ours, see protocol-extensions.md. */
+static void extended_query(void **state)
+{
+	struct contact_filter f = { .trust_test = CONTACT_TRUST_WITHIN, .trust = 4, .fuzz = 2,
+				    .met = CONTACT_MET_NOT, .n_terms = 1,
+				    .terms = { { "nick", "ann", USER_MATCH_FUZZY } } };
+	const struct contact_filter near = { .trust_test = CONTACT_TRUST_WITHIN, .trust = 7 };
+	uint8_t many[32 + 17 * 3] = { 0 }, long_pattern[12 + LIMIT_QUERY_PATTERN + 4] = { 0 };
+	struct contact_filter g;
+
+	(void)state;
+	ENCODES(contact_filter_write(w, &f), MORE);
+	ENCODES(contact_filter_write(w, &near), "\0\0" "\0" "\0\0" "\3\7\0");
+	/* Cut in the middle it is nothing, but for one place: there it is whole without the tail. */
+	for (size_t n = 0; n < sizeof(MORE) - 1; n++)
+		assert_int_equal(contact_filter_read((const uint8_t *)MORE, n, &g), n == 8 ? 0 : -EINVAL);
+	assert_int_equal(contact_filter_read(BYTES(MORE), &g), 0);
+	assert_true(g.extended);
+	assert_int_equal(g.trust_test, CONTACT_TRUST_WITHIN);
+	assert_int_equal(g.trust, 4);
+	assert_int_equal(g.fuzz, 2);
+	assert_int_equal(g.met, CONTACT_MET_NOT);
+	assert_int_equal(g.n_terms, 1);
+	assert_string_equal(g.terms[0].attribute, "nick");
+	assert_string_equal(g.terms[0].pattern, "ann");
+	assert_int_equal(g.terms[0].match, USER_MATCH_FUZZY);
+	assert_int_equal(contact_filter_read(BYTES(QUERY), &g), 0);
+	assert_false(g.extended);
+	assert_int_equal(contact_filter_read(BYTES("\0\0" "\0" "\0\0" "\0\0" "\2" "\0\0"), &g), 0);
+	assert_int_equal(g.met, CONTACT_MET);
+	assert_true(g.extended);
+	/* No trust, no such test, no such match, no UTF-8, more than there is. */
+	assert_int_equal(contact_filter_read(BYTES("\0\0" "\0" "\0\0" "\3\0\1"), &g), -ERANGE);
+	assert_int_equal(contact_filter_read(BYTES("\0\0" "\0" "\0\0" "\3\x8\1"), &g), -ERANGE);
+	assert_int_equal(contact_filter_read(BYTES("\0\0" "\0" "\0\0" "\4\1\1"), &g), -EINVAL);
+	assert_int_equal(contact_filter_read(BYTES("\0\0" "\0" "\0\0" "\0\0" "\3" "\0\0"), &g), -EINVAL);
+	assert_int_equal(contact_filter_read(BYTES("\0\0" "\0" "\0\0" "\0\0" "\0" "\0\1" "a\0" "b\0" "\4"),
+					     &g), -EINVAL);
+	assert_int_equal(contact_filter_read(BYTES("\0\0" "\0" "\0\0" "\0\0" "\0" "\0\1" "a\0" "\xff\0" "\0"),
+					     &g), -EINVAL);
+	assert_int_equal(contact_filter_read(BYTES("\0\0" "\0" "\0\0" "\0\0" "\0" "\0\2" "a\0" "b\0" "\0"),
+					     &g), -EINVAL);
+	assert_int_equal(contact_filter_read(BYTES("\0\0" "\0" "\0\0" "\0\0" "\0" "\0\0" "\0"), &g), -EINVAL);
+	/* Sixteen terms, and patterns of 256 bytes, and not one more. */
+	many[9] = LIMIT_QUERY_TERMS;
+	assert_int_equal(contact_filter_read(many, 10 + LIMIT_QUERY_TERMS * 3, &g), 0);
+	many[9]++;
+	assert_int_equal(contact_filter_read(many, 10 + (LIMIT_QUERY_TERMS + 1) * 3, &g), -EMSGSIZE);
+	long_pattern[9] = 1;
+	memset(long_pattern + 11, 'p', LIMIT_QUERY_PATTERN);
+	assert_int_equal(contact_filter_read(long_pattern, 11 + LIMIT_QUERY_PATTERN + 2, &g), 0);
+	long_pattern[11 + LIMIT_QUERY_PATTERN] = 'p';
+	assert_int_equal(contact_filter_read(long_pattern, 11 + LIMIT_QUERY_PATTERN + 3, &g), -EMSGSIZE);
+	/* Peers are asked for in the same way. */
+	ENCODES(contact_peer_filter_write(w, &f), "\0" "\0\0" "\3\4\2" "\1" "\0\1" "nick\0" "ann\0" "\2");
+}
+
+/* |trust - value| <= fuzz (R28), to both sides and to the ends. */
+static void trust_within(void **state)
+{
+	(void)state;
+	for (uint8_t trust = 1; trust <= 7; trust++) {
+		struct contact c = make(B, "", trust);
+
+		for (uint8_t value = 1; value <= 7; value++) {
+			for (unsigned int fuzz = 0; fuzz <= 255; fuzz++) {
+				const struct contact_filter f = {
+					.trust_test = CONTACT_TRUST_WITHIN, .trust = value,
+					.fuzz = (uint8_t)fuzz,
+				};
+				unsigned int apart = trust > value ? trust - value : value - trust;
+
+				assert_int_equal(contact_matches(&c, &f), apart <= fuzz);
+			}
+		}
+	}
+}
+
+static bool fits(const struct contact *c, const char *field, const char *pattern, enum user_match match)
+{
+	const struct contact_filter f = { .n_terms = 1, .terms = { { field, pattern, match } } };
+	struct contact_search *s;
+	bool found;
+
+	assert_int_equal(contact_search_new(&s, &f), 0);
+	found = contact_search_fits(s, c);
+	contact_search_free(s);
+	return found;
+}
+
+static void terms(void **state)
+{
+	struct contact c = make(B, "Met on the night train", 4), bare = make(A, "", 4);
+	struct contact_filter both = { .n_terms = 2, .terms = { { "nick", "anna", USER_MATCH_EXACT },
+								{ "city", "gent", USER_MATCH_SUBSTRING } } };
+	struct contact_search *s;
+
+	(void)state;
+	tag(&c.tags, "nick", "Anna Karenina");
+	tag(&c.tags, "location", "K\xc3\xb6ln");
+	tag(&c.tags, "city", "Ghent");
+	/* Every kind of match finds what the one before it finds; case does not count. */
+	assert_true(fits(&c, "nick", "ANNA KARENINA", USER_MATCH_EXACT));
+	assert_false(fits(&c, "nick", "anna", USER_MATCH_EXACT));
+	assert_true(fits(&c, "nick", "anna", USER_MATCH_PREFIX));
+	assert_false(fits(&c, "nick", "karenina", USER_MATCH_PREFIX));
+	assert_true(fits(&c, "nick", "karenina", USER_MATCH_SUBSTRING));
+	assert_false(fits(&c, "nick", "karennia", USER_MATCH_SUBSTRING));
+	assert_true(fits(&c, "nick", "karennia", USER_MATCH_FUZZY));
+	assert_false(fits(&c, "nick", "caroline", USER_MATCH_FUZZY));
+	assert_true(fits(&c, "Location", "k\xc3\x96L", USER_MATCH_SUBSTRING));
+	assert_true(fits(&c, "note", "NIGHT tarin", USER_MATCH_FUZZY));
+	assert_false(fits(&c, "note", "anna", USER_MATCH_FUZZY));
+	assert_false(fits(&c, "nick", "train", USER_MATCH_FUZZY));
+	for (enum user_match m = USER_MATCH_SUBSTRING; m <= USER_MATCH_PREFIX; m++) {
+		assert_true(fits(&c, "", m == USER_MATCH_PREFIX ? "ghe" : "hent", m));
+		assert_true(fits(&c, "nick", "", m));
+		/* The empty pattern finds who has the field, and no one else. */
+		assert_false(fits(&bare, "nick", "", m));
+		assert_false(fits(&bare, "note", "", m));
+		assert_false(fits(&bare, "", "", m));
+	}
+	/* All of them must hold. */
+	assert_int_equal(contact_search_new(&s, &both), 0);
+	assert_false(contact_search_fits(s, &c));
+	contact_search_free(s);
+	both.terms[0].match = USER_MATCH_PREFIX;
+	both.terms[1].pattern = "hent";
+	assert_int_equal(contact_search_new(&s, &both), 0);
+	assert_true(contact_search_fits(s, &c));
+	both.met = CONTACT_MET;
+	assert_false(contact_search_fits(s, &c));
+	both.met = CONTACT_MET_NOT;
+	assert_true(contact_search_fits(s, &c));
+	tag(&c.tags, "met", "1");
+	assert_false(contact_search_fits(s, &c));
+	both.met = CONTACT_MET;
+	assert_true(contact_search_fits(s, &c));
+	tag(&c.tags, "met", "0");
+	assert_false(contact_search_fits(s, &c));
+	contact_search_free(s);
+}
+
 static void matching(void **state)
 {
 	struct contact c = make(B, "met on the train", 4);
@@ -449,7 +595,10 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(add),	    cmocka_unit_test(limits),
 		cmocka_unit_test(modify),   cmocka_unit_test(query),
-		cmocka_unit_test(matching), cmocka_unit_test(records),
+		cmocka_unit_test(matching),
+		cmocka_unit_test(extended_query),
+		cmocka_unit_test(trust_within),
+		cmocka_unit_test(terms), cmocka_unit_test(records),
 		cmocka_unit_test(links),    cmocka_unit_test(table),
 	};
 

@@ -202,23 +202,21 @@ static int copy_contacts(const struct ping *ping, struct ratman_contact **out)
 	return pile_all(*ping, &p);
 }
 
-PUBLIC int ratman_contact_query(struct ratman *r, const struct ratman_id *token,
-				const struct ratman_contact_filter *filter,
-				struct ratman_contact **out, size_t *n)
+static int ask_contacts(struct ratman *r, const struct ratman_id *token,
+			const struct contact_filter *f, struct ratman_contact **out, size_t *n)
 {
 	uint8_t payload[FILTER_PAYLOAD_MAX];
-	struct contact_filter f;
 	struct wire_writer w;
 	struct reply reply;
 	struct ping ping;
-	int err = filter_build(filter, &f);
+	int err = handle_need_extended(r);
 
-	if (!err)
-		err = handle_need_extended(r);
 	if (err)
 		return err;
 	wire_write_init(&w, payload, sizeof(payload));
-	contact_filter_write(&w, &f);
+	contact_filter_write(&w, f);
+	if (w.failed)
+		return -E2BIG;
 	err = handle_exchange(r, OP_CONTACT_QUERY, token, payload, wire_len(&w), PING_CONTACTS,
 			      &reply, &ping);
 	if (!err)
@@ -227,4 +225,24 @@ PUBLIC int ratman_contact_query(struct ratman *r, const struct ratman_id *token,
 		*n = ping.contacts.n;
 	reply_free(&reply);
 	return err;
+}
+
+PUBLIC int ratman_contact_query(struct ratman *r, const struct ratman_id *token,
+				const struct ratman_contact_filter *filter,
+				struct ratman_contact **out, size_t *n)
+{
+	struct contact_filter f;
+	int err = filter_build(filter, &f);
+
+	return err ? err : ask_contacts(r, token, &f, out, n);
+}
+
+PUBLIC int ratman_contact_search(struct ratman *r, const struct ratman_id *token,
+				 const struct ratman_contact_search *search,
+				 struct ratman_contact **out, size_t *n)
+{
+	struct contact_filter f;
+	int err = filter_build_search(search, &f);
+
+	return err ? err : ask_contacts(r, token, &f, out, n);
 }

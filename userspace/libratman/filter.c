@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <string.h>
 
+#include "proto/field.h"
+
 int filter_add_tags(struct contact_tags *tags, const struct ratman_tag *in, size_t n)
 {
 	int err = 0;
@@ -14,6 +16,28 @@ int filter_add_tags(struct contact_tags *tags, const struct ratman_tag *in, size
 		err = contact_tags_set(tags, in[i].key, in[i].value ? in[i].value : "");
 	}
 	return err;
+}
+
+static int build_terms(const struct ratman_contact_search *in, struct contact_filter *out)
+{
+	if (in->n_terms > LIMIT_QUERY_TERMS)
+		return -E2BIG;
+	for (size_t i = 0; i < in->n_terms; i++) {
+		struct user_term *t = &out->terms[i];
+
+		*t = (struct user_term){ in->terms[i].attribute ? in->terms[i].attribute : "",
+					 in->terms[i].pattern, (enum user_match)in->terms[i].match };
+		if (strlen(t->attribute) >= LIMIT_CONTACT_TAG_BYTES ||
+		    strlen(t->pattern) > LIMIT_QUERY_PATTERN)
+			return -E2BIG;
+		if (!field_is_utf8((const uint8_t *)t->attribute, strlen(t->attribute)) ||
+		    !field_is_utf8((const uint8_t *)t->pattern, strlen(t->pattern)))
+			return -EILSEQ;
+		if (t->match > USER_MATCH_PREFIX)
+			return -EINVAL;
+	}
+	out->n_terms = (uint16_t)in->n_terms;
+	return 0;
 }
 
 int filter_build(const struct ratman_contact_filter *in, struct contact_filter *out)
@@ -35,6 +59,24 @@ int filter_build(const struct ratman_contact_filter *in, struct contact_filter *
 		out->trust = in->trust_at_least | in->trust_below;
 	}
 	return filter_add_tags(&out->tags, in->tags, in->n_tags);
+}
+
+int filter_build_search(const struct ratman_contact_search *in, struct contact_filter *out)
+{
+	int err = filter_build(&in->filter, out);
+
+	if (err)
+		return err;
+	if (in->trust_near > CONTACT_TRUST_MAX || (in->met && in->not_met) ||
+	    (in->trust_near ? out->trust_test != CONTACT_TRUST_ANY : in->trust_fuzz))
+		return -EINVAL;
+	if (in->trust_near) {
+		out->trust_test = CONTACT_TRUST_WITHIN;
+		out->trust = in->trust_near;
+		out->fuzz = in->trust_fuzz;
+	}
+	out->met = in->met ? CONTACT_MET : in->not_met ? CONTACT_MET_NOT : CONTACT_MET_ANY;
+	return build_terms(in, out);
 }
 
 bool filter_has_keys_only(const struct contact_filter *f)

@@ -10,11 +10,14 @@
 
 /* Most addresses a filter can name, so that the request stays below the daemon's limit. */
 #define FILTER_ADDRESSES_MAX 1024
-#define FILTER_PAYLOAD_MAX \
-	(2 + 32 * FILTER_ADDRESSES_MAX + LIMIT_CONTACT_NOTE + 1 + 2 + LIMIT_CONTACT_TAG_BYTES + 2)
+/* With terms of very long keys that is not enough: a writer that has failed means -E2BIG. */
+#define FILTER_PAYLOAD_MAX LIMIT_CONTROL_PAYLOAD
 
 /* @in NULL: everything. @out borrows from it. -EINVAL, -EILSEQ, -E2BIG. */
 int filter_build(const struct ratman_contact_filter *in, struct contact_filter *out);
+
+/* The same of a search. */
+int filter_build_search(const struct ratman_contact_search *in, struct contact_filter *out);
 
 /* True when no tag has a value. */
 bool filter_has_keys_only(const struct contact_filter *f);

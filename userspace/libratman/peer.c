@@ -53,26 +53,44 @@ PUBLIC int ratman_peer_list(struct ratman *r, struct ratman_peer **out, size_t *
 	return ask_peers(r, OP_PEER_LIST, NULL, NULL, 0, out, n);
 }
 
-PUBLIC int ratman_peer_query(struct ratman *r, const struct ratman_id *token,
-			     const struct ratman_contact_filter *filter, struct ratman_peer **out,
-			     size_t *n)
+static int ask_filtered(struct ratman *r, const struct ratman_id *token,
+			const struct contact_filter *f, struct ratman_peer **out, size_t *n)
 {
 	uint8_t payload[FILTER_PAYLOAD_MAX];
-	struct contact_filter f;
 	struct wire_writer w;
-	int err = filter_build(filter, &f);
+	int err;
 
-	if (err)
-		return err;
 	/* It filters by keys, and by nothing that would need a list of addresses. */
-	if (f.addresses.n || !filter_has_keys_only(&f))
+	if (f->addresses.n || !filter_has_keys_only(f))
 		return -EINVAL;
 	err = handle_need_extended(r);
 	if (err)
 		return err;
 	wire_write_init(&w, payload, sizeof(payload));
-	contact_peer_filter_write(&w, &f);
+	contact_peer_filter_write(&w, f);
+	if (w.failed)
+		return -E2BIG;
 	return ask_peers(r, OP_PEER_QUERY, token, payload, wire_len(&w), out, n);
+}
+
+PUBLIC int ratman_peer_query(struct ratman *r, const struct ratman_id *token,
+			     const struct ratman_contact_filter *filter, struct ratman_peer **out,
+			     size_t *n)
+{
+	struct contact_filter f;
+	int err = filter_build(filter, &f);
+
+	return err ? err : ask_filtered(r, token, &f, out, n);
+}
+
+PUBLIC int ratman_peer_search(struct ratman *r, const struct ratman_id *token,
+			      const struct ratman_contact_search *search,
+			      struct ratman_peer **out, size_t *n)
+{
+	struct contact_filter f;
+	int err = filter_build_search(search, &f);
+
+	return err ? err : ask_filtered(r, token, &f, out, n);
 }
 
 PUBLIC int ratman_peer_status(struct ratman *r, const struct ratman_id *address,

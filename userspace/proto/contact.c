@@ -2,6 +2,7 @@
 #include "proto/contact.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "proto/field.h"
@@ -233,6 +234,26 @@ int contact_change_apply(const struct contact_change *change, struct contact *c)
 	return 0;
 }
 
+/* What follows the trust: met, and terms. */
+static int read_extension(struct wire_reader *r, struct contact_filter *out)
+{
+	uint8_t met = wire_get_u8(r);
+	uint16_t n = wire_get_be16(r);
+	int err = 0;
+
+	if (r->failed || met > CONTACT_MET)
+		return -EINVAL;
+	if (n > LIMIT_QUERY_TERMS)
+		return -EMSGSIZE;
+	out->extended = true;
+	out->met = (enum contact_met_test)met;
+	for (; out->n_terms < n && !err; out->n_terms++)
+		err = user_term_read(r, &out->terms[out->n_terms]);
+	if (err)
+		return err == -E2BIG ? -EMSGSIZE : err;
+	return wire_done(r) ? 0 : -EINVAL;
+}
+
 /* What both queries have in common, from the note on. */
 static int read_filter(struct wire_reader *r, bool keys_only, struct contact_filter *out)
 {
@@ -250,15 +271,23 @@ static int read_filter(struct wire_reader *r, bool keys_only, struct contact_fil
 	if (err)
 		return err;
 	test = wire_get_u8(r);
-	if (r->failed || test > CONTACT_TRUST_BELOW)
+	if (r->failed || test > CONTACT_TRUST_WITHIN)
 		return -EINVAL;
 	out->trust_test = (enum contact_trust_test)test;
-	out->trust = 0;
+	out->trust = out->fuzz = 0;
+	out->met = CONTACT_MET_ANY;
+	out->n_terms = 0;
+	out->extended = test == CONTACT_TRUST_WITHIN;
 	if (out->trust_test != CONTACT_TRUST_ANY || wire_left(r))
 		out->trust = wire_get_u8(r);
-	if (!wire_done(r))
+	if (out->trust_test == CONTACT_TRUST_WITHIN)
+		out->fuzz = wire_get_u8(r);
+	if (r->failed)
 		return -EINVAL;
-	return out->trust_test == CONTACT_TRUST_ANY ? 0 : check_trust(out->trust);
+	err = wire_left(r) ? read_extension(r, out) : 0;
+	if (err || out->trust_test == CONTACT_TRUST_ANY)
+		return err;
+	return check_trust(out->trust);
 }
 
 static void write_filter(struct wire_writer *w, bool keys_only, const struct contact_filter *f)
@@ -270,6 +299,14 @@ static void write_filter(struct wire_writer *w, bool keys_only, const struct con
 		write_tags(w, &f->tags);
 	wire_put_u8(w, (uint8_t)f->trust_test);
 	wire_put_u8(w, f->trust);
+	if (f->trust_test == CONTACT_TRUST_WITHIN)
+		wire_put_u8(w, f->fuzz);
+	if (f->met == CONTACT_MET_ANY && !f->n_terms)
+		return;
+	wire_put_u8(w, (uint8_t)f->met);
+	wire_put_be16(w, f->n_terms);
+	for (uint16_t i = 0; i < f->n_terms; i++)
+		user_term_write(w, &f->terms[i]);
 }
 
 int contact_filter_read(const uint8_t *data, size_t len, struct contact_filter *out)
@@ -312,13 +349,35 @@ static bool is_named(const struct payload_ids *ids, const struct address *addres
 	return !ids->n;
 }
 
+static bool is_trusted(const struct contact *c, const struct contact_filter *f)
+{
+	switch (f->trust_test) {
+	case CONTACT_TRUST_ANY:
+		return true;
+	case CONTACT_TRUST_AT_LEAST:
+		return c->trust >= f->trust;
+	case CONTACT_TRUST_BELOW:
+		return c->trust < f->trust;
+	case CONTACT_TRUST_WITHIN:
+		return abs(c->trust - f->trust) <= f->fuzz;
+	}
+	return false;
+}
+
+static bool was_met(const struct contact *c)
+{
+	const char *met = contact_tags_find(&c->tags, CONTACT_TAG_MET);
+
+	return met && !strcmp(met, "1");
+}
+
 bool contact_matches(const struct contact *c, const struct contact_filter *f)
 {
 	struct contact_tag tag;
 
-	if (f->trust_test == CONTACT_TRUST_AT_LEAST && c->trust < f->trust)
+	if (!is_trusted(c, f))
 		return false;
-	if (f->trust_test == CONTACT_TRUST_BELOW && c->trust >= f->trust)
+	if (f->met != CONTACT_MET_ANY && was_met(c) != (f->met == CONTACT_MET))
 		return false;
 	if (f->note && !strstr(c->note, f->note))
 		return false;
@@ -342,7 +401,6 @@ void contact_record_write(struct wire_writer *w, const struct contact *c)
 {
 	static const char *const reserved[] = { CONTACT_TAG_NICK, CONTACT_TAG_LOCATION,
 						CONTACT_TAG_MET };
-	const char *met = contact_tags_find(&c->tags, CONTACT_TAG_MET);
 	struct contact_tags rest = c->tags;
 
 	for (size_t i = 0; i < sizeof(reserved) / sizeof(reserved[0]); i++)
@@ -350,7 +408,7 @@ void contact_record_write(struct wire_writer *w, const struct contact *c)
 	wire_put(w, c->address.b, ADDRESS_LEN);
 	write_optional(w, contact_tags_find(&c->tags, CONTACT_TAG_NICK));
 	wire_put_u8(w, c->trust);
-	wire_put_u8(w, met && !strcmp(met, "1"));
+	wire_put_u8(w, was_met(c));
 	write_optional(w, contact_tags_find(&c->tags, CONTACT_TAG_LOCATION));
 	write_optional(w, c->note[0] ? c->note : NULL);
 	write_tags(w, &rest);

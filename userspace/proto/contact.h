@@ -5,8 +5,9 @@
  *
  * The readers return 0 or say what is wrong: -EINVAL bytes that are no such
  * payload, -EILSEQ text that is not UTF-8, -E2BIG more than base/limits.h
- * allows, -EEXIST the same tag twice, -ERANGE a trust that is none. The
- * writers go into a cursor whose sticky error the caller asks.
+ * allows, -EEXIST the same tag twice, -ERANGE a trust that is none, -EMSGSIZE
+ * too many or too long terms of a query. The writers go into a cursor whose
+ * sticky error the caller asks.
  */
 #ifndef RATMAN_PROTO_CONTACT_H
 #define RATMAN_PROTO_CONTACT_H
@@ -19,6 +20,7 @@
 #include "base/limits.h"
 #include "base/wire.h"
 #include "proto/payload.h"
+#include "proto/user.h"
 
 #define CONTACT_TRUST_MIN 1
 #define CONTACT_TRUST_MAX 7
@@ -90,7 +92,17 @@ enum contact_trust_test {
 	CONTACT_TRUST_ANY = 0,
 	CONTACT_TRUST_AT_LEAST = 1,
 	CONTACT_TRUST_BELOW = 2,
+	CONTACT_TRUST_WITHIN = 3,	/* no farther than @fuzz from it (service-api.md R28) */
 };
+
+enum contact_met_test {
+	CONTACT_MET_ANY = 0,
+	CONTACT_MET_NOT = 1,
+	CONTACT_MET = 2,
+};
+
+/* The field of a term that is no tag. */
+#define CONTACT_FIELD_NOTE "note"
 
 /* What a query asks for: all of it must hold. */
 struct contact_filter {
@@ -99,6 +111,12 @@ struct contact_filter {
 	struct contact_tags tags;	/* each there; an empty value stands for any */
 	enum contact_trust_test trust_test;
 	uint8_t trust;
+	uint8_t fuzz;
+	/* Beyond microframe.md, as is CONTACT_TRUST_WITHIN (Documentation/protocol-extensions.md). */
+	enum contact_met_test met;
+	struct user_term terms[LIMIT_QUERY_TERMS];	/* borrowed; of nick, location, a note, tags */
+	uint16_t n_terms;
+	bool extended;		/* read: it has some of that */
 };
 
 /* Contact/Query. The value behind trust test 0 may be left out. */
@@ -109,6 +127,7 @@ void contact_filter_write(struct wire_writer *w, const struct contact_filter *f)
 int contact_peer_filter_read(const uint8_t *data, size_t len, struct contact_filter *out);
 void contact_peer_filter_write(struct wire_writer *w, const struct contact_filter *f);
 
+/* All but the terms: those want Unicode, which the daemon has (service/contact_search.h). */
 bool contact_matches(const struct contact *c, const struct contact_filter *f);
 
 /*

@@ -452,7 +452,7 @@ int user_update_apply(const struct user_update *u, struct profile *p)
 
 /* Searches --------------------------------------------------------------------------- */
 
-static int read_term(struct wire_reader *r, struct user_term *out)
+int user_term_read(struct wire_reader *r, struct user_term *out)
 {
 	struct field_text attribute = field_get_str(r, SIZE_MAX);
 	struct field_text pattern = field_get_str(r, SIZE_MAX);
@@ -464,6 +464,13 @@ static int read_term(struct wire_reader *r, struct user_term *out)
 		return -E2BIG;
 	*out = (struct user_term){ attribute.at, pattern.at, (enum user_match)match };
 	return 0;
+}
+
+void user_term_write(struct wire_writer *w, const struct user_term *t)
+{
+	field_put_text(w, t->attribute);
+	field_put_text(w, t->pattern);
+	wire_put_u8(w, (uint8_t)t->match);
 }
 
 int user_query_read(const uint8_t *data, size_t len, struct user_query *out)
@@ -487,7 +494,7 @@ int user_query_read(const uint8_t *data, size_t len, struct user_query *out)
 	if (out->n > LIMIT_QUERY_TERMS)
 		return -E2BIG;
 	for (uint16_t i = 0; i < out->n && !err; i++)
-		err = read_term(&r, &out->terms[i]);
+		err = user_term_read(&r, &out->terms[i]);
 	if (err)
 		return err;
 	out->skip = wire_get_be32(&r);
@@ -503,11 +510,8 @@ void user_query_write(struct wire_writer *w, const struct user_query *q)
 		return;
 	}
 	wire_put_be16(w, q->n);
-	for (uint16_t i = 0; i < q->n; i++) {
-		field_put_text(w, q->terms[i].attribute);
-		field_put_text(w, q->terms[i].pattern);
-		wire_put_u8(w, (uint8_t)q->terms[i].match);
-	}
+	for (uint16_t i = 0; i < q->n; i++)
+		user_term_write(w, &q->terms[i]);
 	wire_put_be32(w, q->skip);
 	wire_put_be32(w, q->take);
 }

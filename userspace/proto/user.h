@@ -139,6 +139,10 @@ struct user_term {
 	enum user_match match;
 };
 
+/* One term. -EINVAL, -E2BIG; what was read is borrowed from the payload. */
+int user_term_read(struct wire_reader *r, struct user_term *out);
+void user_term_write(struct wire_writer *w, const struct user_term *t);
+
 /* All terms must hold; none at all holds for everybody. */
 struct user_query {
 	bool by_id;		/* this one user, and nothing else is asked */

@@ -246,17 +246,18 @@ static bool wants_hints(const struct ctl *ctl)
 	return !ctl->style.json && !ctl->style.lines && !ctl->quiet;
 }
 
-static int list(struct ctl *ctl, const struct owner *o, const struct ratman_contact_filter *filter)
+static int list(struct ctl *ctl, const struct owner *o, const struct ratman_contact_search *search)
 {
 	struct ratman_contact *contacts;
 	size_t n;
 	int err, status;
 
-	err = ratman_contact_query(ctl->api, &o->token, filter, &contacts, &n);
+	err = search ? ratman_contact_search(ctl->api, &o->token, search, &contacts, &n) :
+		       ratman_contact_query(ctl->api, &o->token, NULL, &contacts, &n);
 	if (err)
 		return failed(ctl, o, "listing contacts", NULL, err);
 	status = print_contacts(ctl, contacts, n);
-	if (!n && !filter && wants_hints(ctl))
+	if (!n && !search && wants_hints(ctl))
 		fputs("no contact yet; add one with: ratctl contact add ADDRESS --nick NAME\n", stderr);
 	ratman_free(contacts);
 	return status;
@@ -272,34 +273,81 @@ int cmd_contact_list(struct ctl *ctl, int argc, char **argv)
 	return status ? status : owner_close(&o, list(ctl, &o, NULL));
 }
 
-/* What contact query and peers query have in common; @tags is to be freed. */
-static int read_filter(struct ctl *ctl, bool fields, struct tags *tags,
-		       struct ratman_contact_filter *filter)
+/* With --trust-within, --trust is the middle. */
+static int read_trust_tests(struct ctl *ctl, struct ratman_contact_search *search)
 {
-	int status;
+	struct ratman_contact_filter *filter = &search->filter;
+	const char *within = ctl->trust_within;
+	int status = read_trust(ctl, "--trust", ctl->trust, &filter->trust_at_least);
 
-	*filter = (struct ratman_contact_filter){ .note = ctl->note };
-	status = read_trust(ctl, "--trust", ctl->trust, &filter->trust_at_least);
 	if (!status)
 		status = read_trust(ctl, "--trust-below", ctl->trust_below, &filter->trust_below);
 	if (!status && filter->trust_at_least && filter->trust_below)
 		status = ctl_fail(ctl, CTL_USER, "--trust and --trust-below cannot be asked at once");
-	if (!status)
-		status = tags_read(ctl, fields, tags);
-	if (status)
+	if (status || !within)
 		return status;
-	filter->tags = tags->list;
-	filter->n_tags = tags->n;
+	if (within[0] < '0' || within[0] >= '0' + RATMAN_TRUST_MAX || within[1])
+		return ctl_fail(ctl, CTL_USER, "--trust-within '%s': must be a number from 0 to %d",
+				within, RATMAN_TRUST_MAX - 1);
+	if (!filter->trust_at_least)
+		return ctl_fail(ctl, CTL_USER, "--trust-within needs --trust, which it is near to");
+	search->trust_near = filter->trust_at_least;
+	filter->trust_at_least = 0;
+	search->trust_fuzz = (uint8_t)(within[0] - '0');
 	return CTL_OK;
+}
+
+/* A query, and what it borrows. */
+struct question {
+	struct ratman_contact_search search;
+	struct ratman_user_term terms[3];
+	struct tags tags;		/* to be freed */
+};
+
+static int add_term(struct ctl *ctl, struct question *q, const char *field, const char *pattern,
+		    enum ratman_match match)
+{
+	if (!pattern)
+		return CTL_OK;
+	if (strlen(pattern) > LIMIT_QUERY_PATTERN)
+		return ctl_fail(ctl, CTL_USER, "--%s: a pattern has at most %d bytes", field,
+				LIMIT_QUERY_PATTERN);
+	q->terms[q->search.n_terms++] = (struct ratman_user_term){ field, pattern, match };
+	return CTL_OK;
+}
+
+/* What contact query and peers query have in common. */
+static int read_question(struct ctl *ctl, struct question *q)
+{
+	enum ratman_match match = RATMAN_MATCH_SUBSTRING;
+	int status;
+
+	*q = (struct question){ .search = { .met = ctl->met, .not_met = ctl->not_met } };
+	status = read_trust_tests(ctl, &q->search);
+	if (!status && ctl->met && ctl->not_met)
+		status = ctl_fail(ctl, CTL_USER, "--met and --not-met cannot be asked at once");
+	if (!status)
+		status = ctl_match(ctl, &match);
+	if (!status)
+		status = add_term(ctl, q, "nick", ctl->nick, match);
+	if (!status)
+		status = add_term(ctl, q, "location", ctl->location, match);
+	if (!status)
+		status = add_term(ctl, q, "note", ctl->note, match);
+	if (!status)
+		status = tags_read(ctl, false, &q->tags);
+	q->search.terms = q->terms;
+	q->search.filter.tags = q->tags.list;
+	q->search.filter.n_tags = q->tags.n;
+	return status;
 }
 
 int cmd_contact_query(struct ctl *ctl, int argc, char **argv)
 {
-	struct ratman_contact_filter filter;
 	struct ratman_id named[64];
-	struct tags tags;
+	struct question q;
 	struct owner o;
-	int status = read_filter(ctl, true, &tags, &filter);
+	int status = read_question(ctl, &q);
 
 	if (status)
 		return status;
@@ -307,12 +355,12 @@ int cmd_contact_query(struct ctl *ctl, int argc, char **argv)
 	for (int i = 0; i < argc && !status; i++)
 		status = find_contact(ctl, &o, argv[i], &named[i]);
 	if (argc) {
-		filter.addresses = named;
-		filter.n_addresses = (size_t)argc;
+		q.search.filter.addresses = named;
+		q.search.filter.n_addresses = (size_t)argc;
 	}
 	if (!status)
-		status = list(ctl, &o, &filter);
-	tags_free(&tags);
+		status = list(ctl, &o, &q.search);
+	tags_free(&q.tags);
 	return owner_close(&o, status);
 }
 
@@ -483,26 +531,25 @@ int cmd_contact_mod(struct ctl *ctl, int argc, char **argv)
 
 int cmd_peers_query(struct ctl *ctl, int argc, char **argv)
 {
-	struct ratman_contact_filter filter;
 	struct ratman_peer *peers;
-	struct tags tags;
+	struct question q;
 	struct owner o;
 	size_t n;
-	int err, status = read_filter(ctl, false, &tags, &filter);
+	int err, status = read_question(ctl, &q);
 
 	(void)argc;
 	(void)argv;
 	if (status)
 		return status;
-	for (size_t i = 0; i < tags.n && !status; i++)
-		if (*tags.list[i].value)
+	for (size_t i = 0; i < q.tags.n && !status; i++)
+		if (*q.tags.list[i].value)
 			status = ctl_fail(ctl, CTL_USER,
 					  "--tag %s=%s: peers are found by keys; for values: ratctl contact query",
-					  tags.list[i].key, tags.list[i].value);
+					  q.tags.list[i].key, q.tags.list[i].value);
 	if (!status)
 		status = owner_open(ctl, &o);
 	if (!status) {
-		err = ratman_peer_query(ctl->api, &o.token, &filter, &peers, &n);
+		err = ratman_peer_search(ctl->api, &o.token, &q.search, &peers, &n);
 		if (err) {
 			status = failed(ctl, &o, "asking for peers", NULL, err);
 		} else {
@@ -511,7 +558,7 @@ int cmd_peers_query(struct ctl *ctl, int argc, char **argv)
 		}
 		sodium_memzero(&o, sizeof(o));
 	}
-	tags_free(&tags);
+	tags_free(&q.tags);
 	return status;
 }
 

@@ -197,7 +197,7 @@ int cmd_user_list(struct ctl *ctl, int argc, char **argv)
 	return show_all(ctl, &q);
 }
 
-static int read_match(struct ctl *ctl, enum ratman_match *out)
+int ctl_match(struct ctl *ctl, enum ratman_match *out)
 {
 	if (ctl->exact + ctl->prefix + ctl->fuzzy > 1)
 		return ctl_fail(ctl, CTL_USER, "give one of --exact, --prefix and --fuzzy");
@@ -211,7 +211,7 @@ int cmd_user_search(struct ctl *ctl, int argc, char **argv)
 	struct ratman_user_term terms[LIMIT_QUERY_TERMS];
 	struct question q = { .terms = terms, .n_terms = (size_t)argc };
 	enum ratman_match match = RATMAN_MATCH_SUBSTRING;
-	int status = read_match(ctl, &match);
+	int status = ctl_match(ctl, &match);
 
 	for (int i = 0; i < argc && !status; i++) {
 		char *pattern = strchr(argv[i], '=');

@@ -55,9 +55,9 @@ struct ctl {
 	const char *file;	/* namespace key file */
 	const char *ask_ms;
 	const char *interval, *count;
-	const char *note, *nick, *location, *trust, *trust_below;
+	const char *note, *nick, *location, *trust, *trust_below, *trust_within;
 	struct ctl_words tags, untags;
-	bool met, all;
+	bool met, not_met, all;
 	const char *addr, *space;
 	bool quiet;
 	/* Of users. */
@@ -106,6 +106,9 @@ int ctl_interface(struct ctl *ctl, const char *text, uint32_t *out);
 int ctl_hex(struct ctl *ctl, const char *what, const char *text, uint8_t *out, size_t len);
 /* Full form, unique prefix, or IPv6 address of one the daemon or the kernel knows. */
 int ctl_address(struct ctl *ctl, const char *text, struct address *out);
+
+/* How a pattern is held against a text: --exact, --prefix, --fuzzy, or else a part of it. */
+int ctl_match(struct ctl *ctl, enum ratman_match *out);
 
 /* Whom the user means: an address in any form, or the handle of one user. Needs the daemon. */
 int ctl_find_user(struct ctl *ctl, const char *text, struct ratman_id *out);

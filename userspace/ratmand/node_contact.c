@@ -8,6 +8,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "ratmand/service/contact_search.h"
+
 /* A change whose answer waits for the store's commit. */
 struct change {
 	struct node *node;
@@ -108,12 +110,33 @@ void node_contact_modify(void *be, const struct address *owner,
 	store_commit(node->store, durable, c);
 }
 
-int node_contact_each(void *be, const struct address *owner, backend_contact_cb cb, void *ctx)
+struct query {
+	struct contact_search *search;	/* owned; NULL: all fit */
+	backend_contact_cb cb;
+	void *ctx;
+};
+
+static void look_at(void *ctx, const struct contact *contact)
+{
+	const struct query *q = ctx;
+
+	if (!q->search || contact_search_fits(q->search, contact))
+		q->cb(q->ctx, contact);
+}
+
+int node_contact_each(void *be, const struct address *owner, const struct contact_filter *filter,
+		      backend_contact_cb cb, void *ctx)
 {
 	struct node *node = be;
 	const uint8_t *secret = node_owner_secret(node, owner);
-	int damaged = secret ? contacts_each(node->store, secret, cb, ctx) : -EACCES;
+	struct query q = { .cb = cb, .ctx = ctx };
+	int damaged = secret ? 0 : -EACCES;
 
+	if (!damaged && filter)
+		damaged = contact_search_new(&q.search, filter);
+	if (!damaged)
+		damaged = contacts_each(node->store, secret, look_at, &q);
+	contact_search_free(q.search);
 	/* What can be read is answered; the log tells of the rest. */
 	return damaged > 0 ? 0 : damaged;
 }

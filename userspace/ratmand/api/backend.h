@@ -123,7 +123,8 @@ struct backend_ops {
 	 * noted about the same address, and answers when it is on disk; -E2BIG
 	 * beyond LIMIT_CONTACTS. del: -ENOENT. modify changes one or all of them,
 	 * wholly or not at all: -ENOENT when the one named is no contact, -E2BIG
-	 * when one would get too many tags. each calls in any order, before it returns.
+	 * when one would get too many tags. each calls for those that fit @filter
+	 * (NULL: all), in any order, before it returns.
 	 */
 	void (*contact_put)(void *be, const struct address *owner, const struct contact *contact,
 			    backend_done_cb cb, void *ctx);
@@ -132,8 +133,8 @@ struct backend_ops {
 	void (*contact_modify)(void *be, const struct address *owner,
 			       const struct contact_change *change, backend_touched_cb cb,
 			       void *ctx);
-	int (*contact_each)(void *be, const struct address *owner, backend_contact_cb cb,
-			    void *ctx);
+	int (*contact_each)(void *be, const struct address *owner,
+			    const struct contact_filter *filter, backend_contact_cb cb, void *ctx);
 
 	/*
 	 * Changes what interface carries our frames. -ENODEV: no such interface or

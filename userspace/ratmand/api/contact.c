@@ -30,6 +30,11 @@ void contact_refuse(struct client *c, int err)
 	case -ERANGE:
 		client_reply_input(c, "trust", "1 to 7");
 		break;
+	case -EMSGSIZE:
+		snprintf(text, sizeof(text), "at most %d terms, each pattern at most %d bytes",
+			 LIMIT_QUERY_TERMS, LIMIT_QUERY_PATTERN);
+		client_reply_input(c, "terms", text);
+		break;
 	default:
 		client_reply_input(c, "payload", op_find(c->header.mode)->name);
 	}
@@ -151,7 +156,6 @@ void contact_modify(struct client *c)
 }
 
 struct query {
-	const struct contact_filter *filter;	/* NULL: all */
 	struct listing list;
 	bool records;
 };
@@ -162,8 +166,6 @@ static void collect(void *ctx, const struct contact *contact)
 	struct query *q = ctx;
 	struct wire_writer w;
 
-	if (q->filter && !contact_matches(contact, q->filter))
-		return;
 	if (!q->records) {
 		add_address(&q->list, &contact->address);
 		return;
@@ -175,11 +177,11 @@ static void collect(void *ctx, const struct contact *contact)
 		memcpy(entry, record, wire_len(&w));
 }
 
-static void answer(struct client *c, struct query *q)
+static void answer(struct client *c, const struct contact_filter *filter, struct query *q)
 {
 	struct api_server *s = c->server;
 	struct address owner = dispatch_owner(c);
-	int err = s->ops->contact_each(s->be, &owner, collect, q);
+	int err = s->ops->contact_each(s->be, &owner, filter, collect, q);
 
 	if (err) {
 		listing_free(&q->list);
@@ -193,18 +195,19 @@ void contact_list(struct client *c)
 {
 	struct query q = { .records = false };
 
-	answer(c, &q);
+	answer(c, NULL, &q);
 }
 
 void contact_query(struct client *c)
 {
 	struct contact_filter filter;
-	struct query q = { .filter = &filter,
-			   .records = c->capabilities & CAPABILITY_EXTENDED };
+	struct query q = { .records = c->capabilities & CAPABILITY_EXTENDED };
 	int err = contact_filter_read(c->payload, c->header.payload_len, &filter);
 
+	if (!err && filter.extended && !q.records)
+		err = -EINVAL;
 	if (err)
 		contact_refuse(c, err);
 	else
-		answer(c, &q);
+		answer(c, &filter, &q);
 }

@@ -35,7 +35,6 @@ void peer_list(struct client *c)
 
 struct query {
 	struct api_server *server;
-	struct contact_filter filter;
 	struct listing list;
 };
 
@@ -44,8 +43,7 @@ static void collect_contact(void *ctx, const struct contact *contact)
 	struct query *q = ctx;
 	struct backend_peer peer;
 
-	if (contact_matches(contact, &q->filter) &&
-	    !q->server->ops->peer_get(q->server->be, &contact->address, &peer))
+	if (!q->server->ops->peer_get(q->server->be, &contact->address, &peer))
 		collect(&q->list, &peer);
 }
 
@@ -55,13 +53,16 @@ void peer_query(struct client *c)
 	struct api_server *s = c->server;
 	struct address owner = dispatch_owner(c);
 	struct query q = { .server = s };
-	int err = contact_peer_filter_read(c->payload, c->header.payload_len, &q.filter);
+	struct contact_filter filter;
+	int err = contact_peer_filter_read(c->payload, c->header.payload_len, &filter);
 
+	if (!err && filter.extended && !(c->capabilities & CAPABILITY_EXTENDED))
+		err = -EINVAL;
 	if (err) {
 		contact_refuse(c, err);
 		return;
 	}
-	err = s->ops->contact_each(s->be, &owner, collect_contact, &q);
+	err = s->ops->contact_each(s->be, &owner, &filter, collect_contact, &q);
 	if (err) {
 		listing_free(&q.list);
 		client_reply_errno(c, false, err);

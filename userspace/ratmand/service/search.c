@@ -6,23 +6,13 @@
 #include <string.h>
 #include <strings.h>
 
-#define WORDS_MAX (LIMIT_QUERY_PATTERN / 2 + 1)
-#define FUZZY_CHARACTERS 4	/* of a word, for each difference that is allowed */
 #define ID_DIGITS (2 * ADDRESS_LEN)
 
-struct word {
-	size_t at, len;
-};
-
 struct term {
-	enum user_match match;
+	struct like like;
 	bool any, handle, display_name, services, id;	/* what it looks at, beside the bio */
 	uint32_t *attribute;	/* folded, owned */
 	size_t attribute_len;
-	uint32_t pattern[LIMIT_QUERY_PATTERN];	/* folded */
-	size_t len;
-	struct word words[WORDS_MAX];	/* of the pattern, for fuzzy ones */
-	size_t n_words;
 	struct fold_sum sum;	/* all of it is in a value that has the pattern in it */
 	uint8_t pair_bits[LIMIT_QUERY_PATTERN];	/* of those that begin there */
 	uint8_t triple_bits[LIMIT_QUERY_PATTERN];
@@ -34,40 +24,13 @@ struct search {
 	struct term terms[];
 };
 
-/* The next word of @text at *@at, which moves behind it; len 0: none. */
-static struct word next_word(const uint32_t *text, size_t len, size_t *at)
-{
-	struct word w;
-
-	while (*at < len && !fold_in_word(text[*at]))
-		++*at;
-	w.at = *at;
-	while (*at < len && fold_in_word(text[*at]))
-		++*at;
-	w.len = *at - w.at;
-	return w;
-}
-
-static unsigned int differences(const struct word *w)
-{
-	return (unsigned int)(w->len / FUZZY_CHARACTERS);
-}
-
-static void find_words(struct term *t)
-{
-	struct word w;
-
-	for (size_t at = 0; (w = next_word(t->pattern, t->len, &at)).len && t->n_words < WORDS_MAX;)
-		t->words[t->n_words++] = w;
-}
-
 static void sum_pattern(struct term *t)
 {
-	fold_sum_add(&t->sum, t->pattern, t->len);
-	for (size_t i = 0; i + 1 < t->len; i++)
-		t->pair_bits[i] = fold_pair_bit(t->pattern + i);
-	for (size_t i = 0; i + 2 < t->len; i++)
-		t->triple_bits[i] = fold_triple_bit(t->pattern + i);
+	fold_sum_add(&t->sum, t->like.pattern, t->like.len);
+	for (size_t i = 0; i + 1 < t->like.len; i++)
+		t->pair_bits[i] = fold_pair_bit(t->like.pattern + i);
+	for (size_t i = 0; i + 2 < t->like.len; i++)
+		t->triple_bits[i] = fold_triple_bit(t->like.pattern + i);
 }
 
 /* Hex digits, dashes aside. */
@@ -75,8 +38,8 @@ static void read_digits(struct term *t)
 {
 	size_t n = 0;
 
-	for (size_t i = 0; i < t->len; i++) {
-		uint32_t c = t->pattern[i];
+	for (size_t i = 0; i < t->like.len; i++) {
+		uint32_t c = t->like.pattern[i];
 
 		if (c == '-')
 			continue;
@@ -93,7 +56,7 @@ static int make_term(struct term *t, const struct user_term *in)
 {
 	size_t size = strlen(in->attribute);
 
-	t->match = in->match;
+	like_init(&t->like, in->match, in->pattern);
 	t->any = !size;
 	t->handle = t->any || !strcasecmp(in->attribute, "handle");
 	t->display_name = t->any || !strcasecmp(in->attribute, "display_name");
@@ -103,8 +66,6 @@ static int make_term(struct term *t, const struct user_term *in)
 	if (!t->attribute)
 		return -ENOMEM;
 	t->attribute_len = fold_text(in->attribute, t->attribute, size);
-	t->len = fold_text(in->pattern, t->pattern, LIMIT_QUERY_PATTERN);
-	find_words(t);
 	sum_pattern(t);
 	read_digits(t);
 	return 0;
@@ -135,7 +96,7 @@ void search_free(struct search *s)
 	free(s);
 }
 
-/* A value being looked at; used by one call at a time, on the loop thread. */
+/* A text being folded; used by one call at a time, on the loop thread. */
 static uint32_t value_text[LIMIT_BIO_BYTES];
 
 static void sum_text(struct fold_sum *sum, const char *text)
@@ -166,15 +127,15 @@ static bool matches_id(const struct term *t, const struct address *id)
 
 	/* An empty pattern is a part of every id. */
 	if (!t->digits[0])
-		return t->id && !t->len && t->match != USER_MATCH_EXACT;
+		return t->id && !t->like.len && t->like.match != USER_MATCH_EXACT;
 	for (size_t i = 0; i < ADDRESS_LEN; i++) {
 		text[2 * i] = hex[id->b[i] >> 4];
 		text[2 * i + 1] = hex[id->b[i] & 15];
 	}
 	text[ID_DIGITS] = '\0';
-	if (t->any || t->match == USER_MATCH_EXACT)
+	if (t->any || t->like.match == USER_MATCH_EXACT)
 		return !strcmp(text, t->digits);
-	if (t->match == USER_MATCH_PREFIX)
+	if (t->like.match == USER_MATCH_PREFIX)
 		return !strncmp(text, t->digits, strlen(t->digits));
 	return strstr(text, t->digits);
 }
@@ -186,7 +147,7 @@ static bool matches_id(const struct term *t, const struct address *id)
  * wants a difference in a certain stretch, and the fewest that reach all stretches are
  * found by going through their ends.
  */
-static unsigned int differences_needed(const struct term *t, const struct word *w,
+static unsigned int differences_needed(const struct term *t, const struct like_word *w,
 				       const struct fold_sum *sum)
 {
 	const uint8_t *pairs = t->pair_bits + w->at, *triples = t->triple_bits + w->at;
@@ -212,15 +173,15 @@ static unsigned int differences_needed(const struct term *t, const struct word *
 
 static bool may_be_like(const struct term *t, const struct fold_sum *sum)
 {
-	for (size_t i = 0; i < t->n_words; i++)
-		if (differences_needed(t, &t->words[i], sum) > differences(&t->words[i]))
+	for (size_t i = 0; i < t->like.n_words; i++)
+		if (differences_needed(t, &t->like.words[i], sum) > like_differences(&t->like.words[i]))
 			return false;
-	return t->n_words;
+	return t->like.n_words;
 }
 
 static bool may_have(const struct term *t, const struct fold_sum *sum)
 {
-	return fold_sum_has(sum, &t->sum) || (t->match == USER_MATCH_FUZZY && may_be_like(t, sum));
+	return fold_sum_has(sum, &t->sum) || (t->like.match == USER_MATCH_FUZZY && may_be_like(t, sum));
 }
 
 bool search_may_match(const struct search *s, const struct address *id, const struct fold_sum *sum)
@@ -250,54 +211,6 @@ bool search_whole_id(const char *pattern, struct address *out)
 	return !address_parse(digits, out);
 }
 
-static bool has_part(const uint32_t *text, size_t len, const uint32_t *part, size_t part_len)
-{
-	if (!part_len)
-		return true;
-	for (size_t i = 0; i + part_len <= len; i++)
-		if (text[i] == part[0] && !memcmp(text + i, part, part_len * sizeof(*part)))
-			return true;
-	return false;
-}
-
-static bool has_word_like(const uint32_t *text, size_t len, const uint32_t *word,
-			  const struct word *w)
-{
-	unsigned int most = differences(w);
-	struct word have;
-
-	for (size_t at = 0; (have = next_word(text, len, &at)).len;)
-		if (fold_distance(word, w->len, text + have.at, have.len, most) <= most)
-			return true;
-	return false;
-}
-
-static bool is_like(const struct term *t, const uint32_t *text, size_t len)
-{
-	for (size_t i = 0; i < t->n_words; i++)
-		if (!has_word_like(text, len, t->pattern + t->words[i].at, &t->words[i]))
-			return false;
-	return t->n_words;
-}
-
-static bool matches_text(const struct term *t, const char *value)
-{
-	const uint32_t *text = value_text;
-	size_t len = fold_text(value, value_text, LIMIT_BIO_BYTES);
-
-	switch (t->match) {
-	case USER_MATCH_EXACT:
-		return len == t->len && !memcmp(text, t->pattern, len * sizeof(*text));
-	case USER_MATCH_PREFIX:
-		return len >= t->len && !memcmp(text, t->pattern, t->len * sizeof(*text));
-	case USER_MATCH_SUBSTRING:
-		return has_part(text, len, t->pattern, t->len);
-	case USER_MATCH_FUZZY:
-		return has_part(text, len, t->pattern, t->len) || is_like(t, text, len);
-	}
-	return false;
-}
-
 /* Whether the term asks for the values of this key. */
 static bool is_asked(const struct term *t, const char *key)
 {
@@ -315,9 +228,9 @@ static bool matches_bio(const struct term *t, const struct profile_bio *bio)
 	struct profile_pair pair;
 
 	for (size_t at = 0; profile_bio_next(bio, &at, &pair);) {
-		if (t->any && matches_text(t, pair.key))
+		if (t->any && like_matches(&t->like, pair.key))
 			return true;
-		if (is_asked(t, pair.key) && matches_text(t, pair.value))
+		if (is_asked(t, pair.key) && like_matches(&t->like, pair.value))
 			return true;
 	}
 	return false;
@@ -328,15 +241,15 @@ static bool matches_services(const struct term *t, const struct profile_services
 	const char *name;
 
 	for (size_t at = 0; (name = profile_services_next(services, &at));)
-		if (matches_text(t, name))
+		if (like_matches(&t->like, name))
 			return true;
 	return false;
 }
 
 static bool matches(const struct term *t, const struct profile *p)
 {
-	return (t->handle && p->has_handle && matches_text(t, p->handle)) ||
-	       (t->display_name && p->has_display_name && matches_text(t, p->display_name)) ||
+	return (t->handle && p->has_handle && like_matches(&t->like, p->handle)) ||
+	       (t->display_name && p->has_display_name && like_matches(&t->like, p->display_name)) ||
 	       (t->services && matches_services(t, &p->services)) ||
 	       ((t->any || t->id) && matches_id(t, &p->id)) || matches_bio(t, &p->bio);
 }

@@ -1,21 +1,17 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Does a profile fit a query (service-api.md R16)? Case does not count (fold.h).
+ * Does a profile fit a query (service-api.md R16)? Case does not count.
  *
  * Attributes are handle, display_name, services (each name is a value of it), id,
  * and every key of a bio; "" looks at all of them, at the keys of the bio, too,
- * but at an id only when the pattern is a whole one. Terms are held against
- * values: exact the whole, prefix its beginning, substring any part, and fuzzy a
- * part, or else every word of the pattern must be like a word of the value: one
- * difference for every four characters of the pattern's word. So what one kind
- * of match finds, the next looser one finds, too. The empty pattern is part of
- * every value: it finds who has the attribute.
+ * but at an id only when the pattern is a whole one. like.h has the kinds of match; the
+ * empty pattern finds who has the attribute.
  */
 #ifndef RATMAND_SERVICE_SEARCH_H
 #define RATMAND_SERVICE_SEARCH_H
 
 #include "proto/user.h"
-#include "ratmand/service/fold.h"
+#include "ratmand/service/like.h"
 
 struct search;
 
