@@ -7,6 +7,7 @@ RATMAND=path/to/ratmand tests/e2e/test_user.py   (TAP)
 import contextlib
 import os
 import shutil
+import signal
 import struct
 import sys
 import tempfile
@@ -339,6 +340,22 @@ def tokens_of_nobody_and_of_others_do_nothing():
         gone.login(gone.id, PASSWORD)
         c.login(c.id, PASSWORD)
         services.close()
+
+
+@test
+def a_list_whose_user_logs_out_meanwhile():
+    """… is refused; and where that is one failed authentication too many, it ends only once."""
+    with daemon("max_auth_failures = 1\n") as d:
+        for _ in range(3):
+            c, other = person(d), client(d)
+            d.process.send_signal(signal.SIGSTOP)       # so that both come in one turn
+            c.send(mf.frame(0x0c30, c.id + b"\0\0", c.token))
+            other.send(mf.frame(0x0911, c.id, c.token))
+            d.process.send_signal(signal.SIGCONT)
+            assert other.frame().ping() is not None
+            f = c.frame()
+            assert f.mode == 0x0c30 and mf.parse_error(f.payload).code == mf.INVALID_AUTH
+            assert c.at_eof() and d.alive()
 
 
 @test

@@ -79,6 +79,8 @@ static void list_end(struct client *c, struct list_job *j, int err)
 {
 	struct wire_writer w;
 
+	/* First: the answer may be the client's end, and that of a job it still has. */
+	client_end_job(c);
 	if (err) {
 		file_refuse(c, err);
 	} else {
@@ -86,10 +88,6 @@ static void list_end(struct client *c, struct list_job *j, int err)
 		file_write_list(&w, j->n);
 		client_reply(c, true, j->buf, j->len);
 	}
-	/* May have killed the client, and with it the job. */
-	if (c->phase == CLIENT_DEAD)
-		return;
-	client_end_job(c);
 	list_free(j);
 }
 
@@ -231,11 +229,9 @@ static void get_progress(struct client *c, struct client_job *job)
 			return;
 		}
 	}
-	client_reply_ok(c);
-	if (c->phase == CLIENT_DEAD)
-		return;
 	client_end_job(c);
 	get_free(j);
+	client_reply_ok(c);
 }
 
 void file_get(struct client *c)

@@ -100,11 +100,13 @@ static void recv_address_gone(struct client *c, struct client_job *job,
 static void recv_end(struct recv_job *j)
 {
 	struct client *c = j->client;
+	bool one = j->one;
 
-	if (j->one)
-		client_reply_ok(c);
+	/* First: the answer may be the client's end, and that of a job it still has. */
 	client_end_job(c);
 	recv_free(j);
+	if (one)
+		client_reply_ok(c);
 }
 
 /* Takes the next stream and sends its letterhead; false when there is none. */
