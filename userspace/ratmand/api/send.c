@@ -169,7 +169,8 @@ static void on_finished(void *ctx, int err)
 	}
 	if (j->mode != SEND_INLINE)
 		j->data->done(c, j->sink);
-	send_leave(j);
+	if (c->job)
+		send_leave(j);
 }
 
 static void send_finish_stream(struct send_job *j)

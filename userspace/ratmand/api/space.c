@@ -221,8 +221,8 @@ static void on_time(uv_timer_t *timer)
 	struct anycast_job *j = timer->data;
 	struct client *c = j->client;
 
-	anycast_reply(j);
 	client_end_job(c);
+	anycast_reply(j);
 	anycast_end(j);
 	client_process(c);
 }
@@ -245,8 +245,8 @@ static void anycast_progress(struct client *c, struct client_job *job)
 
 	if (!j->denied)
 		return;
-	client_reply_code(c, PING_E_AUTH);
 	client_end_job(c);
+	client_reply_code(c, PING_E_AUTH);
 	anycast_end(j);
 }
 
