@@ -269,24 +269,6 @@ static void refuse(struct client *c, const struct ident *id, int err)
 	}
 }
 
-static void on_subscribed(void *ctx, int err, const struct ident *id)
-{
-	struct subscriber_socket *socket = ctx;
-	struct client *c = subscriber_asker(socket);
-
-	if (!client_answered(c)) {
-		subscriber_drop(socket);
-		return;
-	}
-	if (err) {
-		subscriber_drop(socket);
-		message_refuse(c, err);
-	} else {
-		subscriber_answer(c, socket, id);
-	}
-	client_process(c);
-}
-
 void message_sub(struct client *c)
 {
 	struct subscriber_socket *socket;
@@ -301,11 +283,11 @@ void message_sub(struct client *c)
 		message_refuse_payload(c, SERVICE_E_INVALID_QUERY, err, "user, service?, tags");
 		return;
 	}
-	socket = subscriber_open(c, &user, reader_start);
+	socket = subscriber_open(c, &user, reader_start, refuse);
 	if (!socket)
 		return;
 	client_ask(c);
-	c->server->ops->message->subscribe(c->server->be, &user, &filter, on_subscribed, socket);
+	c->server->ops->message->subscribe(c->server->be, &user, &filter, subscriber_begun, socket);
 }
 
 void message_resub(struct client *c)
@@ -323,48 +305,23 @@ void message_resub(struct client *c)
 		refuse(c, &sub.id, err);
 		return;
 	}
-	socket = subscriber_open(c, &sub.address, reader_start);
+	socket = subscriber_open(c, &sub.address, reader_start, refuse);
 	if (socket)
 		subscriber_answer(c, socket, &sub.id);
-}
-
-struct unsub {
-	struct client *client;
-	struct ident id;
-};
-
-static void on_unsubscribed(void *ctx, int err)
-{
-	struct unsub *u = ctx;
-	struct client *c = u->client;
-
-	if (client_answered(c)) {
-		if (err)
-			refuse(c, &u->id, err);
-		else
-			client_reply_ok(c);
-		client_process(c);
-	}
-	free(u);
 }
 
 void message_unsub(struct client *c)
 {
 	struct api_server *s = c->server;
 	struct payload_subscriber sub;
-	struct unsub *u;
+	struct subscriber_end *end;
+	bool exists;
 
 	if (!message_needed(c))
 		return;
-	u = malloc(sizeof(*u));
-	if (!u) {
-		client_reply_internal(c, true, "out of memory");
-		return;
-	}
 	payload_read_subscriber(c->payload, &sub);
-	*u = (struct unsub){ c, sub.id };
-	client_ask(c);
-	if (!s->ops->message->subscription_check(s->be, &sub.id, &sub.address))
-		subscriber_disconnect(s, &sub.id, &sub.address);
-	s->ops->message->unsubscribe(s->be, &sub.id, &sub.address, on_unsubscribed, u);
+	exists = !s->ops->message->subscription_check(s->be, &sub.id, &sub.address);
+	end = subscriber_end(c, &sub, exists, refuse);
+	if (end)
+		s->ops->message->unsubscribe(s->be, &sub.id, &sub.address, subscriber_ended, end);
 }

@@ -14,6 +14,7 @@ struct subscriber_socket {
 	struct ident token;
 	uint8_t capabilities;
 	int (*start)(struct client *c);
+	subscriber_refuse_cb refuse;
 	char bind[HELPER_BIND_LEN];
 };
 
@@ -23,7 +24,8 @@ static void socket_free(struct subscriber_socket *p)
 	free(p);
 }
 
-void subscriber_disconnect(struct api_server *s, const struct ident *id, const struct address *address)
+/* Closes the socket of a subscriber, if he has one. */
+static void disconnect(struct api_server *s, const struct ident *id, const struct address *address)
 {
 	struct client *c, *next;
 
@@ -48,7 +50,7 @@ static void on_connected(void *ctx, struct helper *h)
 		return;
 	}
 	/* A new socket takes over: what the old one was sent only in part comes again, whole. */
-	subscriber_disconnect(s, &p->id, &p->address);
+	disconnect(s, &p->id, &p->address);
 	c->phase = CLIENT_READY;
 	c->capabilities = p->capabilities;
 	c->header.has_token = true;
@@ -78,7 +80,8 @@ static const struct helper_ops helper_ops = {
 };
 
 struct subscriber_socket *subscriber_open(struct client *c, const struct address *address,
-					  int (*start)(struct client *c))
+					  int (*start)(struct client *c),
+					  subscriber_refuse_cb refuse)
 {
 	struct subscriber_socket *p = calloc(1, sizeof(*p));
 	int err = -ENOMEM;
@@ -90,6 +93,7 @@ struct subscriber_socket *subscriber_open(struct client *c, const struct address
 		p->token = c->header.token;
 		p->capabilities = c->capabilities;
 		p->start = start;
+		p->refuse = refuse;
 		err = helper_open(c, &helper_ops, p, p->bind, &p->helper);
 	}
 	if (!err)
@@ -102,12 +106,8 @@ struct subscriber_socket *subscriber_open(struct client *c, const struct address
 	return NULL;
 }
 
-struct client *subscriber_asker(const struct subscriber_socket *p)
-{
-	return p->client;
-}
-
-void subscriber_drop(struct subscriber_socket *p)
+/* The request failed: the socket goes, too. */
+static void drop(struct subscriber_socket *p)
 {
 	p->client = NULL;
 	if (p->helper)
@@ -128,4 +128,60 @@ void subscriber_answer(struct client *c, struct subscriber_socket *p, const stru
 	p->client = NULL;
 	if (!p->helper)
 		socket_free(p);
+}
+
+void subscriber_begun(void *ctx, int err, const struct ident *id)
+{
+	struct subscriber_socket *p = ctx;
+	subscriber_refuse_cb refuse = p->refuse;
+	struct client *c = p->client;
+
+	if (!client_answered(c)) {
+		drop(p);
+		return;
+	}
+	if (err) {
+		drop(p);
+		refuse(c, NULL, err);
+	} else {
+		subscriber_answer(c, p, id);
+	}
+	client_process(c);
+}
+
+struct subscriber_end {
+	struct client *client;
+	struct ident id;
+	subscriber_refuse_cb refuse;
+};
+
+struct subscriber_end *subscriber_end(struct client *c, const struct payload_subscriber *sub,
+				      bool exists, subscriber_refuse_cb refuse)
+{
+	struct subscriber_end *e = malloc(sizeof(*e));
+
+	if (!e) {
+		client_reply_internal(c, true, "out of memory");
+		return NULL;
+	}
+	*e = (struct subscriber_end){ c, sub->id, refuse };
+	client_ask(c);
+	if (exists)
+		disconnect(c->server, &sub->id, &sub->address);
+	return e;
+}
+
+void subscriber_ended(void *ctx, int err)
+{
+	struct subscriber_end *e = ctx;
+	struct client *c = e->client;
+
+	if (client_answered(c)) {
+		if (err)
+			e->refuse(c, &e->id, err);
+		else
+			client_reply_ok(c);
+		client_process(c);
+	}
+	free(e);
 }

@@ -107,33 +107,15 @@ static void reply_failure(struct client *c, const struct ident *id, int err)
 	}
 }
 
-static void on_subscribed(void *ctx, int err, const struct ident *id)
-{
-	struct subscriber_socket *p = ctx;
-	struct client *c = subscriber_asker(p);
-
-	if (!client_answered(c)) {
-		subscriber_drop(p);
-		return;
-	}
-	if (err) {
-		subscriber_drop(p);
-		reply_failure(c, NULL, err);
-	} else {
-		subscriber_answer(c, p, id);
-	}
-	client_process(c);
-}
-
 static void subscribe(struct client *c, const struct address *address, const struct recipient *to)
 {
 	struct subscriber_socket *p = subscriber_open(c, address, to->kind == RECIPIENT_NONE ?
-						      event_start : recv_subscriber);
+						      event_start : recv_subscriber, reply_failure);
 
 	if (!p)
 		return;
 	client_ask(c);
-	c->server->ops->subscribe(c->server->be, address, to, on_subscribed, p);
+	c->server->ops->subscribe(c->server->be, address, to, subscriber_begun, p);
 }
 
 static void resubscribe(struct client *c, bool events)
@@ -149,47 +131,23 @@ static void resubscribe(struct client *c, bool events)
 		reply_failure(c, &sub.id, err);
 		return;
 	}
-	p = subscriber_open(c, &sub.address, events ? event_start : recv_subscriber);
+	p = subscriber_open(c, &sub.address, events ? event_start : recv_subscriber, reply_failure);
 	if (p)
 		subscriber_answer(c, p, &sub.id);
-}
-
-struct unsub {
-	struct client *client;
-	struct ident id;
-};
-
-static void on_unsubscribed(void *ctx, int err)
-{
-	struct unsub *u = ctx;
-	struct client *c = u->client;
-
-	if (client_answered(c)) {
-		if (err)
-			reply_failure(c, &u->id, err);
-		else
-			client_reply_ok(c);
-		client_process(c);
-	}
-	free(u);
 }
 
 static void unsubscribe(struct client *c, bool events)
 {
 	struct api_server *s = c->server;
 	struct payload_subscriber sub;
-	struct unsub *u = malloc(sizeof(*u));
+	struct subscriber_end *end;
+	bool exists;
 
-	if (!u) {
-		client_reply_internal(c, false, "out of memory");
-		return;
-	}
 	payload_read_subscriber(c->payload, &sub);
-	*u = (struct unsub){ c, sub.id };
-	client_ask(c);
-	if (!s->ops->subscription_check(s->be, &sub.id, &sub.address, events))
-		subscriber_disconnect(s, &sub.id, &sub.address);
-	s->ops->unsubscribe(s->be, &sub.id, &sub.address, events, on_unsubscribed, u);
+	exists = !s->ops->subscription_check(s->be, &sub.id, &sub.address, events);
+	end = subscriber_end(c, &sub, exists, reply_failure);
+	if (end)
+		s->ops->unsubscribe(s->be, &sub.id, &sub.address, events, subscriber_ended, end);
 }
 
 void stream_sub(struct client *c)
