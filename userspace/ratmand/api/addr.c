@@ -102,9 +102,7 @@ void addr_up(struct client *c)
 
 	memcpy(address.b, c->payload, ADDRESS_LEN);
 	/* Who holds a session is up as long as that lasts. */
-	login_tick(s);
-	if (dispatch_check(c, &address) && token_table_is_session(c->server->tokens, &c->header.token)) {
-		login_renew(c);
+	if (dispatch_check(c, &address) && token_table_is_session(s->tokens, &c->header.token)) {
 		client_reply_ok(c);
 		return;
 	}

@@ -276,8 +276,13 @@ void client_reply_errno(struct client *c, bool echo, int err);
 void client_reply_denied(struct client *c);
 /* What was answered was a failed authentication: closes after too many. */
 void client_auth_failed(struct client *c);
-/* An error of the backend, in the Service API. */
+/* An error of the backend, in the Service API; counts -EACCES as the above. */
 void client_reply_service_errno(struct client *c, int err);
+/*
+ * The backend's answer after client_ask(): Ok, or what @refuse makes of @err; then the
+ * client's next request. @c may be gone.
+ */
+void client_done(struct client *c, int err, void (*refuse)(struct client *c, int err));
 
 /* dispatch.c: the request in c->header and c->payload is complete. */
 void dispatch_request(struct client *c);

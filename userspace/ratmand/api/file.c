@@ -20,9 +20,6 @@ static const struct file_backend *backend(const struct client *c)
 void file_refuse(struct client *c, int err)
 {
 	switch (err) {
-	case -EACCES:
-		client_reply_denied(c);
-		break;
 	case -ENOENT:
 		client_reply_service(c, SERVICE_E_NO_DATA,
 				     "you have no such file; File/List tells which there are");
@@ -54,23 +51,15 @@ void file_refuse(struct client *c, int err)
 		client_reply_service(c, SERVICE_E_IO_FAULT,
 				     "what is stored of this file is damaged; delete it and ask for it again");
 		break;
-	case -EDQUOT:
-	case -ENOSPC:
-		client_reply_service(c, SERVICE_E_IO_FAULT, "the router's storage is full");
-		break;
-	case -EROFS:
-		client_reply_service(c, SERVICE_E_IO_FAULT, "the router's storage takes no writes");
-		break;
 	default:
-		client_reply_service(c, SERVICE_E_IO_FAULT, strerror(-err));
+		client_reply_service_errno(c, err);
 	}
 }
 
 /* What a reader of proto/file.h found wrong. */
 void file_refuse_payload(struct client *c, int err)
 {
-	if (err == -EILSEQ && c->header.mode >> 8 == 0x0c &&
-	    (c->header.mode & 0xff) == 0x01)
+	if (err == -EILSEQ && c->header.mode == op_get(OP_FILE_CREATE)->mode)
 		client_reply_service(c, SERVICE_E_INVALID_PAYLOAD,
 				     "no name for a file: 1 to 255 bytes of printable UTF-8 without '/', and not \".\" or \"..\"");
 	else if (err == -EILSEQ)
@@ -227,15 +216,7 @@ void file_modify(struct client *c)
 
 static void on_done(void *ctx, int err)
 {
-	struct client *c = ctx;
-
-	if (!client_answered(c))
-		return;
-	if (err)
-		file_refuse(c, err);
-	else
-		client_reply_ok(c);
-	client_process(c);
+	client_done(ctx, err, file_refuse);
 }
 
 static void share(struct client *c, bool up)
@@ -305,19 +286,17 @@ void file_delete(struct client *c)
 
 /* Stream/Up and Down: a stream that is kept here is a file; all else is its owner's business. */
 
-static void on_stream_done(void *ctx, int err)
+static void stream_refuse(struct client *c, int err)
 {
-	struct client *c = ctx;
-
-	if (!client_answered(c))
-		return;
 	if (err == -ENOENT || err == -ENODATA)
 		client_reply_input(c, "stream", "the id of a file of this address that is here");
-	else if (err)
-		client_reply_errno(c, true, err);
 	else
-		client_reply_ok(c);
-	client_process(c);
+		client_reply_errno(c, true, err);
+}
+
+static void on_stream_done(void *ctx, int err)
+{
+	client_done(ctx, err, stream_refuse);
 }
 
 static void stream_share(struct client *c, bool up)

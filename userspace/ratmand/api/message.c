@@ -20,9 +20,6 @@ bool message_needed(struct client *c)
 void message_refuse(struct client *c, int err)
 {
 	switch (err) {
-	case -EACCES:
-		client_reply_denied(c);
-		break;
 	case -EPERM:
 		client_reply_service(c, SERVICE_E_NOT_AUTHORISED,
 				     "all services at once can be seen in god mode only (god_mode in ratmand.conf): name a service");
@@ -47,16 +44,8 @@ void message_refuse(struct client *c, int err)
 		client_reply_service(c, SERVICE_E_IO_FAULT,
 				     "too many subscriptions of this user: end some with Message/Unsub");
 		break;
-	case -ENOSPC:
-	case -EDQUOT:
-		client_reply_service(c, SERVICE_E_IO_FAULT,
-				     "the router's storage is full: nothing was changed");
-		break;
-	case -EROFS:
-		client_reply_service(c, SERVICE_E_IO_FAULT, "the router's storage takes no writes");
-		break;
 	default:
-		client_reply_service(c, SERVICE_E_IO_FAULT, strerror(-err));
+		client_reply_service_errno(c, err);
 	}
 }
 
@@ -134,15 +123,7 @@ void message_many(struct client *c)
 
 static void on_changed(void *ctx, int err)
 {
-	struct client *c = ctx;
-
-	if (!client_answered(c))
-		return;
-	if (err)
-		message_refuse(c, err);
-	else
-		client_reply_ok(c);
-	client_process(c);
+	client_done(ctx, err, message_refuse);
 }
 
 void message_modify(struct client *c)

@@ -44,13 +44,8 @@ static void reply_failure(struct client *c, int err)
 	case -EBADMSG:
 		client_reply_service(c, SERVICE_E_IO_FAULT, "what was stored of the profile is damaged");
 		break;
-	case -ENOSPC:
-	case -EDQUOT:
-		client_reply_service(c, SERVICE_E_IO_FAULT,
-				     "the router's storage is full: nothing was changed");
-		break;
 	default:
-		client_reply_service(c, SERVICE_E_IO_FAULT, strerror(-err));
+		client_reply_service_errno(c, err);
 	}
 }
 
@@ -195,15 +190,7 @@ void user_query(struct client *c)
 
 static void on_modified(void *ctx, int err)
 {
-	struct client *c = ctx;
-
-	if (!client_answered(c))
-		return;
-	if (err)
-		reply_failure(c, err);
-	else
-		client_reply_ok(c);
-	client_process(c);
+	client_done(ctx, err, reply_failure);
 }
 
 static void refuse_update(struct client *c, int err)

@@ -151,7 +151,6 @@ void client_reply_errno(struct client *c, bool echo, int err)
 	}
 }
 
-
 void client_reply_service_errno(struct client *c, int err)
 {
 	switch (err) {
@@ -174,4 +173,15 @@ void client_reply_service_errno(struct client *c, int err)
 	default:
 		client_reply_service(c, SERVICE_E_IO_FAULT, strerror(-err));
 	}
+}
+
+void client_done(struct client *c, int err, void (*refuse)(struct client *c, int err))
+{
+	if (!client_answered(c))
+		return;
+	if (err)
+		refuse(c, err);
+	else
+		client_reply_ok(c);
+	client_process(c);
 }

@@ -378,15 +378,7 @@ void service_status(struct client *c)
 
 static void on_changed(void *ctx, int err)
 {
-	struct client *c = ctx;
-
-	if (!client_answered(c))
-		return;
-	if (err)
-		refuse(c, err);
-	else
-		client_reply_ok(c);
-	client_process(c);
+	client_done(ctx, err, refuse);
 }
 
 /* Reads the request into @v; false, and answered, when it is bad or of no service. */

@@ -117,8 +117,8 @@ static void answer(struct client *c, const struct watcher *w, const char *bind)
 	client_reply(c, true, buf, wire_len(&out));
 }
 
-struct watcher *watcher_open(struct client *c, const struct address *address, const struct watcher_ops *ops,
-		       void *ctx)
+struct watcher *watcher_open(struct client *c, const struct address *address,
+			     const struct watcher_ops *ops, void *ctx)
 {
 	struct watcher *w = calloc(1, sizeof(*w));
 	char bind[HELPER_BIND_LEN];

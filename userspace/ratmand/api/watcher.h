@@ -25,11 +25,11 @@ struct watcher_ops {
  * Borrowed until ops->end(); NULL when it was refused, and the client told why:
  * then @ctx is still the caller's.
  */
-struct watcher *watcher_open(struct client *c, const struct address *address, const struct watcher_ops *ops,
-		       void *ctx);
+struct watcher *watcher_open(struct client *c, const struct address *address,
+			     const struct watcher_ops *ops, void *ctx);
 
 /* There may be something for it. Runs nothing at once. */
-void watcher_ready(struct watcher *f);
+void watcher_ready(struct watcher *w);
 
 /* Ends the one @id of @address; false when there is none. */
 bool watcher_close(struct api_server *s, const struct ident *id, const struct address *address);
