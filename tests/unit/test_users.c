@@ -972,6 +972,40 @@ static void pieces(void **state)
 	assert_true(turns >= 1000 / 64);
 }
 
+/* Of long profiles and many words it does less: here one is enough for a turn. */
+static void heavy_pieces(void **state)
+{
+	struct user_query q = { .n = LIMIT_QUERY_TERMS, .take = 64 };
+	char words[2 * 128], value[8001];
+	struct result r;
+	int turns = 0;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(words); i++)
+		words[i] = i % 2 ? ' ' : (char)('a' + i / 2 % 26);
+	words[sizeof(words) - 1] = '\0';
+	for (size_t i = 0; i < sizeof(value); i++)
+		value[i] = i % 4 == 3 ? ' ' : 'x';
+	value[sizeof(value) - 1] = '\0';
+	for (unsigned int i = 0; i < 12; i++) {
+		const struct address id = number(i);
+		struct profile p;
+
+		profile_init(&p, &id);
+		assert_int_equal(profile_bio_set(&p.bio, "about", value), 0);
+		users_merge(now.users, &id, 1, &p);
+	}
+	for (size_t i = 0; i < LIMIT_QUERY_TERMS; i++)
+		q.terms[i] = (struct user_term){ "", words, USER_MATCH_FUZZY };
+	look(&q, USER_BOTH, &r);
+	while (!r.done) {
+		uv_run(&now.loop, UV_RUN_NOWAIT);
+		turns++;
+	}
+	assert_int_equal(r.n, 0);
+	assert_true(turns >= 12);
+}
+
 /* Watches ---------------------------------------------------------------------------- */
 
 static void on_ready(void *ctx)
@@ -1074,6 +1108,7 @@ int main(void)
 		WITH_STORE(from_the_future),	WITH_STORE(room_for_few),
 		WITH_STORE(local_ones),		WITH_STORE(orphans),
 		WITH_STORE(lookups),		WITH_STORE(pieces),
+		WITH_STORE(heavy_pieces),
 		WITH_STORE(index_is_right),	WITH_STORE(index_of_many),
 		WITH_STORE(watches),		cmocka_unit_test(announcements),
 	};

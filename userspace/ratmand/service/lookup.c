@@ -17,6 +17,8 @@
 /* Of one turn: entries looked at in memory, and profiles read from the store. */
 #define TURN_LOOKS 8192
 #define TURN_READS 64
+/* So many characters looked at are as much work as reading a profile. */
+#define READ_WORK 65536
 
 /* So many users with one value are taken from the index. */
 #define INDEXED_MAX 256
@@ -79,8 +81,10 @@ static bool look_at(struct lookup *l, const struct directory_entry *e, size_t *r
 		return true;
 	}
 	*reads += e->filled;
-	if (users_read(l->users, e, &record, NULL) ||
-	    !search_matches(l->search, &record.profile))
+	if (users_read(l->users, e, &record, NULL))
+		return true;
+	*reads += search_work(l->search, &record.profile) / READ_WORK;
+	if (!search_matches(l->search, &record.profile))
 		return true;
 	if (l->skip) {
 		l->skip--;

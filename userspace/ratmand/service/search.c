@@ -21,6 +21,7 @@ struct term {
 
 struct search {
 	size_t n;
+	size_t passes;		/* of all terms over the values of a profile, at most */
 	struct term terms[];
 };
 
@@ -82,6 +83,9 @@ int search_new(struct search **out, const struct user_query *q)
 			search_free(s);
 			return -ENOMEM;
 		}
+		/* Each word of a fuzzy pattern is looked for on its own. */
+		s->passes += 1 + (q->terms[s->n].match == USER_MATCH_FUZZY ?
+				  s->terms[s->n].like.n_words : 0);
 	}
 	*out = s;
 	return 0;
@@ -260,4 +264,10 @@ bool search_matches(const struct search *s, const struct profile *p)
 		if (!matches(&s->terms[i], p))
 			return false;
 	return true;
+}
+
+size_t search_work(const struct search *s, const struct profile *p)
+{
+	return s->passes * (strlen(p->handle) + strlen(p->display_name) + p->bio.len +
+			    p->services.len);
 }

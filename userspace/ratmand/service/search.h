@@ -28,6 +28,9 @@ bool search_may_match(const struct search *s, const struct address *id,
 
 bool search_matches(const struct search *s, const struct profile *p);
 
+/* How many characters search_matches() looks at, at most, one seen again counted again. */
+size_t search_work(const struct search *s, const struct profile *p);
+
 /* True when @pattern is an id in hex, dashes aside. */
 bool search_whole_id(const char *pattern, struct address *out);
 
