@@ -179,6 +179,12 @@ def query_as_people_remember():
     refused(mf.USER, c, QUERY, more(terms=[(b"a", b"b", part)] * 17), t, "16 terms")
     refused(mf.USER, c, QUERY, more(terms=[(b"a", b"p" * 257, part)]), t, "256 bytes")
     refused(mf.USER, c, QUERY, more(terms=[(b"a", b"b", 4)]), t, "Contact/Query")
+    # All contacts are looked at in one go: no more words than that takes a moment for.
+    few, many = b"w " * 16, b"w " * 17
+    assert c.ask(QUERY, more(terms=[(b"", few, fuzzy)] * 2), t).payload[:1] != b"\3"
+    refused(mf.USER, c, QUERY, more(terms=[(b"", few, fuzzy), (b"", many, fuzzy)]), t, "32 words")
+    refused(mf.USER, c, PEER_QUERY, b"\0" * 5 + b"\0\0\1\0" + b"w " * 33 + b"\0\2", t, "32 words")
+    assert c.ask(QUERY, more(terms=[(b"", many, part)] * 2), t).payload[:1] != b"\3"
     refused(mf.USER, c, QUERY, more(met=3), t, "Contact/Query")
     refused(mf.USER, c, QUERY, query(test=3, value=8) + b"\1", t, "1 to 7")
     whole = more(met=1, terms=[(b"nick", b"anna", fuzzy)])

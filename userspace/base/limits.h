@@ -85,6 +85,7 @@
 #define LIMIT_PROFILE_TAKE 1000		/* profiles of one reply */
 #define LIMIT_QUERY_TERMS 16
 #define LIMIT_QUERY_PATTERN 256		/* bytes */
+#define LIMIT_CONTACT_WORDS 32		/* of all fuzzy patterns of a query over contacts */
 #define LIMIT_PROFILE_ANNOUNCE_S (6 * 3600)	/* from one announcement to the next */
 /* Files (service-api.md section 7.1). A list of all a user sees fits one reply. */
 #define LIMIT_FILE_NAME 255		/* bytes */

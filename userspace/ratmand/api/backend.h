@@ -124,7 +124,8 @@ struct backend_ops {
 	 * beyond LIMIT_CONTACTS. del: -ENOENT. modify changes one or all of them,
 	 * wholly or not at all: -ENOENT when the one named is no contact, -E2BIG
 	 * when one would get too many tags. each calls for those that fit @filter
-	 * (NULL: all), in any order, before it returns.
+	 * (NULL: all), in any order, before it returns; -EMSGSIZE: more than
+	 * LIMIT_CONTACT_WORDS to look for.
 	 */
 	void (*contact_put)(void *be, const struct address *owner, const struct contact *contact,
 			    backend_done_cb cb, void *ctx);

@@ -31,13 +31,22 @@ void contact_refuse(struct client *c, int err)
 		client_reply_input(c, "trust", "1 to 7");
 		break;
 	case -EMSGSIZE:
-		snprintf(text, sizeof(text), "at most %d terms, each pattern at most %d bytes",
-			 LIMIT_QUERY_TERMS, LIMIT_QUERY_PATTERN);
+		snprintf(text, sizeof(text),
+			 "at most %d terms, each pattern at most %d bytes, fuzzy ones %d words together",
+			 LIMIT_QUERY_TERMS, LIMIT_QUERY_PATTERN, LIMIT_CONTACT_WORDS);
 		client_reply_input(c, "terms", text);
 		break;
 	default:
 		client_reply_input(c, "payload", op_find(c->header.mode)->name);
 	}
+}
+
+void contact_refuse_search(struct client *c, int err)
+{
+	if (err == -EMSGSIZE)
+		contact_refuse(c, err);
+	else
+		client_reply_errno(c, false, err);
 }
 
 /* The answer of the backend to a change. */
@@ -185,7 +194,7 @@ static void answer(struct client *c, const struct contact_filter *filter, struct
 
 	if (err) {
 		listing_free(&q->list);
-		client_reply_errno(c, false, err);
+		contact_refuse_search(c, err);
 		return;
 	}
 	listing_reply(c, &q->list, q->records ? PING_CONTACTS : PING_ADDR_LIST, true, true);

@@ -65,7 +65,7 @@ void peer_query(struct client *c)
 	err = s->ops->contact_each(s->be, &owner, &filter, collect_contact, &q);
 	if (err) {
 		listing_free(&q.list);
-		client_reply_errno(c, false, err);
+		contact_refuse_search(c, err);
 		return;
 	}
 	listing_reply(c, &q.list, PING_PEER_LIST, true, true);

@@ -15,12 +15,20 @@ struct contact_search {
 int contact_search_new(struct contact_search **out, const struct contact_filter *f)
 {
 	struct contact_search *s = malloc(sizeof(*s) + f->n_terms * sizeof(s->likes[0]));
+	size_t words = 0;
 
 	if (!s)
 		return -ENOMEM;
 	s->filter = f;
-	for (uint16_t i = 0; i < f->n_terms; i++)
+	for (uint16_t i = 0; i < f->n_terms; i++) {
 		like_init(&s->likes[i], f->terms[i].match, f->terms[i].pattern);
+		words += f->terms[i].match == USER_MATCH_FUZZY ? s->likes[i].n_words : 0;
+	}
+	/* Each is held against each word of all contacts, in one go. */
+	if (words > LIMIT_CONTACT_WORDS) {
+		free(s);
+		return -EMSGSIZE;
+	}
 	*out = s;
 	return 0;
 }

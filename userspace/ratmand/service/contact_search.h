@@ -11,7 +11,7 @@
 
 struct contact_search;
 
-/* Makes ready what @f asks for (borrowed). -ENOMEM. */
+/* Makes ready what @f asks for (borrowed). -ENOMEM, -EMSGSIZE (LIMIT_CONTACT_WORDS). */
 int contact_search_new(struct contact_search **out, const struct contact_filter *f);
 void contact_search_free(struct contact_search *s);
 
