@@ -397,6 +397,9 @@ void transfer_link_down(struct flow_link *fl);
 /* A parcel that is arriving is not wanted: its sender hears it. False when nobody is sending it. */
 bool transfer_unwanted(struct flow *f, struct inbox_entry *e);
 
+/* @e goes while it may be arriving: its sender hears that nobody is here to take it. */
+void transfer_forget(struct flow *f, const struct inbox_entry *e);
+
 /* ---- claim.c: who gets a stream ---- */
 
 /*
