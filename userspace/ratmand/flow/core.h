@@ -353,7 +353,6 @@ void commons_free(struct flow *f);
 /* How long after a look at who the members are the next one may come, in ms. */
 uint64_t gossip_look_pause(struct flow *f, const struct space *sp);
 
-
 bool gossip_message(struct flow_link *fl, const struct exchange_message *m);
 /* True when the peer has proved that it is a member of @space. */
 bool gossip_is_proven(const struct flow_link *fl, const struct address *space);
