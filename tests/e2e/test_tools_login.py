@@ -6,6 +6,7 @@ import os
 import re
 import signal
 import sys
+import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import harness  # noqa: E402
@@ -161,6 +162,13 @@ def a_terminal_does_not_show_them():
     t.close()
     t = me.terminal("user", "login")
     t.until("Password: ")
+    t.type("\x03")
+    assert t.wait() == -signal.SIGINT and t.restored()
+    t.close()
+    t = me.terminal("user", "login")
+    t.until("Password: ")
+    t.type("half a line\x04")       # Ctrl-D: what is there so far is read
+    time.sleep(0.3)
     t.type("\x03")
     assert t.wait() == -signal.SIGINT and t.restored()
     t.close()
