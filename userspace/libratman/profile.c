@@ -125,13 +125,11 @@ static int copy_profiles(struct wire_reader r, size_t n, struct ratman_profile *
 static int ask(struct ratman *r, enum op_id op, const void *payload, size_t len,
 	       struct ratman_profile **out, size_t *n)
 {
-	struct reply reply = { .payload = NULL };
+	struct reply reply;
 	struct ping ping;
 	uint16_t count;
-	int err = handle_need_extended(r);
+	int err = handle_exchange(r, op, NULL, payload, len, PING_PROFILES, &reply, &ping);
 
-	if (!err)
-		err = handle_exchange(r, op, NULL, payload, len, PING_PROFILES, &reply, &ping);
 	if (!err) {
 		count = wire_get_be16(&ping.body);
 		err = copy_profiles(ping.body, count, out);
@@ -266,8 +264,6 @@ PUBLIC int ratman_user_modify(struct ratman *r, const struct ratman_id *id,
 	struct wire_writer w;
 	int err = u && payload ? build_update(change, u) : -ENOMEM;
 
-	if (!err)
-		err = handle_need_extended(r);
 	if (!err) {
 		wire_write_init(&w, payload, size);
 		wire_put(&w, id->b, RATMAN_ID_LEN);
@@ -286,9 +282,7 @@ PUBLIC int ratman_user_modify(struct ratman *r, const struct ratman_id *id,
 PUBLIC int ratman_user_sub(struct ratman *r, const struct ratman_id *id,
 			   const struct ratman_id *token, struct ratman_subscription *out)
 {
-	int err = handle_need_extended(r);
-
-	return err ? err : subscription_ask(r, OP_USER_SUB, token, id->b, RATMAN_ID_LEN, out);
+	return subscription_ask(r, OP_USER_SUB, token, id->b, RATMAN_ID_LEN, out);
 }
 
 PUBLIC int ratman_user_unsub(struct ratman *r, const struct ratman_id *subscription,
