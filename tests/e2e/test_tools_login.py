@@ -81,6 +81,10 @@ def make_log_in_and_out():
     assert schema.check("user logout", me.ctl("--json", "user", "logout")[0])
     _, err = me.ctl("user", "status", status=2)
     assert "ratctl user login" in err
+    for args in (("user", "set", "--handle", "x"), ("file", "list"), ("msg", "list"), ("stream", "list"),
+                 ("service", "keys", "kv")):
+        _, err = me.ctl(*args, status=2)
+        assert "the session has ended" in err and "ratctl user login" in err, err
     me.ctl("-i", old, "user", "status")
     me.ctl("-i", old, "user", "logout")
     assert not json.loads(me.ctl("--json", "user", "show", address)[0])["online"]
@@ -227,6 +231,11 @@ def what_a_service_keeps():
         assert me.ctl("-o", "lines", "service", "keys", "kv")[0] == "\tkey\nns\tblob\n"
         _, err = me.ctl("service", "set", "kv", "big", input=bytes(70000), status=1)
         assert "64 KiB" in err
+        # Input that breaks off is no value: what was there stays.
+        with open("/proc/self/mem", "rb") as broken:
+            _, err = me.ctl("service", "set", "kv", "key", stdin=broken, status=1)
+        assert "cannot read standard input" in err, err
+        assert me.ctl("service", "get", "kv", "key")[0] == "väl ue"
         _, err = me.ctl("service", "set", "kv", "a#b#c", "v", status=2)
         assert "no #" in err
         assert schema.check("service del", me.ctl("--json", "service", "del", "kv", "ns#blob")[0])

@@ -182,10 +182,6 @@ static int need_user(struct ctl *ctl, struct user *user)
 static int failed(struct ctl *ctl, const char *what, int err)
 {
 	switch (err) {
-	case RATMAN_EAUTH:
-		return ctl_fail(ctl, CTL_REFUSED,
-				"%s: the address is not up, or the token is not its own. Try: ratctl addr up",
-				what);
 	case -E2BIG:
 		return ctl_fail(ctl, CTL_USER,
 				"%s: too much; a message has at most %d bytes, %d tags of %d bytes in all, %d recipients, and its service %d bytes",
@@ -195,7 +191,7 @@ static int failed(struct ctl *ctl, const char *what, int err)
 		return ctl_fail(ctl, CTL_USER,
 				"%s: a service has a name, a tag a key, and both are UTF-8", what);
 	}
-	return ctl_api_failed(ctl, what, err);
+	return ctl_owner_failed(ctl, what, err);
 }
 
 /* The service of the command line, or ours. */

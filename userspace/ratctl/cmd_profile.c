@@ -431,9 +431,6 @@ static int read_change(struct ctl *ctl, struct change *c)
 static int failed(struct ctl *ctl, int err)
 {
 	switch (err) {
-	case RATMAN_EAUTH:
-		return ctl_fail(ctl, CTL_REFUSED,
-				"changing the profile: the address is not up, or the token is not its own. Try: ratctl addr up");
 	case -E2BIG:
 		return ctl_fail(ctl, CTL_USER,
 				"changing the profile: too much; a handle has at most %d bytes, a display name %d, the bio %d entries and %u bytes, services are %d and %u bytes",
@@ -443,7 +440,7 @@ static int failed(struct ctl *ctl, int err)
 		return ctl_fail(ctl, CTL_USER,
 				"changing the profile: text must be UTF-8, and a service can be added or removed, not both");
 	}
-	return ctl_api_failed(ctl, "changing the profile", err);
+	return ctl_owner_failed(ctl, "changing the profile", err);
 }
 
 int cmd_user_set(struct ctl *ctl, int argc, char **argv)
@@ -523,7 +520,5 @@ int cmd_user_watch(struct ctl *ctl, int argc, char **argv)
 		return status;
 	err = ratman_user_sub(ctl->api, &address, &token, &where);
 	sodium_memzero(&token, sizeof(token));
-	if (err == RATMAN_EAUTH)
-		return failed(ctl, err);
-	return err ? ctl_api_failed(ctl, "watching profiles", err) : watch(ctl, &where);
+	return err ? ctl_owner_failed(ctl, "watching profiles", err) : watch(ctl, &where);
 }

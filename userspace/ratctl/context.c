@@ -23,6 +23,16 @@ int ctl_api_failed(struct ctl *ctl, const char *what, int err)
 	return (int)report_failure(&ctl->style, "ratctl", what, ctl->api, ctl->bind, err);
 }
 
+int ctl_owner_failed(struct ctl *ctl, const char *what, int err)
+{
+	/* The daemon knows the tokens of addresses that are up, and no others. */
+	if (err == RATMAN_EAUTH)
+		return ctl_fail(ctl, CTL_REFUSED,
+				"%s: the address is not up, the session has ended, or the token is not its own. Try: ratctl addr up, or for a user with a password: ratctl user login",
+				what);
+	return ctl_api_failed(ctl, what, err);
+}
+
 int ctl_need_api(struct ctl *ctl)
 {
 	int err;

@@ -99,6 +99,8 @@ int ctl_need_owner(struct ctl *ctl, struct ratman_id *address, struct ratman_id 
 /* Reports a failed library or kernel call; returns the status for it. */
 int ctl_api_failed(struct ctl *ctl, const char *what, int err);
 int ctl_kern_failed(struct ctl *ctl, const char *what, int err);
+/* The same of a call with the identity's token: says what to do when that does not count. */
+int ctl_owner_failed(struct ctl *ctl, const char *what, int err);
 
 /* Parses what a user typed: an unsigned number, an interface, hex bytes, an address. */
 int ctl_number(struct ctl *ctl, const char *what, const char *text, uint32_t max, uint32_t *out);
