@@ -59,6 +59,7 @@ def send_list_show_read():
     assert b.json("list", "--unread") == [] and len(b.json("list")) == 1
     assert not a.json("list")[0]["unread"]
     assert "nobody" not in b.ctl("msg", "show", ident)[0]
+    assert ident in b.ctl("msg", "show", ident[:4] + "…" + ident[-4:])[0]      # as tables show it
 
 
 @test

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "ratctl/export.h"
+#include "tools/resolve.h"
 #include "tools/term.h"
 
 #define CHUNK 65536
@@ -82,15 +83,13 @@ static int by_name(const void *a, const void *b)
 
 /* Which file is meant ---------------------------------------------------------------- */
 
-/* True when @text is the name of @f, or the beginning of its id. */
+/* True when @text is the name of @f, or its id as people write it. */
 static bool is_meant(const struct ratman_file *f, const char *text)
 {
-	struct address id, prefix;
-	unsigned int nibbles;
+	struct address id;
 
 	memcpy(id.b, f->id.b, sizeof(id.b));
-	return !strcmp(f->name, text) || (!address_parse_prefix(text, &prefix, &nibbles) &&
-					  address_has_prefix(&id, &prefix, nibbles));
+	return !strcmp(f->name, text) || resolve_fits(text, &id);
 }
 
 static int pick(struct ctl *ctl, const char *text, const struct ratman_file *list, size_t n,
@@ -119,7 +118,7 @@ static int pick(struct ctl *ctl, const char *text, const struct ratman_file *lis
 	return CTL_OK;
 }
 
-/* By id, by a unique beginning of it, or by name. */
+/* By id, by a unique beginning of it, by what tables show of it, or by name. */
 static int need_file(struct ctl *ctl, const struct owner *o, const char *text,
 		     struct ratman_id *out)
 {
