@@ -94,6 +94,14 @@ def make_log_in_and_out():
                     input=SECRET.encode())[0]
     assert schema.check("user login", out)["addr"] == address
     other.ctl("-i", other.file("id"), "user", "status")
+    # A handle of hex digits is one, too; who is not there is said to be not here.
+    beads = Person()
+    theirs = beads.create("beadfeedcafe")
+    beads.ctl("user", "login", "beadfeedcafe", "--password-file", beads.password)
+    assert theirs in beads.identity_text()
+    for who in ("deadfeedcafe", "nobody"):
+        _, err = beads.ctl("user", "login", who, "--password-file", beads.password, status=1)
+        assert "no user of this router has the handle" in err, err
 
 
 @test
@@ -122,6 +130,9 @@ def what_is_wrong_is_said():
     assert "another address" in err and mine in me.identity_text()
     me.ctl("user", "login", theirs, "--password-file", me.password, "--force")
     assert theirs in me.identity_text()
+    # The user is there, but the session cannot be kept: it is said who it is.
+    _, err = me.ctl("-i", me.password + "/a", "user", "create", "--password-file", me.password, status=1)
+    assert ADDRESS.search(err) and "ratctl user login" in err, err
 
 
 @test

@@ -12,6 +12,7 @@
 
 #include "base/clock.h"
 #include "ratctl/ratctl.h"
+#include "tools/resolve.h"
 
 #define PAGE 1000	/* asked for at once */
 
@@ -229,31 +230,55 @@ int cmd_user_search(struct ctl *ctl, int argc, char **argv)
 	return status ? status : show_all(ctl, &q);
 }
 
-int ctl_find_user(struct ctl *ctl, const char *text, struct ratman_id *out)
+/* The one user of this handle. */
+static int find_handle(struct ctl *ctl, const char *text, bool local, struct ratman_id *out)
 {
 	const struct ratman_user_term term = { "handle", text, RATMAN_MATCH_EXACT };
-	struct ratman_profile *list;
-	struct address address;
-	unsigned int digits;
-	size_t n;
-	int err;
+	const struct question q = { .terms = &term, .n_terms = 1 };
+	struct pages pages = { .n_pages = 0 };
+	size_t found = 0;
+	int err = ask_all(ctl, &q, 0, local ? UINT32_MAX : 2, &pages);
 
-	if (!address_parse_prefix(text, &address, &digits) || strchr(text, ':')) {
-		err = ctl_address(ctl, text, &address);
-		memcpy(out->b, address.b, sizeof(out->b));
-		return err;
+	for (size_t i = 0; i < pages.n_pages; i++) {
+		for (size_t k = 0; k < pages.n[i]; k++) {
+			if (local && !pages.list[i][k].local)
+				continue;
+			found++;
+			*out = pages.list[i][k].id;
+		}
 	}
-	err = ratman_user_search(ctl->api, &term, 1, 0, 2, &list, &n);
+	pages_free(&pages);
 	if (err)
 		return ctl_api_failed(ctl, "asking for a user", err);
-	if (n == 1)
-		*out = list[0].id;
-	ratman_free(list);
-	if (n == 1)
+	if (found == 1)
 		return CTL_OK;
-	return ctl_fail(ctl, CTL_USER, n ? "more than one user has the handle '%s'; name the address, see: ratctl user search handle=%s" :
-					   "nobody known has the handle '%s'; see: ratctl user search --fuzzy %s",
-			text, text);
+	if (found)
+		return ctl_fail(ctl, CTL_USER,
+				"more than one user has the handle '%s'; name the address, see: ratctl user search handle=%s",
+				text, text);
+	if (local)
+		return ctl_fail(ctl, CTL_USER,
+				"no user of this router has the handle '%s'; see: ratctl user list", text);
+	return ctl_fail(ctl, CTL_USER,
+			"nobody known has the handle '%s'; see: ratctl user search --fuzzy %s", text, text);
+}
+
+int ctl_find_user(struct ctl *ctl, const char *text, bool local, struct ratman_id *out)
+{
+	char why[CTL_WHY_LEN];
+	struct address address;
+	int err;
+
+	if (!resolve_is_part(text) && !strchr(text, ':'))
+		return find_handle(ctl, text, local, out);
+	err = ctl_find_address(ctl, text, &address, why);
+	/* "Ada" may be either. An address counts first: with a handle nobody takes its place. */
+	if (err == -ENOENT || err == -EINVAL)
+		return find_handle(ctl, text, local, out);
+	if (err)
+		return err < 0 ? ctl_fail(ctl, CTL_USER, "%s", why) : err;
+	memcpy(out->b, address.b, sizeof(out->b));
+	return CTL_OK;
 }
 
 /* Writes the picture to a file, in place of what was in it. */
@@ -303,7 +328,7 @@ int cmd_user_show(struct ctl *ctl, int argc, char **argv)
 	int err, status = ctl_need_api(ctl);
 
 	if (!status && argc) {
-		status = ctl_find_user(ctl, argv[0], &id);
+		status = ctl_find_user(ctl, argv[0], false, &id);
 	} else if (!status) {
 		status = ctl_need_identity(ctl, &own);
 		if (!status) {
