@@ -103,6 +103,16 @@ def filters_and_pages():
 
 
 @test
+def as_many_tags_as_there_may_be():
+    a = Person()
+    many = [word for i in range(64) for word in ("--tag", "t%02d" % i)]
+    a.ctl("msg", "send", a.address, "--text", "many", *many)
+    assert len(a.have(1)[0]["tags"]) == 64
+    _, err = a.ctl("msg", "send", a.address, "--text", "more", *many, "--tag", "one", status=1)
+    assert "at most 64 of --tag" in err, err
+
+
+@test
 def tags_and_deletion():
     a, b = Person(), Person()
     out = a.ctl("msg", "send", b.address, "--text", "x", "--tag", "k=1")[0]
