@@ -256,6 +256,12 @@ static void arguments(void **state)
 					 .remove_services = one, .n_remove_services = 1 };
 	assert_int_equal(modify(r, &c), -EINVAL);
 	assert_int_equal(ratman_user_search(r, terms, 17, 0, 1, &p, &n), -E2BIG);
+	terms[0].match = (enum ratman_match)256;
+	assert_int_equal(ratman_user_search(r, terms, 1, 0, 1, &p, &n), -EINVAL);
+	terms[0] = (struct ratman_user_term){ "caf\xe9", "x", RATMAN_MATCH_EXACT };
+	assert_int_equal(ratman_user_search(r, terms, 1, 0, 1, &p, &n), -EILSEQ);
+	terms[0].attribute = NULL;
+	assert_int_equal(ratman_user_list(r, (enum ratman_user_scope)256, 0, 1, &p, &n), -EINVAL);
 	memset(long_text, 'x', 257);
 	terms[0].pattern = long_text;
 	assert_int_equal(ratman_user_search(r, terms, 1, 0, 1, &p, &n), -E2BIG);

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "libratman/filter.h"
 #include "libratman/subscription.h"
 #include "proto/user.h"
 
@@ -149,6 +150,8 @@ PUBLIC int ratman_user_list(struct ratman *r, enum ratman_user_scope scope, uint
 	uint8_t payload[USER_LIST_LEN];
 	struct wire_writer w;
 
+	if ((unsigned int)scope > RATMAN_USERS_ALL)
+		return -EINVAL;
 	wire_write_init(&w, payload, sizeof(payload));
 	user_list_write(&w, &list);
 	return ask(r, OP_USER_LIST, payload, wire_len(&w), out, n);
@@ -184,17 +187,10 @@ PUBLIC int ratman_user_search(struct ratman *r, const struct ratman_user_term *t
 	struct user_query q = { .n = (uint16_t)n_terms, .skip = skip, .take = take };
 	struct wire_writer w;
 	uint8_t *payload;
-	int err;
+	int err = filter_build_terms(terms, n_terms, LIMIT_BIO_BYTES, q.terms);
 
-	if (n_terms > LIMIT_QUERY_TERMS)
-		return -E2BIG;
-	for (size_t i = 0; i < n_terms; i++) {
-		q.terms[i].attribute = terms[i].attribute ? terms[i].attribute : "";
-		q.terms[i].pattern = terms[i].pattern;
-		q.terms[i].match = (enum user_match)terms[i].match;
-		if (strlen(q.terms[i].pattern) > LIMIT_QUERY_PATTERN)
-			return -E2BIG;
-	}
+	if (err)
+		return err;
 	payload = malloc(LIMIT_CONTROL_PAYLOAD);
 	if (!payload)
 		return -ENOMEM;
