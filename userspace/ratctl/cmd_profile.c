@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "ratctl/ratctl.h"
+#include "ratctl/export.h"
 #include "tools/resolve.h"
 
 #define PAGE 1000	/* asked for at once */
@@ -284,26 +284,18 @@ int ctl_find_user(struct ctl *ctl, const char *text, bool local, struct ratman_i
 /* Writes the picture to a file, in place of what was in it. */
 static int save_avatar(struct ctl *ctl, const struct ratman_profile *p)
 {
-	size_t done = 0;
-	int fd, err = 0;
+	int fd, err;
 
 	if (!p->avatar_len)
 		return ctl_fail(ctl, CTL_REFUSED, "this profile has no picture");
 	fd = open(ctl->avatar, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
 	if (fd < 0)
 		return ctl_fail(ctl, CTL_USER, "cannot write %s: %s", ctl->avatar, strerror(errno));
-	while (done < p->avatar_len && !err) {
-		ssize_t n = write(fd, p->avatar + done, p->avatar_len - done);
-
-		if (n >= 0)
-			done += (size_t)n;
-		else if (errno != EINTR)
-			err = errno;
-	}
+	err = export_write(fd, p->avatar, p->avatar_len);
 	if (close(fd) && !err)
-		err = errno;
+		err = -errno;
 	if (err)
-		return ctl_fail(ctl, CTL_USER, "cannot write %s: %s", ctl->avatar, strerror(err));
+		return ctl_fail(ctl, CTL_USER, "cannot write %s: %s", ctl->avatar, strerror(-err));
 	return CTL_OK;
 }
 
