@@ -186,6 +186,26 @@ static void errors(void **state)
 	ratman_close(r);
 }
 
+/* Nor is a list of files with something behind it one. */
+static void lies_about_files(void **state)
+{
+	struct ratman_file *files;
+	struct mini *m = *state;
+	struct ratman *r = connect_to(m);
+	size_t n;
+	int err;
+
+	answer(m, "\x2b\0\0", 3);
+	THROUGH(m, r, err, ratman_file_list(r, &id, &id, RATMAN_FILE_ANY, NULL, &files, &n));
+	assert_int_equal(err, 0);
+	assert_int_equal(n, 0);
+	ratman_free(files);
+	answer(m, "\x2b\0\0x", 4);
+	THROUGH(m, r, err, ratman_file_list(r, &id, &id, RATMAN_FILE_ANY, NULL, &files, &n));
+	assert_int_equal(err, RATMAN_EPROTOCOL);
+	ratman_close(r);
+}
+
 /* A daemon of old is sent no password, no value, no message: it is not asked at all. */
 static void no_service_api(void **state)
 {
@@ -274,6 +294,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(taken_apart, setup, teardown),
 		cmocka_unit_test_setup_teardown(lies, setup, teardown),
 		cmocka_unit_test_setup_teardown(errors, setup, teardown),
+		cmocka_unit_test_setup_teardown(lies_about_files, setup, teardown),
 		cmocka_unit_test_setup_teardown(no_service_api, setup, teardown),
 		cmocka_unit_test(arguments),
 	};

@@ -73,7 +73,7 @@ static int read_list(struct ping *ping, struct ratman_file **out, size_t *n)
 		if (!ping->body.failed)
 			to_public(&m, &list[i]);
 	}
-	if (ping->body.failed) {
+	if (!wire_done(&ping->body)) {
 		free(list);
 		return RATMAN_EPROTOCOL;
 	}
