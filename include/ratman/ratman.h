@@ -16,7 +16,8 @@
  * Every call that returns int gives 0 (or a stated positive value) on success
  * and a negative code on failure: a RATMAN_E* below or a negated errno.
  * -EINTR means that a signal came while waiting. After it, and after
- * RATMAN_ETIMEOUT, ratman_send_some(), ratman_recv_next() and ratman_recv_read()
+ * RATMAN_ETIMEOUT, ratman_send_some(), ratman_recv_next(), ratman_recv_read(),
+ * ratman_file_get_read() and what waits on or reads from a struct ratman_sub
  * may be called again and lose nothing; of any other call it is not known whether
  * the daemon has done it, and the next call makes the connection anew.
  *
