@@ -206,10 +206,10 @@ def stops_cleanly():
     return DAEMON.stop()
 
 
-def main(ending=stops_cleanly, extra="", home=None):
+def main(ending=stops_cleanly, extra=""):
     """
     Runs the cases of the file against a daemon of its own. @ending as with run_tests();
-    @extra are lines of its configuration; @home (tools.Home) is removed at last.
+    @extra are lines of its configuration.
     """
     global DAEMON
     path = os.environ.get("RATMAND")
@@ -221,6 +221,4 @@ def main(ending=stops_cleanly, extra="", home=None):
     try:
         return run_tests(still_alive, ending)
     finally:
-        if home:
-            home.remove()
         shutil.rmtree(directory)

@@ -670,7 +670,6 @@ def main():
                      extra="file_accept = %d\n" % ACCEPT)
     HOME = Home(DAEMON.bind)
     status = run_tests(still_there, ending)
-    HOME.remove()
     shutil.rmtree(directory)
     return status
 

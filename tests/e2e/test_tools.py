@@ -707,4 +707,4 @@ def ending():
 
 
 if __name__ == "__main__":
-    sys.exit(harness.main(ending, home=HOME))
+    sys.exit(harness.main(ending))

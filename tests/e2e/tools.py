@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Runs ratctl and ratcat as somebody would type them, with a home and, if wanted, a terminal."""
+import atexit
 import fcntl
 import os
 import pty
@@ -20,11 +21,12 @@ ADDRESS = re.compile(r"[0-9A-F]{4}(-[0-9A-F]{4}){15}")
 
 
 class Home:
-    """A user: a home directory, and the daemon at @bind; without, the one under test."""
+    """A user: a home directory until we end, and the daemon at @bind; without, the one under test."""
 
     def __init__(self, bind=None):
         self.own_bind = bind
         self.path = tempfile.mkdtemp(prefix="tools.")
+        atexit.register(shutil.rmtree, self.path, ignore_errors=True)
         self.programs = {"ratctl": os.path.abspath(program("RATCTL", "ratctl")),
                          "ratcat": os.path.abspath(program("RATCAT", "ratcat"))}
         self.env = {k: v for k, v in os.environ.items() if not k.startswith("XDG_")}
@@ -85,9 +87,6 @@ class Home:
         out, _ = self.ctl("-q", "-i", path, "addr", "create")
         self.ctl("-i", path, "addr", "up")
         return path, out.strip()
-
-    def remove(self):
-        shutil.rmtree(self.path)
 
 
 class Terminal:
