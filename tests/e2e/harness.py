@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """What the end-to-end tests share: cases, TAP, a running ratmand."""
+import contextlib
 import os
 import shutil
 import signal
@@ -105,6 +106,21 @@ class Ratmand:
             text = log.read()
         good = status == 0 and "ERROR: " not in text and "runtime error" not in text
         return good, "status %s\n%s" % (status, text)
+
+
+@contextlib.contextmanager
+def daemon(extra="", kind=Ratmand):
+    """A daemon of a case's own, which has to end well."""
+    directory = tempfile.mkdtemp(prefix="ratman-e2e.")
+    d = kind(program("RATMAND", "ratmand"), directory, extra=extra)
+    try:
+        yield d
+        good, text = d.stop()
+        assert good, text
+    finally:
+        if d.alive():
+            d.kill()
+        shutil.rmtree(directory)
 
 
 def comment(text):

@@ -13,13 +13,11 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import harness  # noqa: E402
 import microframe as mf  # noqa: E402
 from exchanges import exchanges, table  # noqa: E402
-from harness import test, wait_until  # noqa: E402
+from harness import daemon, test, wait_until  # noqa: E402
 from logins import PASSWORD, failing, guess  # noqa: E402
+from people import person  # noqa: E402
 from service import (LOCAL, NO_DATA, NO_USER, NOT_AUTHORISED, SERVICE_ERROR, Service,  # noqa: E402
                      refused, text)
-from test_user import daemon, person  # noqa: E402
-
-harness.TESTS.clear()       # those of test_user
 
 CHAT = b"org.example.chat"
 NOBODY = bytes(range(1, 33))

@@ -1,25 +1,22 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Namespace 0A, Message (service-api.md sections 7.2, R17 to R25, and 7.3)."""
-import contextlib
 import json
 import os
-import shutil
 import socket
 import struct
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import harness  # noqa: E402
 import microframe as mf  # noqa: E402
-from harness import connect, program, test, wait_until  # noqa: E402
+from harness import daemon, program, test, wait_until  # noqa: E402
 from microframe import Closed, frame  # noqa: E402
 from restarted import Restarted  # noqa: E402
-from service import (FLOOD, INVALID_PAYLOAD, INVALID_QUERY, MESSAGE_ID, NO_DATA, NOT_AUTHORISED,  # noqa: E402
+from service import (FLOOD, INVALID_PAYLOAD, INVALID_QUERY, NO_DATA, NOT_AUTHORISED,  # noqa: E402
                      STD, TRUSTED, Service, ServiceError, blob, refused, tags, text)
 
 CHAT, NEWS = b"org.example.chat", b"org.example.news"
@@ -339,7 +336,7 @@ def gods_see_all_services():
     a.message_send(a.id, NEWS, b"2")
     refused(NOT_AUTHORISED, a.messages, None)
     refused(NOT_AUTHORISED, a.message_sub, None)
-    with a_daemon("god_mode = true\n") as d:
+    with daemon("god_mode = true\n", Restarted) as d:
         g = person(d.bind)
         g.message_send(g.id, CHAT, b"1")
         g.message_send(g.id, NEWS, b"2")
@@ -623,20 +620,6 @@ def many_floods_and_late_users():
 # Restarts, crashes, destruction --------------------------------------------------------------------
 
 
-@contextlib.contextmanager
-def a_daemon(extra=""):
-    directory = tempfile.mkdtemp(prefix="ratman-e2e.")
-    d = Restarted(os.environ["RATMAND"], directory, extra=extra)
-    try:
-        yield d
-        good, log = d.stop()
-        assert good, log
-    finally:
-        if d.alive():
-            d.kill()
-        shutil.rmtree(directory)
-
-
 def back(d, p):
     """The user after a restart: the token is still good."""
     c = Service(d.bind)
@@ -646,7 +629,7 @@ def back(d, p):
 
 @test
 def unknown_services_are_discarded_if_asked():
-    with a_daemon("discard_unknown_services = true\n") as d:
+    with daemon("discard_unknown_services = true\n", Restarted) as d:
         a, b = person(d.bind), person(d.bind)
         a.message_send(b.id, CHAT, b"x")
         time.sleep(1)
@@ -655,7 +638,7 @@ def unknown_services_are_discarded_if_asked():
 
 @test
 def everything_survives_a_restart():
-    with a_daemon() as d:
+    with daemon(kind=Restarted) as d:
         a, b = person(d.bind), person(d.bind)
         sub, s = b.message_sub(CHAT)
         for i in range(5):
@@ -681,7 +664,7 @@ def everything_survives_a_restart():
 
 @test
 def what_was_acknowledged_survives_kill_9():
-    with a_daemon() as d:
+    with daemon(kind=Restarted) as d:
         people = [person(d.bind) for _ in range(4)]
         log = [{} for _ in people]         # data -> id, of what was acknowledged
         going = [set() for _ in people]    # ids whose deletion was asked for
@@ -743,7 +726,7 @@ def table(d, name):
 
 @test
 def copies_are_stored_once_and_go_with_the_last_reader():
-    with a_daemon() as d:
+    with daemon(kind=Restarted) as d:
         a, b, c = (person(d.bind) for _ in range(3))
         for i in range(10):
             a.message_send_many([b.id, c.id], CHAT, b"%d" % i + b"x" * 1000)
@@ -781,7 +764,7 @@ def copies_are_stored_once_and_go_with_the_last_reader():
 
 @test
 def a_destroyed_mailbox_is_emptied_after_a_crash_too():
-    with a_daemon() as d:
+    with daemon(kind=Restarted) as d:
         a, b = person(d.bind), person(d.bind)
         for i in range(300):
             a.message_send(b.id, CHAT, b"%d" % i)

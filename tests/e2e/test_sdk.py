@@ -14,7 +14,7 @@ import threading
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import harness  # noqa: E402
-from harness import TOP, program, test, wait_until  # noqa: E402
+from harness import TOP, test, wait_until  # noqa: E402
 from rust_daemon import RustDaemon, Session  # noqa: E402
 from sdk import Stage  # noqa: E402
 
