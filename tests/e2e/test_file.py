@@ -8,7 +8,6 @@ import hashlib
 import os
 import struct
 import sys
-import threading
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
@@ -16,10 +15,10 @@ import harness  # noqa: E402
 import microframe as mf  # noqa: E402
 import schema  # noqa: E402
 from harness import test, wait_until  # noqa: E402
-from microframe import NAMESPACE, dial, recipient  # noqa: E402
+from microframe import NAMESPACE, dial  # noqa: E402
 from service import (ADVERTISED, AVAILABLE, BAD_SERIALISE, FILE, IN_PROGRESS, INVALID_PAYLOAD,  # noqa: E402
                      INVALID_QUERY, LOCAL, NO_DATA, Service, ServiceError, refused, text)
-from tools import Home  # noqa: E402
+from tools import Home, watches  # noqa: E402
 
 HOME = Home()
 ACCEPT = 1 << 20
@@ -618,7 +617,7 @@ def tools():
                                                   "--addr", second)[0])
     wait_until("advertised", lambda: "advertised" in said(two, "file", "list"))
     watch = HOME.popen("ratctl", "--json", "-i", two, "file", "watch")
-    time.sleep(0.5)
+    watches(watch)
     assert schema.check("file request", HOME.ctl("--json", "-i", two, "file", "request", "a report.pdf",
                                                  "--wait")[0])
     said(two, "file", "get", ident[:4], "-o", HOME.file("theirs"))

@@ -15,6 +15,7 @@ import termios
 import time
 
 import harness
+import schema
 from harness import program
 
 ADDRESS = re.compile(r"[0-9A-F]{4}(-[0-9A-F]{4}){15}")
@@ -87,6 +88,35 @@ class Home:
         out, _ = self.ctl("-q", "-i", path, "addr", "create")
         self.ctl("-i", path, "addr", "up")
         return path, out.strip()
+
+
+class Person(Home):
+    """Somebody with an identity that is up, where ratctl looks for it."""
+
+    def __init__(self, up=True):
+        super().__init__()
+        path = self.ctl("idpath")[0].strip()
+        os.makedirs(os.path.dirname(path), 0o700)
+        self.ctl("-i", path, "addr", "create")
+        with open(path) as f:
+            self.address = ADDRESS.search(f.read()).group()
+        self.id = bytes.fromhex(self.address.replace("-", ""))
+        if up:
+            self.ctl("addr", "up")
+
+    def json(self, noun, verb, *args, **kw):
+        return schema.check(noun + " " + verb, self.ctl("--json", noun, verb, *args, **kw)[0])
+
+
+def watches(p):
+    """Waits until @p, ratctl … watch, has its subscription's socket beside its client's."""
+    def has_both():
+        fds = "/proc/%d/fd" % p.pid
+        try:
+            return sum("socket" in os.readlink(os.path.join(fds, fd)) for fd in os.listdir(fds)) >= 2
+        except OSError:
+            return False
+    harness.wait_until("it watches", has_both, 30)
 
 
 class Terminal:
