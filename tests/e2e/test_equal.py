@@ -6,7 +6,6 @@ tokens that are over, unknown, or another's, which get nowhere.
 RATMAND=path/to/ratmand tests/e2e/test_equal.py   (TAP)
 """
 import os
-import statistics
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
@@ -51,15 +50,16 @@ def failed_logins_take_as_long():
     with daemon("max_auth_failures = 1000000\n") as d:
         c = Service(d.bind)
         cases = failing(c)
-        for attempt in range(3):
+        for _ in range(3):
             took = {what: [] for what in cases}
             for _ in range(8):
                 for what, (ident, password) in cases.items():
                     took[what].append(guess(c, ident, password))
-            means = {what: statistics.mean(sorted(t)[:6]) for what, t in took.items()}
-            if max(means.values()) <= 2 * min(means.values()):
+            # Whatever else runs only adds to it.
+            least = {what: min(t) for what, t in took.items()}
+            if max(least.values()) <= 2 * min(least.values()):
                 return
-        raise AssertionError("told apart by their time: %r" % means)
+        raise AssertionError("told apart by their time: %r" % least)
 
 
 # Tokens -------------------------------------------------------------------------------

@@ -715,13 +715,27 @@ def what_was_acknowledged_survives_kill_9():
 
 
 def table(d, name):
-    """(records, bytes) of a table of a store that is not in use."""
+    """How many records a table has of a store that is not in use."""
     out = subprocess.run([program("RATCTL", "ratctl"), "db", "stat", "--json",
                           os.path.join(d.directory, "state")], capture_output=True, text=True,
                          timeout=60, check=True,
                          env={**os.environ, "RATMAND": os.environ["RATMAND"]}).stdout
     rows = {r["table"]: r for r in json.loads(out)}
     return rows[name]["records"]
+
+
+def comes_to(d, **wanted):
+    """
+    Stops @d until it has so many records in these tables, and starts it. What is
+    taken away in pieces goes on after each start.
+    """
+    def is_so():
+        good, text_ = d.stop()
+        assert good, text_
+        have = {name: table(d, name) for name in wanted}
+        d.start()
+        return have == wanted
+    wait_until("%r are left" % wanted, is_so, 60)
 
 
 @test
@@ -745,21 +759,13 @@ def copies_are_stored_once_and_go_with_the_last_reader():
         arrived(c, 1, NEWS)
         c.message_delete(flood)
         a.message_delete(flood)
-        time.sleep(1)
-        good, text_ = d.stop()
-        assert good, text_
-        assert table(d, "messages") == 11
-        d.start()
+        # Of the mailboxes, with six records for a message, only c's is left; and the log.
+        comes_to(d, messages=11, overlay=10 * 6 + 1)
         c = back(d, c)
         assert len(seen(c)) == 10
         c.destroy(c.id, c.token)
-        time.sleep(1)
-        good, text_ = d.stop()
-        assert good, text_
         # The flood, which the log has, is the last.
-        assert table(d, "messages") == 1
-        assert table(d, "overlay") == 1
-        d.start()
+        comes_to(d, messages=1, overlay=1)
 
 
 @test
@@ -774,11 +780,7 @@ def a_destroyed_mailbox_is_emptied_after_a_crash_too():
         b.destroy(b.id, b.token)
         d.kill()
         d.start()
-        time.sleep(2)
-        good, text_ = d.stop()
-        assert good, text_
-        assert table(d, "messages") == 0 and table(d, "overlay") == 0
-        d.start()
+        comes_to(d, messages=0, overlay=0)
 
 
 @test
