@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """What the end-to-end tests share: cases, TAP, a running ratmand."""
 import contextlib
+import functools
 import os
 import shutil
 import signal
@@ -23,8 +24,22 @@ if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+class Skip(Exception):
+    """What a case raises that cannot be tried on this machine; says why."""
+
+
+def needs_root(f):
+    """Decorator, below @test: a case that is tried by the superuser only."""
+    @functools.wraps(f)
+    def case(*args):
+        if os.geteuid():
+            raise Skip("needs root")
+        f(*args)
+    return case
+
+
 def test(f):
-    """Decorator: @f is a case; it fails by raising."""
+    """Decorator: @f is a case; it fails by raising anything but Skip."""
     TESTS.append(f)
     return f
 
@@ -144,6 +159,8 @@ def run_tests(check=None, ending=None):
                 if check:
                     check()
             print("ok %d - %s" % (i, f.__name__), flush=True)
+        except Skip as e:
+            print("ok %d - %s # SKIP %s" % (i, f.__name__, e), flush=True)
         except Exception:  # noqa: BLE001
             failed += 1
             print("not ok %d - %s" % (i, f.__name__))

@@ -12,7 +12,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import harness  # noqa: E402
 import microframe as mf  # noqa: E402
 import service as sv  # noqa: E402
-from harness import Bystander, connect, daemon, test, user, wait_until  # noqa: E402
+from harness import Bystander, connect, daemon, needs_root, test, user, wait_until  # noqa: E402
 from logins import PASSWORD  # noqa: E402
 from people import as_user, client, person  # noqa: E402
 from service import NO_USER, NOT_AUTHORISED, Service, refused, text  # noqa: E402
@@ -413,9 +413,8 @@ def destroyed_users_are_gone():
 
 
 @test
+@needs_root
 def one_program_cannot_use_up_all_addresses():
-    if os.geteuid():
-        return                                  # needs two Unix users
     with daemon() as d:
         os.chmod(d.directory, 0o755)
         os.chmod(os.path.join(d.directory, "run"), 0o755)
