@@ -16,7 +16,8 @@
  * Every call that returns int gives 0 (or a stated positive value) on success
  * and a negative code on failure: a RATMAN_E* below or a negated errno.
  * -EINTR means that a signal came while waiting. After it, and after
- * RATMAN_ETIMEOUT, ratman_send_some(), ratman_recv_next() and ratman_recv_read()
+ * RATMAN_ETIMEOUT, ratman_send_some(), ratman_recv_next(), ratman_recv_read(),
+ * ratman_file_get_read() and what waits on or reads from a struct ratman_sub
  * may be called again and lose nothing; of any other call it is not known whether
  * the daemon has done it, and the next call makes the connection anew.
  *
@@ -363,6 +364,7 @@ int ratman_peer_list(struct ratman *r, struct ratman_peer **out, size_t *n);
 int ratman_peer_query(struct ratman *r, const struct ratman_id *token,
 		      const struct ratman_contact_filter *filter, struct ratman_peer **out,
 		      size_t *n);
+/* The same of a search, whose filter has keys of tags only, too (-EINVAL). */
 int ratman_peer_search(struct ratman *r, const struct ratman_id *token,
 		       const struct ratman_contact_search *search, struct ratman_peer **out,
 		       size_t *n);
@@ -596,8 +598,8 @@ struct ratman_file {
  * Begins to pack a file: @name is 1 to 255 bytes of printable UTF-8 without '/', and not
  * "." or ".."; @mime (may be NULL) a media type; @size the bytes that will come, or 0 when
  * that is not known. The bytes go through ratman_send_write() or ratman_send_some(); *@out
- * is ended by exactly one of ratman_file_finish() and ratman_send_abort(). RATMAN_EPAYLOAD,
- * RATMAN_EIO (no room).
+ * is ended by exactly one of ratman_file_finish() and ratman_send_abort(). -EINVAL (no such
+ * name or media type), RATMAN_EIO (no room).
  */
 int ratman_file_create(struct ratman *r, const struct ratman_id *user,
 		       const struct ratman_id *token, const char *name, const char *mime,
@@ -626,12 +628,13 @@ int ratman_file_pack_fd(struct ratman *r, const struct ratman_id *user,
 /*
  * Files of @state whose names fit @pattern: '*' and '?' as in a shell, else a part of the
  * name, in either case of ASCII letters; NULL: every name. *@out (owned, ratman_free) holds *@n, in no
- * particular order.
+ * particular order. -EINVAL: no such state, or a pattern longer than any name.
  */
 int ratman_file_list(struct ratman *r, const struct ratman_id *user,
 		     const struct ratman_id *token, enum ratman_file_state state,
 		     const char *pattern, struct ratman_file **out, size_t *n);
 
+/* One of them. RATMAN_ENODATA. */
 int ratman_file_status(struct ratman *r, const struct ratman_id *user,
 		       const struct ratman_id *token, const struct ratman_id *id,
 		       struct ratman_file *out);
@@ -677,7 +680,10 @@ int ratman_file_request(struct ratman *r, const struct ratman_id *user,
 			const struct ratman_id *token, const struct ratman_id *id,
 			const struct ratman_id *owner);
 
-/* Sends a file that is here to @n recipients, who need not ask for it. */
+/*
+ * Sends a file that is here to @n recipients, who need not ask for it. -EINVAL: none, or more
+ * than 64; RATMAN_EQUERY: one that is none.
+ */
 int ratman_file_send(struct ratman *r, const struct ratman_id *user,
 		     const struct ratman_id *token, const struct ratman_id *id,
 		     const struct ratman_recipient *to, size_t n);
@@ -726,7 +732,7 @@ enum ratman_user_scope {
  * Users in the order in which the router first heard of them, from @skip on, at most
  * @take, and no more than fit one answer: *@n is 0 only at the end, so whoever wants
  * all asks on with what came added to @skip. *@out is one piece of memory with all
- * texts and pictures (owned, ratman_free).
+ * texts and pictures (owned, ratman_free). -EINVAL: no such scope.
  */
 int ratman_user_list(struct ratman *r, enum ratman_user_scope scope, uint32_t skip, uint32_t take,
 		     struct ratman_profile **out, size_t *n);
@@ -736,8 +742,9 @@ int ratman_user_get(struct ratman *r, const struct ratman_id *id, struct ratman_
 
 /*
  * Users for whom all of @n_terms terms (at most 16) hold; pages as ratman_user_list().
- * Attributes are handle, display_name, services, id, and keys of the bio. -EINVAL,
- * -E2BIG; RATMAN_EQUERY when the daemon finds it wrong.
+ * Attributes are handle, display_name, services, id, and keys of the bio. -EINVAL (no such
+ * match), -EILSEQ (a term that is not UTF-8), -E2BIG; RATMAN_EQUERY when the daemon finds it
+ * wrong.
  */
 int ratman_user_search(struct ratman *r, const struct ratman_user_term *terms, size_t n_terms,
 		       uint32_t skip, uint32_t take, struct ratman_profile **out, size_t *n);
@@ -901,7 +908,8 @@ int ratman_message_unsub(struct ratman *r, const struct ratman_id *subscription,
 int ratman_sub_message(struct ratman_sub *s, struct ratman_message **out, int timeout_ms);
 
 /*
- * Users and their sessions. A session's token (secret: wipe it) is as good as the
+ * Users and their sessions; RATMAN_ENOTSUPPORTED by a daemon without them, who is sent no
+ * password. A session's token (secret: wipe it) is as good as the
  * address's own in every call; it ends by ratman_user_logout(), when no call was made
  * with it for the daemon's session_timeout, with the address, and with the daemon. With the
  * last one the user goes offline.
@@ -947,7 +955,8 @@ int ratman_user_set_password(struct ratman *r, const struct ratman_id *id,
 
 /*
  * Services: programs that register under a name like net.example.chat (at most 128
- * bytes), are told who logs in and out, and keep small values for users.
+ * bytes), are told who logs in and out, and keep small values for users. A daemon without the
+ * Service API: RATMAN_ENOTSUPPORTED.
  */
 
 /*

@@ -596,6 +596,7 @@ def tools():
     shown = schema.check("file show", HOME.ctl("--json", "-i", one, "file", "show", ident[:9])[0])
     assert shown == row
     assert "a report.pdf" in said(one, "file", "show", "a report.pdf")
+    assert "a report.pdf" in said(one, "file", "show", ident[:4] + "…" + ident[-4:])
     # Nothing is written in clear unless it is asked for, and nothing is replaced.
     HOME.ctl("-i", one, "file", "get", ident, status=1)
     out = HOME.file("out")

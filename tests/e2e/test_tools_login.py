@@ -6,6 +6,7 @@ import os
 import re
 import signal
 import sys
+import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import harness  # noqa: E402
@@ -81,6 +82,10 @@ def make_log_in_and_out():
     assert schema.check("user logout", me.ctl("--json", "user", "logout")[0])
     _, err = me.ctl("user", "status", status=2)
     assert "ratctl user login" in err
+    for args in (("user", "set", "--handle", "x"), ("file", "list"), ("msg", "list"), ("stream", "list"),
+                 ("service", "keys", "kv")):
+        _, err = me.ctl(*args, status=2)
+        assert "the session has ended" in err and "ratctl user login" in err, err
     me.ctl("-i", old, "user", "status")
     me.ctl("-i", old, "user", "logout")
     assert not json.loads(me.ctl("--json", "user", "show", address)[0])["online"]
@@ -90,6 +95,14 @@ def make_log_in_and_out():
                     input=SECRET.encode())[0]
     assert schema.check("user login", out)["addr"] == address
     other.ctl("-i", other.file("id"), "user", "status")
+    # A handle of hex digits is one, too; who is not there is said to be not here.
+    beads = Person()
+    theirs = beads.create("beadfeedcafe")
+    beads.ctl("user", "login", "beadfeedcafe", "--password-file", beads.password)
+    assert theirs in beads.identity_text()
+    for who in ("deadfeedcafe", "nobody"):
+        _, err = beads.ctl("user", "login", who, "--password-file", beads.password, status=1)
+        assert "no user of this router has the handle" in err, err
 
 
 @test
@@ -118,6 +131,9 @@ def what_is_wrong_is_said():
     assert "another address" in err and mine in me.identity_text()
     me.ctl("user", "login", theirs, "--password-file", me.password, "--force")
     assert theirs in me.identity_text()
+    # The user is there, but the session cannot be kept: it is said who it is.
+    _, err = me.ctl("-i", me.password + "/a", "user", "create", "--password-file", me.password, status=1)
+    assert ADDRESS.search(err) and "ratctl user login" in err, err
 
 
 @test
@@ -161,6 +177,13 @@ def a_terminal_does_not_show_them():
     t.close()
     t = me.terminal("user", "login")
     t.until("Password: ")
+    t.type("\x03")
+    assert t.wait() == -signal.SIGINT and t.restored()
+    t.close()
+    t = me.terminal("user", "login")
+    t.until("Password: ")
+    t.type("half a line\x04")       # Ctrl-D: what is there so far is read
+    time.sleep(0.3)
     t.type("\x03")
     assert t.wait() == -signal.SIGINT and t.restored()
     t.close()
@@ -227,6 +250,11 @@ def what_a_service_keeps():
         assert me.ctl("-o", "lines", "service", "keys", "kv")[0] == "\tkey\nns\tblob\n"
         _, err = me.ctl("service", "set", "kv", "big", input=bytes(70000), status=1)
         assert "64 KiB" in err
+        # Input that breaks off is no value: what was there stays.
+        with open("/proc/self/mem", "rb") as broken:
+            _, err = me.ctl("service", "set", "kv", "key", stdin=broken, status=1)
+        assert "cannot read standard input" in err, err
+        assert me.ctl("service", "get", "kv", "key")[0] == "väl ue"
         _, err = me.ctl("service", "set", "kv", "a#b#c", "v", status=2)
         assert "no #" in err
         assert schema.check("service del", me.ctl("--json", "service", "del", "kv", "ns#blob")[0])

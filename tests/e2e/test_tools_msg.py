@@ -41,6 +41,7 @@ def send_list_show_read():
     assert b.json("list", "--unread") == [] and len(b.json("list")) == 1
     assert not a.json("list")[0]["unread"]
     assert "nobody" not in b.ctl("msg", "show", ident)[0]
+    assert ident in b.ctl("msg", "show", ident[:4] + "…" + ident[-4:])[0]      # as tables show it
 
 
 @test
@@ -81,6 +82,16 @@ def filters_and_pages():
     assert texts("--from", a.address, "--tag", "n=0", "--unread") == ["3"]
     _, err = b.ctl("msg", "list", "--all", status=2)
     assert "god" in err
+
+
+@test
+def as_many_tags_as_there_may_be():
+    a = Person()
+    many = [word for i in range(64) for word in ("--tag", "t%02d" % i)]
+    a.ctl("msg", "send", a.address, "--text", "many", *many)
+    assert len(a.have(1)[0]["tags"]) == 64
+    _, err = a.ctl("msg", "send", a.address, "--text", "more", *many, "--tag", "one", status=1)
+    assert "at most 64 of --tag" in err, err
 
 
 @test

@@ -216,6 +216,8 @@ static void test_done(void **state)
 	assert_int_equal(ping.kind, PING_FILE);
 	assert_int_equal(file_read_done(&ping.body, &back), 0);
 	assert_memory_equal(&d, &back, sizeof(d));
+	assert_int_equal(ping_read(BYTES("\x2a" S "\0\0\0\0\0\0\1\2x"), &ping), 0);
+	assert_int_equal(file_read_done(&ping.body, &back), -EINVAL);
 	assert_int_equal(ping_read(BYTES("\x2a" S "\0\0\0\0\0\0\1"), &ping), 0);
 	assert_int_equal(file_read_done(&ping.body, &back), -EINVAL);
 }

@@ -186,6 +186,60 @@ static void errors(void **state)
 	ratman_close(r);
 }
 
+/* Nor is a list of files with something behind it one. */
+static void lies_about_files(void **state)
+{
+	struct ratman_file *files;
+	struct mini *m = *state;
+	struct ratman *r = connect_to(m);
+	size_t n;
+	int err;
+
+	answer(m, "\x2b\0\0", 3);
+	THROUGH(m, r, err, ratman_file_list(r, &id, &id, RATMAN_FILE_ANY, NULL, &files, &n));
+	assert_int_equal(err, 0);
+	assert_int_equal(n, 0);
+	ratman_free(files);
+	answer(m, "\x2b\0\0x", 4);
+	THROUGH(m, r, err, ratman_file_list(r, &id, &id, RATMAN_FILE_ANY, NULL, &files, &n));
+	assert_int_equal(err, RATMAN_EPROTOCOL);
+	ratman_close(r);
+}
+
+/* A daemon of old is sent no password, no value, no message: it is not asked at all. */
+static void no_service_api(void **state)
+{
+	const struct ratman_message_out message = { .service = "s", .data = "x", .len = 1 };
+	const struct ratman_service_key key = { "net.chat", NULL, "k" };
+	struct ratman_id made, token;
+	struct ratman_subscription sub;
+	struct mini *m = *state;
+	struct ratman_file *files;
+	struct ratman *r;
+	void *value;
+	size_t n, asked;
+	int err;
+
+	m->extended = false;
+	r = connect_to(m);
+	THROUGH(m, r, err, ratman_user_create(r, "secret", NULL, &made, &token));
+	assert_int_equal(err, RATMAN_ENOTSUPPORTED);
+	asked = m->requests;
+	assert_int_equal(ratman_user_login(r, &id, "secret", &token), RATMAN_ENOTSUPPORTED);
+	assert_int_equal(ratman_user_set_password(r, &id, &id, "secret"), RATMAN_ENOTSUPPORTED);
+	assert_int_equal(ratman_user_logout(r, &id, &id), RATMAN_ENOTSUPPORTED);
+	assert_int_equal(ratman_user_destroy(r, &id, &id, true), RATMAN_ENOTSUPPORTED);
+	assert_int_equal(ratman_service_register(r, "net.chat", NULL, &sub), RATMAN_ENOTSUPPORTED);
+	assert_int_equal(ratman_service_put(r, &id, &id, &key, "v", 1), RATMAN_ENOTSUPPORTED);
+	assert_int_equal(ratman_service_get(r, &id, &id, &key, &value, &n), RATMAN_ENOTSUPPORTED);
+	assert_int_equal(ratman_message_send(r, &id, &id, &message, &made), RATMAN_ENOTSUPPORTED);
+	assert_int_equal(ratman_file_list(r, &id, &id, RATMAN_FILE_ANY, NULL, &files, &n),
+			 RATMAN_ENOTSUPPORTED);
+	mini_turn(m, 1);
+	assert_int_equal(m->requests, asked);
+	ratman_close(r);
+}
+
 static int modify(struct ratman *r, const struct ratman_user_change *change)
 {
 	return ratman_user_modify(r, &id, &id, change);
@@ -222,6 +276,12 @@ static void arguments(void **state)
 					 .remove_services = one, .n_remove_services = 1 };
 	assert_int_equal(modify(r, &c), -EINVAL);
 	assert_int_equal(ratman_user_search(r, terms, 17, 0, 1, &p, &n), -E2BIG);
+	terms[0].match = (enum ratman_match)256;
+	assert_int_equal(ratman_user_search(r, terms, 1, 0, 1, &p, &n), -EINVAL);
+	terms[0] = (struct ratman_user_term){ "caf\xe9", "x", RATMAN_MATCH_EXACT };
+	assert_int_equal(ratman_user_search(r, terms, 1, 0, 1, &p, &n), -EILSEQ);
+	terms[0].attribute = NULL;
+	assert_int_equal(ratman_user_list(r, (enum ratman_user_scope)256, 0, 1, &p, &n), -EINVAL);
 	memset(long_text, 'x', 257);
 	terms[0].pattern = long_text;
 	assert_int_equal(ratman_user_search(r, terms, 1, 0, 1, &p, &n), -E2BIG);
@@ -234,6 +294,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(taken_apart, setup, teardown),
 		cmocka_unit_test_setup_teardown(lies, setup, teardown),
 		cmocka_unit_test_setup_teardown(errors, setup, teardown),
+		cmocka_unit_test_setup_teardown(lies_about_files, setup, teardown),
+		cmocka_unit_test_setup_teardown(no_service_api, setup, teardown),
 		cmocka_unit_test(arguments),
 	};
 

@@ -727,6 +727,26 @@ static void test_numbers(void **state)
 	assert_int_equal(boxes[0].next, 10);
 }
 
+/* All that have the id go, however many senders have used it. */
+static void test_same_id(void **state)
+{
+	static uint8_t body[MESSAGE_BODY_MAX];
+	static struct message m;
+	struct seen s = { .id = 1 };
+	size_t len = make(&s, &m, body);
+	uint64_t numbers[4];
+
+	(void)state;
+	for (int i = 0; i < 100; i++) {
+		m.sender.b[0] = (uint8_t)i;
+		assert_int_equal(mailbox_add(&boxes[0], &m, body, len), 0);
+	}
+	assert_int_equal(mailbox_find(&boxes[0], &m.id, numbers, 4), 4);
+	assert_int_equal(mailbox_remove(&boxes[0], &m.id), 0);
+	assert_int_equal(mailbox_find(&boxes[0], &m.id, numbers, 4), 0);
+	assert_int_equal(mailbox_remove(&boxes[0], &m.id), -ENOENT);
+}
+
 struct find {
 	uint8_t key[STORE_KEY_MAX];
 	size_t want, len;
@@ -898,6 +918,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_flood_and_mailbox, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_keys, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_numbers, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_same_id, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_damage, setup, teardown),
 	};
 

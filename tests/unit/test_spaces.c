@@ -292,6 +292,35 @@ static void test_interrupted(void **state)
 	expect(a, 1);
 }
 
+static bool no_transfers(void *ctx)
+{
+	struct router *r = ctx;
+
+	return !flow_active(r->flow);
+}
+
+/* The namespace goes while one of its streams arrives: the transfer ends with it. */
+static void test_purged(void **state)
+{
+	struct router *a = &routers[0], *sender = &routers[3];
+	uint64_t before;
+
+	(void)state;
+	start(a);
+	start(sender);
+	join(a);
+	send_stream(sender, 0, 16u << 20);
+	assert_true(run_until(some_blocks, a, 30000));
+	flow_space_purge(a->flow, &space);
+	assert_true(run_until(no_transfers, a, 10000));
+	/* Whoever joins later begins anew. */
+	before = flow_stats(a->flow)->blocks_received;
+	join(a);
+	listen_on(a);
+	expect(a, 1);
+	assert_in_range(flow_stats(a->flow)->blocks_received - before, 516, 516 + 40);
+}
+
 /* Two addresses of one daemon, one of which listens only later, and a third that is no member. */
 static void test_local(void **state)
 {
@@ -817,6 +846,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_away, setup, world_teardown),
 		cmocka_unit_test_setup_teardown(test_single_member, setup, world_teardown),
 		cmocka_unit_test_setup_teardown(test_interrupted, setup, world_teardown),
+		cmocka_unit_test_setup_teardown(test_purged, setup, world_teardown),
 		cmocka_unit_test_setup_teardown(test_local, setup, world_teardown),
 		cmocka_unit_test_setup_teardown(test_old_records, setup, world_teardown),
 		cmocka_unit_test_setup_teardown(test_shares, setup, world_teardown),

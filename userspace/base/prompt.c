@@ -26,14 +26,15 @@ static bool read_line(int fd, char *out, size_t size, const sigset_t *mask)
 {
 	struct pollfd p = { .fd = fd, .events = POLLIN };
 	size_t n = 0;
-	ssize_t got;
+	ssize_t got = 0;
 	char c;
 
-	if (ppoll(&p, 1, NULL, mask) < 0)
-		return false;
-	while ((got = read(fd, &c, 1)) == 1 && c != '\n')
+	/* Each byte is waited for: after Ctrl-D the line goes on. */
+	while (ppoll(&p, 1, NULL, mask) > 0 && (got = read(fd, &c, 1)) == 1 && c != '\n') {
 		if (n < size)
 			out[n++] = c;
+		got = 0;
+	}
 	if (got != 1 || !n || n >= size || memchr(out, 0, n))
 		return false;
 	out[n] = '\0';

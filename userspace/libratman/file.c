@@ -73,7 +73,7 @@ static int read_list(struct ping *ping, struct ratman_file **out, size_t *n)
 		if (!ping->body.failed)
 			to_public(&m, &list[i]);
 	}
-	if (ping->body.failed) {
+	if (!wire_done(&ping->body)) {
 		free(list);
 		return RATMAN_EPROTOCOL;
 	}
@@ -87,11 +87,8 @@ static int ask_list(struct ratman *r, enum op_id op, const struct ratman_id *tok
 {
 	struct reply reply;
 	struct ping ping;
-	int err = handle_need_extended(r);
+	int err = handle_exchange(r, op, token, payload, len, PING_FILES, &reply, &ping);
 
-	if (err)
-		return err;
-	err = handle_exchange(r, op, token, payload, len, PING_FILES, &reply, &ping);
 	if (!err)
 		err = read_list(&ping, out, n);
 	reply_free(&reply);
@@ -151,7 +148,6 @@ PUBLIC int ratman_file_create(struct ratman *r, const struct ratman_id *user,
 	struct file_create c = { .size = size };
 	uint8_t payload[sizeof(c) + 4];
 	struct wire_writer w;
-	int err;
 
 	if (!file_name_is_valid(name, strlen(name)) ||
 	    (mime && mime[0] && !file_mime_is_valid(mime, strlen(mime))))
@@ -161,8 +157,7 @@ PUBLIC int ratman_file_create(struct ratman *r, const struct ratman_id *user,
 	strcpy(c.mime, mime ? mime : "");
 	wire_write_init(&w, payload, sizeof(payload));
 	file_write_create(&w, &c);
-	err = handle_need_extended(r);
-	return err ? err : outgoing_begin(r, OP_FILE_CREATE, token, payload, wire_len(&w), out);
+	return outgoing_begin(r, OP_FILE_CREATE, token, payload, wire_len(&w), out);
 }
 
 PUBLIC int ratman_file_update(struct ratman *r, const struct ratman_id *user,
@@ -172,14 +167,12 @@ PUBLIC int ratman_file_update(struct ratman *r, const struct ratman_id *user,
 	struct file_update u = { .size = size };
 	uint8_t payload[sizeof(u)];
 	struct wire_writer w;
-	int err;
 
 	copy(u.user.b, user);
 	copy(u.old.b, old);
 	wire_write_init(&w, payload, sizeof(payload));
 	file_write_update(&w, &u);
-	err = handle_need_extended(r);
-	return err ? err : outgoing_begin(r, OP_FILE_MODIFY, token, payload, wire_len(&w), out);
+	return outgoing_begin(r, OP_FILE_MODIFY, token, payload, wire_len(&w), out);
 }
 
 PUBLIC int ratman_file_finish(struct ratman_send *s, struct ratman_id *id, uint64_t *size)
@@ -239,12 +232,9 @@ PUBLIC int ratman_file_get_begin(struct ratman *r, const struct ratman_id *user,
 	struct file_done head;
 	struct reply reply;
 	struct ping ping;
-	int err = handle_need_extended(r);
+	int err = handle_exchange(r, OP_FILE_GET, token, payload, write_ref(user, id, payload),
+				  PING_FILE, &reply, &ping);
 
-	if (err)
-		return err;
-	err = handle_exchange(r, OP_FILE_GET, token, payload, write_ref(user, id, payload),
-			      PING_FILE, &reply, &ping);
 	if (!err && (file_read_done(&ping.body, &head) ||
 		     memcmp(head.id.b, id->b, sizeof(head.id.b))))
 		err = handle_fail(r, RATMAN_EPROTOCOL);
@@ -349,10 +339,7 @@ static int share(struct ratman *r, enum op_id op, const struct ratman_id *user,
 	struct file_share s = { .to = { .kind = RECIPIENT_NONE } };
 	uint8_t payload[sizeof(s)];
 	struct wire_writer w;
-	int err = handle_need_extended(r);
 
-	if (err)
-		return err;
 	copy(s.user.b, user);
 	copy(s.id.b, id);
 	if (to)
@@ -383,10 +370,7 @@ PUBLIC int ratman_file_request(struct ratman *r, const struct ratman_id *user,
 	struct file_request q = { .has_owner = owner };
 	uint8_t payload[sizeof(q)];
 	struct wire_writer w;
-	int err = handle_need_extended(r);
 
-	if (err)
-		return err;
 	copy(q.user.b, user);
 	copy(q.id.b, id);
 	if (owner)
@@ -403,13 +387,9 @@ PUBLIC int ratman_file_send(struct ratman *r, const struct ratman_id *user,
 	uint8_t payload[2 * RATMAN_ID_LEN + 2 + LIMIT_RECIPIENTS * 33];
 	struct file_send s = { .n = n };
 	struct wire_writer w;
-	int err;
 
 	if (!n || n > LIMIT_RECIPIENTS)
 		return -EINVAL;
-	err = handle_need_extended(r);
-	if (err)
-		return err;
 	copy(s.user.b, user);
 	copy(s.id.b, id);
 	for (size_t i = 0; i < n; i++)
@@ -424,18 +404,14 @@ PUBLIC int ratman_file_delete(struct ratman *r, const struct ratman_id *user,
 			      const struct ratman_id *token, const struct ratman_id *id)
 {
 	uint8_t payload[2 * RATMAN_ID_LEN];
-	int err = handle_need_extended(r);
 
-	return err ? err : handle_command(r, OP_FILE_DELETE, token, payload,
-					  write_ref(user, id, payload));
+	return handle_command(r, OP_FILE_DELETE, token, payload, write_ref(user, id, payload));
 }
 
 PUBLIC int ratman_file_sub(struct ratman *r, const struct ratman_id *user,
 			   const struct ratman_id *token, struct ratman_subscription *out)
 {
-	int err = handle_need_extended(r);
-
-	return err ? err : subscription_ask(r, OP_FILE_SUB, token, user->b, RATMAN_ID_LEN, out);
+	return subscription_ask(r, OP_FILE_SUB, token, user->b, RATMAN_ID_LEN, out);
 }
 
 PUBLIC int ratman_sub_file(struct ratman_sub *s, struct ratman_file *out, int timeout_ms)

@@ -18,25 +18,25 @@ int filter_add_tags(struct contact_tags *tags, const struct ratman_tag *in, size
 	return err;
 }
 
-static int build_terms(const struct ratman_contact_search *in, struct contact_filter *out)
+int filter_build_terms(const struct ratman_user_term *in, size_t n, size_t longest,
+		       struct user_term out[static LIMIT_QUERY_TERMS])
 {
-	if (in->n_terms > LIMIT_QUERY_TERMS)
+	if (n > LIMIT_QUERY_TERMS)
 		return -E2BIG;
-	for (size_t i = 0; i < in->n_terms; i++) {
-		struct user_term *t = &out->terms[i];
+	for (size_t i = 0; i < n; i++) {
+		struct user_term *t = &out[i];
 
-		*t = (struct user_term){ in->terms[i].attribute ? in->terms[i].attribute : "",
-					 in->terms[i].pattern, (enum user_match)in->terms[i].match };
-		if (strlen(t->attribute) >= LIMIT_CONTACT_TAG_BYTES ||
+		*t = (struct user_term){ in[i].attribute ? in[i].attribute : "", in[i].pattern,
+					 (enum user_match)in[i].match };
+		if (strlen(t->attribute) >= longest ||
 		    strlen(t->pattern) > LIMIT_QUERY_PATTERN)
 			return -E2BIG;
 		if (!field_is_utf8((const uint8_t *)t->attribute, strlen(t->attribute)) ||
 		    !field_is_utf8((const uint8_t *)t->pattern, strlen(t->pattern)))
 			return -EILSEQ;
-		if (t->match > USER_MATCH_PREFIX)
+		if ((unsigned int)t->match > USER_MATCH_PREFIX)
 			return -EINVAL;
 	}
-	out->n_terms = (uint16_t)in->n_terms;
 	return 0;
 }
 
@@ -76,7 +76,8 @@ int filter_build_search(const struct ratman_contact_search *in, struct contact_f
 		out->fuzz = in->trust_fuzz;
 	}
 	out->met = in->met ? CONTACT_MET : in->not_met ? CONTACT_MET_NOT : CONTACT_MET_ANY;
-	return build_terms(in, out);
+	out->n_terms = (uint16_t)in->n_terms;
+	return filter_build_terms(in->terms, in->n_terms, LIMIT_CONTACT_TAG_BYTES, out->terms);
 }
 
 bool filter_has_keys_only(const struct contact_filter *f)

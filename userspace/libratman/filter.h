@@ -16,7 +16,14 @@
 /* @in NULL: everything. @out borrows from it. -EINVAL, -EILSEQ, -E2BIG. */
 int filter_build(const struct ratman_contact_filter *in, struct contact_filter *out);
 
-/* The same of a search. */
+/*
+ * Terms of a search, their attributes of less than @longest bytes; @out borrows from @in.
+ * -EINVAL, -EILSEQ, -E2BIG (also when there are too many).
+ */
+int filter_build_terms(const struct ratman_user_term *in, size_t n, size_t longest,
+		       struct user_term out[static LIMIT_QUERY_TERMS]);
+
+/* The same as filter_build() of a search. */
 int filter_build_search(const struct ratman_contact_search *in, struct contact_filter *out);
 
 /* True when no tag has a value. */

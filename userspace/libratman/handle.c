@@ -442,8 +442,14 @@ int handle_exchange(struct ratman *r, enum op_id op, const struct ratman_id *tok
 		    const void *payload, size_t len, enum ping_kind want, struct reply *reply,
 		    struct ping *out)
 {
-	int err = handle_ask(r, op, token, payload, len, reply);
+	int err = 0;
 
+	reply->payload = NULL;
+	/* A daemon without the Service API is not told a password, nor asked in vain. */
+	if (mode_is_service(op_get(op)->mode))
+		err = handle_need_extended(r);
+	if (!err)
+		err = handle_ask(r, op, token, payload, len, reply);
 	return err ? err : handle_ping(r, reply, want, out);
 }
 

@@ -144,16 +144,6 @@ static int read_filter(const struct ratman_message_filter *in, struct message_fi
 
 /* Requests -------------------------------------------------------------------------------- */
 
-static int ask(struct ratman *r, enum op_id op, const struct ratman_id *token,
-	       const struct wire_writer *w, enum ping_kind want, struct reply *reply,
-	       struct ping *ping)
-{
-	int err = handle_need_extended(r);
-
-	*reply = (struct reply){ .payload = NULL };
-	return err ? err : handle_exchange(r, op, token, w->start, wire_len(w), want, reply, ping);
-}
-
 /* @payload has LIMIT_CONTROL_PAYLOAD bytes. */
 static int write_send(const struct ratman_id *user, const struct ratman_message_out *m,
 		      uint8_t *payload, struct wire_writer *w)
@@ -196,8 +186,8 @@ PUBLIC int ratman_message_send(struct ratman *r, const struct ratman_id *user,
 	int err = payload ? write_send(user, message, payload, &w) : -ENOMEM;
 
 	if (!err)
-		err = ask(r, message->n_to > 1 ? OP_MESSAGE_MANY : OP_MESSAGE_ONE, token, &w,
-			  PING_MESSAGE, &reply, &ping);
+		err = handle_exchange(r, message->n_to > 1 ? OP_MESSAGE_MANY : OP_MESSAGE_ONE, token,
+				      payload, wire_len(&w), PING_MESSAGE, &reply, &ping);
 	if (!err) {
 		wire_get(&ping.body, got.b, sizeof(got.b));
 		err = wire_done(&ping.body) ? 0 : handle_fail(r, RATMAN_EPROTOCOL);
@@ -225,7 +215,8 @@ static int query(struct ratman *r, const struct ratman_id *token, struct message
 		return -ENOMEM;
 	wire_write_init(&w, payload, size);
 	message_query_write(&w, q);
-	err = ask(r, OP_MESSAGE_QUERY, token, &w, PING_MESSAGES, &reply, &ping);
+	err = handle_exchange(r, OP_MESSAGE_QUERY, token, payload, wire_len(&w), PING_MESSAGES, &reply,
+			      &ping);
 	free(payload);
 	if (!err) {
 		count = wire_get_be16(&ping.body);
@@ -281,8 +272,6 @@ PUBLIC int ratman_message_tag(struct ratman *r, const struct ratman_id *user,
 
 	if (!err)
 		err = read_tags(remove, n_remove, &change.remove);
-	if (!err)
-		err = handle_need_extended(r);
 	if (err)
 		return err;
 	memcpy(change.user.b, user->b, sizeof(change.user.b));
@@ -296,11 +285,10 @@ PUBLIC int ratman_message_delete(struct ratman *r, const struct ratman_id *user,
 				 const struct ratman_id *token, const struct ratman_id *id)
 {
 	uint8_t payload[2 * RATMAN_ID_LEN];
-	int err = handle_need_extended(r);
 
 	memcpy(payload, user->b, RATMAN_ID_LEN);
 	memcpy(payload + RATMAN_ID_LEN, id->b, RATMAN_ID_LEN);
-	return err ? err : handle_command(r, OP_MESSAGE_DELETE, token, payload, sizeof(payload));
+	return handle_command(r, OP_MESSAGE_DELETE, token, payload, sizeof(payload));
 }
 
 /* Subscriptions ------------------------------------------------------------------------------ */
@@ -316,8 +304,6 @@ PUBLIC int ratman_message_sub(struct ratman *r, const struct ratman_id *user,
 	struct wire_writer w;
 	int err = filter->sender ? -EINVAL : read_filter(filter, &f);
 
-	if (!err)
-		err = handle_need_extended(r);
 	if (err)
 		return err;
 	memcpy(address.b, user->b, sizeof(address.b));

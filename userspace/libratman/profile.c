@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "libratman/filter.h"
 #include "libratman/subscription.h"
 #include "proto/user.h"
 
@@ -125,13 +126,11 @@ static int copy_profiles(struct wire_reader r, size_t n, struct ratman_profile *
 static int ask(struct ratman *r, enum op_id op, const void *payload, size_t len,
 	       struct ratman_profile **out, size_t *n)
 {
-	struct reply reply = { .payload = NULL };
+	struct reply reply;
 	struct ping ping;
 	uint16_t count;
-	int err = handle_need_extended(r);
+	int err = handle_exchange(r, op, NULL, payload, len, PING_PROFILES, &reply, &ping);
 
-	if (!err)
-		err = handle_exchange(r, op, NULL, payload, len, PING_PROFILES, &reply, &ping);
 	if (!err) {
 		count = wire_get_be16(&ping.body);
 		err = copy_profiles(ping.body, count, out);
@@ -151,6 +150,8 @@ PUBLIC int ratman_user_list(struct ratman *r, enum ratman_user_scope scope, uint
 	uint8_t payload[USER_LIST_LEN];
 	struct wire_writer w;
 
+	if ((unsigned int)scope > RATMAN_USERS_ALL)
+		return -EINVAL;
 	wire_write_init(&w, payload, sizeof(payload));
 	user_list_write(&w, &list);
 	return ask(r, OP_USER_LIST, payload, wire_len(&w), out, n);
@@ -186,17 +187,10 @@ PUBLIC int ratman_user_search(struct ratman *r, const struct ratman_user_term *t
 	struct user_query q = { .n = (uint16_t)n_terms, .skip = skip, .take = take };
 	struct wire_writer w;
 	uint8_t *payload;
-	int err;
+	int err = filter_build_terms(terms, n_terms, LIMIT_BIO_BYTES, q.terms);
 
-	if (n_terms > LIMIT_QUERY_TERMS)
-		return -E2BIG;
-	for (size_t i = 0; i < n_terms; i++) {
-		q.terms[i].attribute = terms[i].attribute ? terms[i].attribute : "";
-		q.terms[i].pattern = terms[i].pattern;
-		q.terms[i].match = (enum user_match)terms[i].match;
-		if (strlen(q.terms[i].pattern) > LIMIT_QUERY_PATTERN)
-			return -E2BIG;
-	}
+	if (err)
+		return err;
 	payload = malloc(LIMIT_CONTROL_PAYLOAD);
 	if (!payload)
 		return -ENOMEM;
@@ -266,8 +260,6 @@ PUBLIC int ratman_user_modify(struct ratman *r, const struct ratman_id *id,
 	struct wire_writer w;
 	int err = u && payload ? build_update(change, u) : -ENOMEM;
 
-	if (!err)
-		err = handle_need_extended(r);
 	if (!err) {
 		wire_write_init(&w, payload, size);
 		wire_put(&w, id->b, RATMAN_ID_LEN);
@@ -286,9 +278,7 @@ PUBLIC int ratman_user_modify(struct ratman *r, const struct ratman_id *id,
 PUBLIC int ratman_user_sub(struct ratman *r, const struct ratman_id *id,
 			   const struct ratman_id *token, struct ratman_subscription *out)
 {
-	int err = handle_need_extended(r);
-
-	return err ? err : subscription_ask(r, OP_USER_SUB, token, id->b, RATMAN_ID_LEN, out);
+	return subscription_ask(r, OP_USER_SUB, token, id->b, RATMAN_ID_LEN, out);
 }
 
 PUBLIC int ratman_user_unsub(struct ratman *r, const struct ratman_id *subscription,

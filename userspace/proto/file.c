@@ -355,7 +355,7 @@ int file_read_done(struct wire_reader *r, struct file_done *out)
 
 	wire_get(r, d.id.b, sizeof(d.id.b));
 	d.size = wire_get_be64(r);
-	if (r->failed)
+	if (!wire_done(r))
 		return -EINVAL;
 	*out = d;
 	return 0;

@@ -149,7 +149,7 @@ struct file_done {
 #define FILE_DONE_LEN (1 + 32 + 8)
 
 void file_write_done(struct wire_writer *w, const struct file_done *in);
-/* Behind the kind byte. -EINVAL. */
+/* Behind the kind byte, to the last one. -EINVAL. */
 int file_read_done(struct wire_reader *r, struct file_done *out);
 
 /* Head of ping 0x2B; @n calls of file_meta_write() follow. */

@@ -2,9 +2,9 @@
 /*
  * Services and what they keep for users (service-api.md section 7.3, namespace 0B).
  *
- * Readers take a whole payload, check every field against base/limits.h, and return 0 or
- * say what is wrong: -EPROTO malformed, -EINVAL a name that is none, -ENAMETOOLONG,
- * -E2BIG the value. Texts and values are borrowed from the payload. Writers leave a sticky
+ * Readers take a whole payload, check names and keys against base/limits.h, and return 0 or
+ * say what is wrong: -EPROTO malformed, -EINVAL a name that is none, -ENAMETOOLONG. How
+ * large values may be the store knows. Texts and values are borrowed from the payload. Writers leave a sticky
  * error in the cursor.
  */
 #ifndef RATMAN_PROTO_SERVICE_H

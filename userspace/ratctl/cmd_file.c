@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "ratctl/export.h"
+#include "tools/resolve.h"
 #include "tools/term.h"
 
 #define CHUNK 65536
@@ -26,15 +27,6 @@ struct owner {
 static int need_user(struct ctl *ctl, struct owner *o)
 {
 	return ctl_need_owner(ctl, &o->user, &o->token);
-}
-
-static int failed(struct ctl *ctl, const char *what, int err)
-{
-	if (err == RATMAN_EAUTH)
-		return ctl_fail(ctl, CTL_REFUSED,
-				"%s: the address is not up, or the token is not its own. Try: ratctl addr up",
-				what);
-	return ctl_api_failed(ctl, what, err);
 }
 
 /* Rows ------------------------------------------------------------------------- */
@@ -91,15 +83,13 @@ static int by_name(const void *a, const void *b)
 
 /* Which file is meant ---------------------------------------------------------------- */
 
-/* True when @text is the name of @f, or the beginning of its id. */
+/* True when @text is the name of @f, or its id as people write it. */
 static bool is_meant(const struct ratman_file *f, const char *text)
 {
-	struct address id, prefix;
-	unsigned int nibbles;
+	struct address id;
 
 	memcpy(id.b, f->id.b, sizeof(id.b));
-	return !strcmp(f->name, text) || (!address_parse_prefix(text, &prefix, &nibbles) &&
-					  address_has_prefix(&id, &prefix, nibbles));
+	return !strcmp(f->name, text) || resolve_fits(text, &id);
 }
 
 static int pick(struct ctl *ctl, const char *text, const struct ratman_file *list, size_t n,
@@ -128,7 +118,7 @@ static int pick(struct ctl *ctl, const char *text, const struct ratman_file *lis
 	return CTL_OK;
 }
 
-/* By id, by a unique beginning of it, or by name. */
+/* By id, by a unique beginning of it, by what tables show of it, or by name. */
 static int need_file(struct ctl *ctl, const struct owner *o, const char *text,
 		     struct ratman_id *out)
 {
@@ -141,7 +131,7 @@ static int need_file(struct ctl *ctl, const struct owner *o, const char *text,
 		return CTL_OK;
 	err = ratman_file_list(ctl->api, &o->user, &o->token, RATMAN_FILE_ANY, NULL, &list, &n);
 	if (err)
-		return failed(ctl, "listing files", err);
+		return ctl_owner_failed(ctl, "listing files", err);
 	status = pick(ctl, text, list, n, out);
 	ratman_free(list);
 	return status;
@@ -182,7 +172,7 @@ int cmd_file_list(struct ctl *ctl, int argc, char **argv)
 			       argc ? argv[0] : NULL, &list, &n);
 	sodium_memzero(&o.token, sizeof(o.token));
 	if (err)
-		return failed(ctl, "listing files", err);
+		return ctl_owner_failed(ctl, "listing files", err);
 	qsort(list, n, sizeof(*list), by_name);
 	rows = calloc(n + 1, sizeof(*rows));
 	for (size_t i = 0; rows && i < n; i++)
@@ -208,7 +198,7 @@ int cmd_file_show(struct ctl *ctl, int argc, char **argv)
 	err = ratman_file_status(ctl->api, &o.user, &o.token, &id, &file);
 	sodium_memzero(&o.token, sizeof(o.token));
 	if (err)
-		return failed(ctl, "asking for the file", err);
+		return ctl_owner_failed(ctl, "asking for the file", err);
 	row = make_row(&file);
 	print_record(stdout, &ctl->style, columns, N_COLUMNS, &row);
 	return CTL_OK;
@@ -231,7 +221,7 @@ int cmd_file_watch(struct ctl *ctl, int argc, char **argv)
 	if (!err)
 		err = ratman_sub_open(ctl->api, &subscription, &sub);
 	if (err)
-		return failed(ctl, "watching files", err);
+		return ctl_owner_failed(ctl, "watching files", err);
 	while ((err = ratman_sub_file(sub, &file, -1)) == 1) {
 		struct file_row row = make_row(&file);
 
@@ -239,7 +229,7 @@ int cmd_file_watch(struct ctl *ctl, int argc, char **argv)
 			break;
 	}
 	ratman_sub_close(sub);
-	return err == 1 ? CTL_USER : failed(ctl, "watching files", err);
+	return err == 1 ? CTL_USER : ctl_owner_failed(ctl, "watching files", err);
 }
 
 /* Packing -------------------------------------------------------------------------- */
@@ -327,7 +317,7 @@ static int fill(struct ctl *ctl, struct input *in, struct ratman_send *send)
 		ratman_send_abort(send);
 	}
 	if (err)
-		return failed(ctl, "packing the file", err);
+		return ctl_owner_failed(ctl, "packing the file", err);
 	print_packed(ctl, &id, done);
 	return CTL_OK;
 }
@@ -365,7 +355,8 @@ int cmd_file_add(struct ctl *ctl, int argc, char **argv)
 					  "'%s' is no name for a file (at most 255 bytes of printable text without '/'), or --mime no type",
 					  name_of(ctl, argv[0]));
 		else
-			status = err ? failed(ctl, "packing the file", err) : fill(ctl, &in, send);
+			status = err ? ctl_owner_failed(ctl, "packing the file", err) :
+				       fill(ctl, &in, send);
 	}
 	if (in.fd > STDIN_FILENO)
 		close(in.fd);
@@ -386,7 +377,8 @@ int cmd_file_update(struct ctl *ctl, int argc, char **argv)
 	if (!status) {
 		err = ratman_file_update(ctl->api, &o.user, &o.token, &old, 0, &send);
 		sodium_memzero(&o.token, sizeof(o.token));
-		status = err ? failed(ctl, "updating the file", err) : fill(ctl, &in, send);
+		status = err ? ctl_owner_failed(ctl, "updating the file", err) :
+			       fill(ctl, &in, send);
 	}
 	if (in.fd > STDIN_FILENO)
 		close(in.fd);
@@ -406,7 +398,7 @@ static int copy_content(struct ctl *ctl, const struct owner *o, const struct rat
 
 	err = ratman_file_get_begin(ctl->api, &o->user, &o->token, id, &size, &get);
 	if (err)
-		return failed(ctl, "reading the file", err);
+		return ctl_owner_failed(ctl, "reading the file", err);
 	term_progress_start(&progress, ctl->quiet ? TERM_NEVER : TERM_AUTO, "writing", size);
 	do {
 		n = ratman_file_get_read(get, buf, sizeof(buf));
@@ -421,7 +413,7 @@ static int copy_content(struct ctl *ctl, const struct owner *o, const struct rat
 	if (write_err)
 		return ctl_fail(ctl, CTL_USER, "cannot write %s: %s", ctl->output,
 				strerror(-write_err));
-	return n < 0 ? failed(ctl, "reading the file", (int)n) : CTL_OK;
+	return n < 0 ? ctl_owner_failed(ctl, "reading the file", (int)n) : CTL_OK;
 }
 
 int cmd_file_get(struct ctl *ctl, int argc, char **argv)
@@ -493,7 +485,7 @@ static int share(struct ctl *ctl, const char *text, const char *what, share_call
 	err = call(ctl->api, &o.user, &o.token, &id, all ? NULL : &to);
 	sodium_memzero(&o.token, sizeof(o.token));
 	if (err)
-		return failed(ctl, what, err);
+		return ctl_owner_failed(ctl, what, err);
 	print_ok(stdout, &ctl->style);
 	return CTL_OK;
 }
@@ -529,7 +521,7 @@ static int wait_for(struct ctl *ctl, const struct owner *o, const struct ratman_
 	if (err == RATMAN_ENODATA || (!err && file.state == RATMAN_FILE_ADVERTISED))
 		return ctl_fail(ctl, CTL_REFUSED,
 				"nobody who was asked has this file for you");
-	return err ? failed(ctl, "waiting for the file", err) : CTL_OK;
+	return err ? ctl_owner_failed(ctl, "waiting for the file", err) : CTL_OK;
 }
 
 int cmd_file_request(struct ctl *ctl, int argc, char **argv)
@@ -550,7 +542,7 @@ int cmd_file_request(struct ctl *ctl, int argc, char **argv)
 		memcpy(owner.b, a.b, sizeof(owner.b));
 	err = ratman_file_request(ctl->api, &o.user, &o.token, &id, ctl->addr ? &owner : NULL);
 	if (err)
-		status = failed(ctl, "asking for the file", err);
+		status = ctl_owner_failed(ctl, "asking for the file", err);
 	else if (ctl->wait)
 		status = wait_for(ctl, &o, &id);
 	sodium_memzero(&o.token, sizeof(o.token));
@@ -585,7 +577,7 @@ int cmd_file_send(struct ctl *ctl, int argc, char **argv)
 	err = ratman_file_send(ctl->api, &o.user, &o.token, &id, to, n);
 	sodium_memzero(&o.token, sizeof(o.token));
 	if (err)
-		return failed(ctl, "sending the file", err);
+		return ctl_owner_failed(ctl, "sending the file", err);
 	print_ok(stdout, &ctl->style);
 	return CTL_OK;
 }
@@ -602,7 +594,7 @@ int cmd_file_del(struct ctl *ctl, int argc, char **argv)
 	err = ratman_file_delete(ctl->api, &o.user, &o.token, &id);
 	sodium_memzero(&o.token, sizeof(o.token));
 	if (err)
-		return failed(ctl, "deleting the file", err);
+		return ctl_owner_failed(ctl, "deleting the file", err);
 	print_ok(stdout, &ctl->style);
 	return CTL_OK;
 }

@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "proto/field.h"
 #include "ratctl/ratctl.h"
+#include "tools/resolve.h"
 
 #define SERVICE_DEFAULT "ratman.msg"
 #define PREVIEW 60	/* bytes of a message's text in a table */
@@ -182,10 +183,6 @@ static int need_user(struct ctl *ctl, struct user *user)
 static int failed(struct ctl *ctl, const char *what, int err)
 {
 	switch (err) {
-	case RATMAN_EAUTH:
-		return ctl_fail(ctl, CTL_REFUSED,
-				"%s: the address is not up, or the token is not its own. Try: ratctl addr up",
-				what);
 	case -E2BIG:
 		return ctl_fail(ctl, CTL_USER,
 				"%s: too much; a message has at most %d bytes, %d tags of %d bytes in all, %d recipients, and its service %d bytes",
@@ -195,7 +192,7 @@ static int failed(struct ctl *ctl, const char *what, int err)
 		return ctl_fail(ctl, CTL_USER,
 				"%s: a service has a name, a tag a key, and both are UTF-8", what);
 	}
-	return ctl_api_failed(ctl, what, err);
+	return ctl_owner_failed(ctl, what, err);
 }
 
 /* The service of the command line, or ours. */
@@ -466,14 +463,13 @@ int cmd_msg_list(struct ctl *ctl, int argc, char **argv)
 	return status;
 }
 
-/* Which message the user means: an id in full, or how one of the service's begins. */
+/* Which message the user means: an id in full, how one of the service's begins, or as tables show it. */
 static int find_id(struct ctl *ctl, const struct user *user, const char *text,
 		   struct ratman_id *out)
 {
 	struct ratman_message_filter f = { .service = NULL };
 	struct pages pages = { .n = 0 };
-	struct address prefix, id;
-	unsigned int nibbles;
+	struct address id;
 	size_t found = 0;
 	int err, status;
 
@@ -481,7 +477,7 @@ static int find_id(struct ctl *ctl, const struct user *user, const char *text,
 		memcpy(out->b, id.b, sizeof(out->b));
 		return CTL_OK;
 	}
-	if (address_parse_prefix(text, &prefix, &nibbles))
+	if (!resolve_is_part(text))
 		return ctl_fail(ctl, CTL_USER, "'%s' is no id of a message, nor how one begins", text);
 	status = read_service(ctl, &f.service);
 	if (status)
@@ -489,7 +485,7 @@ static int find_id(struct ctl *ctl, const struct user *user, const char *text,
 	err = ask_all(ctl, user, &f, 0, UINT32_MAX, &pages);
 	for (size_t i = 0; i < pages.n && !err; i++) {
 		memcpy(id.b, pages.list[i].id.b, sizeof(id.b));
-		if (!address_has_prefix(&id, &prefix, nibbles) ||
+		if (!resolve_fits(text, &id) ||
 		    (found && !memcmp(out->b, id.b, sizeof(out->b))))
 			continue;
 		found++;
@@ -500,8 +496,8 @@ static int find_id(struct ctl *ctl, const struct user *user, const char *text,
 		return failed(ctl, "asking for messages", err);
 	if (found == 1)
 		return CTL_OK;
-	return ctl_fail(ctl, CTL_USER, found ? "more than one message of %s has an id that begins with %s" :
-					       "no message of %s has an id that begins with %s; see: ratctl msg list",
+	return ctl_fail(ctl, CTL_USER, found ? "more than one message of %s has an id like %s" :
+					       "no message of %s has an id like %s; see: ratctl msg list",
 			f.service, text);
 }
 

@@ -11,7 +11,8 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "ratctl/ratctl.h"
+#include "ratctl/export.h"
+#include "tools/resolve.h"
 
 #define PAGE 1000	/* asked for at once */
 
@@ -229,56 +230,72 @@ int cmd_user_search(struct ctl *ctl, int argc, char **argv)
 	return status ? status : show_all(ctl, &q);
 }
 
-int ctl_find_user(struct ctl *ctl, const char *text, struct ratman_id *out)
+/* The one user of this handle. */
+static int find_handle(struct ctl *ctl, const char *text, bool local, struct ratman_id *out)
 {
 	const struct ratman_user_term term = { "handle", text, RATMAN_MATCH_EXACT };
-	struct ratman_profile *list;
-	struct address address;
-	unsigned int digits;
-	size_t n;
-	int err;
+	const struct question q = { .terms = &term, .n_terms = 1 };
+	struct pages pages = { .n_pages = 0 };
+	size_t found = 0;
+	int err = ask_all(ctl, &q, 0, local ? UINT32_MAX : 2, &pages);
 
-	if (!address_parse_prefix(text, &address, &digits) || strchr(text, ':')) {
-		err = ctl_address(ctl, text, &address);
-		memcpy(out->b, address.b, sizeof(out->b));
-		return err;
+	for (size_t i = 0; i < pages.n_pages; i++) {
+		for (size_t k = 0; k < pages.n[i]; k++) {
+			if (local && !pages.list[i][k].local)
+				continue;
+			found++;
+			*out = pages.list[i][k].id;
+		}
 	}
-	err = ratman_user_search(ctl->api, &term, 1, 0, 2, &list, &n);
+	pages_free(&pages);
 	if (err)
 		return ctl_api_failed(ctl, "asking for a user", err);
-	if (n == 1)
-		*out = list[0].id;
-	ratman_free(list);
-	if (n == 1)
+	if (found == 1)
 		return CTL_OK;
-	return ctl_fail(ctl, CTL_USER, n ? "more than one user has the handle '%s'; name the address, see: ratctl user search handle=%s" :
-					   "nobody known has the handle '%s'; see: ratctl user search --fuzzy %s",
-			text, text);
+	if (found)
+		return ctl_fail(ctl, CTL_USER,
+				"more than one user has the handle '%s'; name the address, see: ratctl user search handle=%s",
+				text, text);
+	if (local)
+		return ctl_fail(ctl, CTL_USER,
+				"no user of this router has the handle '%s'; see: ratctl user list", text);
+	return ctl_fail(ctl, CTL_USER,
+			"nobody known has the handle '%s'; see: ratctl user search --fuzzy %s", text, text);
+}
+
+int ctl_find_user(struct ctl *ctl, const char *text, bool local, struct ratman_id *out)
+{
+	char why[CTL_WHY_LEN];
+	struct address address;
+	int err;
+
+	if (!resolve_is_part(text) && !strchr(text, ':'))
+		return find_handle(ctl, text, local, out);
+	err = ctl_find_address(ctl, text, &address, why);
+	/* "Ada" may be either. An address counts first: with a handle nobody takes its place. */
+	if (err == -ENOENT || err == -EINVAL)
+		return find_handle(ctl, text, local, out);
+	if (err)
+		return err < 0 ? ctl_fail(ctl, CTL_USER, "%s", why) : err;
+	memcpy(out->b, address.b, sizeof(out->b));
+	return CTL_OK;
 }
 
 /* Writes the picture to a file, in place of what was in it. */
 static int save_avatar(struct ctl *ctl, const struct ratman_profile *p)
 {
-	size_t done = 0;
-	int fd, err = 0;
+	int fd, err;
 
 	if (!p->avatar_len)
 		return ctl_fail(ctl, CTL_REFUSED, "this profile has no picture");
 	fd = open(ctl->avatar, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
 	if (fd < 0)
 		return ctl_fail(ctl, CTL_USER, "cannot write %s: %s", ctl->avatar, strerror(errno));
-	while (done < p->avatar_len && !err) {
-		ssize_t n = write(fd, p->avatar + done, p->avatar_len - done);
-
-		if (n >= 0)
-			done += (size_t)n;
-		else if (errno != EINTR)
-			err = errno;
-	}
+	err = export_write(fd, p->avatar, p->avatar_len);
 	if (close(fd) && !err)
-		err = errno;
+		err = -errno;
 	if (err)
-		return ctl_fail(ctl, CTL_USER, "cannot write %s: %s", ctl->avatar, strerror(err));
+		return ctl_fail(ctl, CTL_USER, "cannot write %s: %s", ctl->avatar, strerror(-err));
 	return CTL_OK;
 }
 
@@ -303,7 +320,7 @@ int cmd_user_show(struct ctl *ctl, int argc, char **argv)
 	int err, status = ctl_need_api(ctl);
 
 	if (!status && argc) {
-		status = ctl_find_user(ctl, argv[0], &id);
+		status = ctl_find_user(ctl, argv[0], false, &id);
 	} else if (!status) {
 		status = ctl_need_identity(ctl, &own);
 		if (!status) {
@@ -431,9 +448,6 @@ static int read_change(struct ctl *ctl, struct change *c)
 static int failed(struct ctl *ctl, int err)
 {
 	switch (err) {
-	case RATMAN_EAUTH:
-		return ctl_fail(ctl, CTL_REFUSED,
-				"changing the profile: the address is not up, or the token is not its own. Try: ratctl addr up");
 	case -E2BIG:
 		return ctl_fail(ctl, CTL_USER,
 				"changing the profile: too much; a handle has at most %d bytes, a display name %d, the bio %d entries and %u bytes, services are %d and %u bytes",
@@ -443,7 +457,7 @@ static int failed(struct ctl *ctl, int err)
 		return ctl_fail(ctl, CTL_USER,
 				"changing the profile: text must be UTF-8, and a service can be added or removed, not both");
 	}
-	return ctl_api_failed(ctl, "changing the profile", err);
+	return ctl_owner_failed(ctl, "changing the profile", err);
 }
 
 int cmd_user_set(struct ctl *ctl, int argc, char **argv)
@@ -523,7 +537,5 @@ int cmd_user_watch(struct ctl *ctl, int argc, char **argv)
 		return status;
 	err = ratman_user_sub(ctl->api, &address, &token, &where);
 	sodium_memzero(&token, sizeof(token));
-	if (err == RATMAN_EAUTH)
-		return failed(ctl, err);
-	return err ? ctl_api_failed(ctl, "watching profiles", err) : watch(ctl, &where);
+	return err ? ctl_owner_failed(ctl, "watching profiles", err) : watch(ctl, &where);
 }

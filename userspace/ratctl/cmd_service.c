@@ -133,7 +133,7 @@ int cmd_service_keys(struct ctl *ctl, int argc, char **argv)
 				  &n);
 	sodium_memzero(&token, sizeof(token));
 	if (err)
-		return ctl_api_failed(ctl, "listing keys", err);
+		return ctl_owner_failed(ctl, "listing keys", err);
 	print_rows(stdout, &ctl->style, columns, 2, keys, n, sizeof(*keys));
 	ratman_free(keys);
 	return CTL_OK;
@@ -182,51 +182,57 @@ int cmd_service_get(struct ctl *ctl, int argc, char **argv)
 	err = ratman_service_get(ctl->api, &id, &token, &key, &value, &len);
 	sodium_memzero(&token, sizeof(token));
 	if (err)
-		return ctl_api_failed(ctl, "reading the value", err);
+		return ctl_owner_failed(ctl, "reading the value", err);
 	status = print_value(ctl, &key, value, len);
 	sodium_memzero(value, len);
 	ratman_free(value);
 	return status;
 }
 
-/* Standard input to its end into @out; its length, or -1 when there is more than a value can be. */
-static ssize_t read_stdin(uint8_t out[static LIMIT_CONTROL_PAYLOAD])
+/* Standard input to its end into @out. CTL_OK or reports. */
+static int read_stdin(struct ctl *ctl, uint8_t out[static LIMIT_CONTROL_PAYLOAD], size_t *len)
 {
-	size_t n = 0;
 	ssize_t got;
 
-	while (n < LIMIT_CONTROL_PAYLOAD &&
-	       (got = read(STDIN_FILENO, out + n, LIMIT_CONTROL_PAYLOAD - n)) > 0)
-		n += (size_t)got;
-	return n < LIMIT_CONTROL_PAYLOAD ? (ssize_t)n : -1;
+	for (*len = 0; *len < LIMIT_CONTROL_PAYLOAD; *len += (size_t)got) {
+		got = read(STDIN_FILENO, out + *len, LIMIT_CONTROL_PAYLOAD - *len);
+		/* What came before is not the value: none is kept. */
+		if (got < 0)
+			return ctl_fail(ctl, CTL_USER, "cannot read standard input: %s",
+					strerror(errno));
+		if (!got)
+			return CTL_OK;
+	}
+	return ctl_fail(ctl, CTL_USER, "the value is too long: less than 64 KiB");
 }
 
 int cmd_service_set(struct ctl *ctl, int argc, char **argv)
 {
 	struct ratman_service_key key = split(argv[0], argv[1]);
 	const void *value = argc > 2 ? argv[2] : NULL;
-	ssize_t len = value ? (ssize_t)strlen(argv[2]) : 0;
+	size_t len = value ? strlen(argv[2]) : 0;
 	uint8_t *input = NULL;
 	struct ratman_id id, token;
 	int err, status = ctl_need_owner(ctl, &id, &token);
 
 	if (!status && !value) {
 		value = input = malloc(LIMIT_CONTROL_PAYLOAD);
-		len = input ? read_stdin(input) : -1;
+		status = input ? read_stdin(ctl, input, &len) :
+				 ctl_fail(ctl, CTL_REFUSED, "out of memory");
 	}
-	if (!status && len < 0)
-		status = ctl_fail(ctl, CTL_USER, "the value is too long: less than 64 KiB");
 	if (!status) {
-		err = ratman_service_put(ctl->api, &id, &token, &key, value, (size_t)len);
+		err = ratman_service_put(ctl->api, &id, &token, &key, value, len);
 		if (err == -E2BIG)
 			status = ctl_fail(ctl, CTL_USER,
 					  "too long: names, key and value have less than 64 KiB together");
 		else if (err)
-			status = ctl_api_failed(ctl, "keeping the value", err);
+			status = ctl_owner_failed(ctl, "keeping the value", err);
 		else
 			print_ok(stdout, &ctl->style);
 	}
 	sodium_memzero(&token, sizeof(token));
+	if (input)
+		sodium_memzero(input, LIMIT_CONTROL_PAYLOAD);
 	free(input);
 	return status;
 }
@@ -243,7 +249,7 @@ int cmd_service_del(struct ctl *ctl, int argc, char **argv)
 	err = ratman_service_del(ctl->api, &id, &token, &key);
 	sodium_memzero(&token, sizeof(token));
 	if (err)
-		return ctl_api_failed(ctl, "removing the value", err);
+		return ctl_owner_failed(ctl, "removing the value", err);
 	print_ok(stdout, &ctl->style);
 	return CTL_OK;
 }

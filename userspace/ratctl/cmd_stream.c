@@ -31,16 +31,6 @@ static int print_subscription(const struct ctl *ctl, const struct ratman_subscri
 	return CTL_OK;
 }
 
-static int failed(struct ctl *ctl, const char *what, int err)
-{
-	/* The daemon knows the tokens of addresses that are up, and no others. */
-	if (err == RATMAN_EAUTH)
-		return ctl_fail(ctl, CTL_REFUSED,
-				"%s: the address is not up, or the token is not its own. Try: ratctl addr up",
-				what);
-	return ctl_api_failed(ctl, what, err);
-}
-
 /* Whose streams: --addr or --space; neither: the own address, and @to->kind stays 0. */
 static int wanted_recipient(struct ctl *ctl, struct ratman_recipient *to, bool *given)
 {
@@ -87,7 +77,7 @@ int cmd_stream_sub(struct ctl *ctl, int argc, char **argv)
 		return status;
 	err = ratman_sub_create(ctl->api, &address, &token, given ? &to : NULL, &sub);
 	sodium_memzero(&token, sizeof(token));
-	return err ? failed(ctl, "subscribing", err) : print_subscription(ctl, &sub);
+	return err ? ctl_owner_failed(ctl, "subscribing", err) : print_subscription(ctl, &sub);
 }
 
 int cmd_stream_resub(struct ctl *ctl, int argc, char **argv)
@@ -104,7 +94,7 @@ int cmd_stream_resub(struct ctl *ctl, int argc, char **argv)
 		return status;
 	err = ratman_sub_resume(ctl->api, &id, &address, &token, &sub);
 	sodium_memzero(&token, sizeof(token));
-	return err ? failed(ctl, "resuming the subscription", err) :
+	return err ? ctl_owner_failed(ctl, "resuming the subscription", err) :
 		     print_subscription(ctl, &sub);
 }
 
@@ -122,7 +112,7 @@ int cmd_stream_unsub(struct ctl *ctl, int argc, char **argv)
 	err = ratman_sub_cancel(ctl->api, &id, &address, &token);
 	sodium_memzero(&token, sizeof(token));
 	if (err)
-		return failed(ctl, "ending the subscription", err);
+		return ctl_owner_failed(ctl, "ending the subscription", err);
 	print_ok(stdout, &ctl->style);
 	return CTL_OK;
 }
@@ -148,7 +138,7 @@ int cmd_stream_list(struct ctl *ctl, int argc, char **argv)
 	err = ratman_sub_list(ctl->api, &address, &token, &ids, &n);
 	sodium_memzero(&token, sizeof(token));
 	if (err)
-		return failed(ctl, "listing subscriptions", err);
+		return ctl_owner_failed(ctl, "listing subscriptions", err);
 	/* Ids of the library and of ours are the same 32 bytes. */
 	_Static_assert(sizeof(*ids) == sizeof(struct id_row), "an id is an id");
 	print_rows(stdout, &ctl->style, columns, 1, ids, n, sizeof(*ids));

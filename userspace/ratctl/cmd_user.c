@@ -88,7 +88,7 @@ static int keep_session(struct ctl *ctl, const char *path, const struct ratman_i
 			const struct ratman_id *token, bool replace)
 {
 	struct identity identity;
-	char why[512];
+	char why[512], text[ADDRESS_TEXT_LEN];
 	int err;
 
 	memcpy(identity.address.b, id->b, sizeof(id->b));
@@ -96,8 +96,10 @@ static int keep_session(struct ctl *ctl, const char *path, const struct ratman_i
 	err = identity_save(path, &identity, ctl->style.json, replace, why, sizeof(why));
 	if (!err)
 		ctl_print_saved(ctl, &identity.address, path);
+	address_format(&identity.address, text);
 	identity_wipe(&identity);
-	return err ? ctl_fail(ctl, CTL_USER, "%s; log in again when that is mended", why) : CTL_OK;
+	return err ? ctl_fail(ctl, CTL_USER, "%s; log in again when that is mended: ratctl user login %s",
+			      why, text) : CTL_OK;
 }
 
 int cmd_user_create(struct ctl *ctl, int argc, char **argv)
@@ -143,7 +145,7 @@ static int login_as(struct ctl *ctl, int argc, char **argv, const char *path, st
 	int status;
 
 	if (argc) {
-		status = ctl_find_user(ctl, argv[0], id);
+		status = ctl_find_user(ctl, argv[0], true, id);
 		if (status || !there || ctl->force)
 			return status;
 	}

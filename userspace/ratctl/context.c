@@ -23,6 +23,16 @@ int ctl_api_failed(struct ctl *ctl, const char *what, int err)
 	return (int)report_failure(&ctl->style, "ratctl", what, ctl->api, ctl->bind, err);
 }
 
+int ctl_owner_failed(struct ctl *ctl, const char *what, int err)
+{
+	/* The daemon knows the tokens of addresses that are up, and no others. */
+	if (err == RATMAN_EAUTH)
+		return ctl_fail(ctl, CTL_REFUSED,
+				"%s: the address is not up, the session has ended, or the token is not its own. Try: ratctl addr up, or for a user with a password: ratctl user login",
+				what);
+	return ctl_api_failed(ctl, what, err);
+}
+
 int ctl_need_api(struct ctl *ctl)
 {
 	int err;
@@ -196,10 +206,10 @@ static int keep_of_daemon(struct ctl *ctl, struct rows *known)
 	return err;
 }
 
-int ctl_address(struct ctl *ctl, const char *text, struct address *out)
+int ctl_find_address(struct ctl *ctl, const char *text, struct address *out,
+		     char why[static CTL_WHY_LEN])
 {
 	struct rows known;
-	char why[512];
 	bool asked;
 	int api_err, err;
 
@@ -214,7 +224,15 @@ int ctl_address(struct ctl *ctl, const char *text, struct address *out)
 	}
 	/* A router that is heard on two links is still one address. */
 	rows_sort(&known, compare_addresses);
-	err = resolve_address(text, known.items, known.n, out, why, sizeof(why));
+	err = resolve_address(text, known.items, known.n, out, why, CTL_WHY_LEN);
 	rows_free(&known);
-	return err ? ctl_fail(ctl, CTL_USER, "%s", why) : CTL_OK;
+	return err;
+}
+
+int ctl_address(struct ctl *ctl, const char *text, struct address *out)
+{
+	char why[CTL_WHY_LEN];
+	int err = ctl_find_address(ctl, text, out, why);
+
+	return err < 0 ? ctl_fail(ctl, CTL_USER, "%s", why) : err;
 }

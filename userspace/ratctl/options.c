@@ -84,12 +84,15 @@ static const struct option_row rows[] = {
 	{ 0 },
 };
 
-/* Keeps one of several words, at most @most. */
-static int keep_word(const struct ctl *ctl, struct ctl_words *words, size_t most,
-		     const struct option_row *row, const char *value)
+/* Keeps one of several words. Of contacts, whose limit is lower, the library knows what is too much. */
+static int keep_word(const struct ctl *ctl, struct ctl_words *words, const struct option_row *row,
+		     const char *value)
 {
-	if (words->n == most)
-		return ctl_fail(ctl, CTL_USER, "at most %zu of --%s at once", most, row->name);
+	_Static_assert(CTL_WORDS_MAX == LIMIT_BIO_PAIRS && CTL_WORDS_MAX == LIMIT_PROFILE_SERVICES &&
+			       CTL_WORDS_MAX == LIMIT_MESSAGE_TAGS && CTL_WORDS_MAX >= LIMIT_CONTACT_TAGS,
+		       "all that may be fits, and no more");
+	if (words->n == CTL_WORDS_MAX)
+		return ctl_fail(ctl, CTL_USER, "at most %d of --%s at once", CTL_WORDS_MAX, row->name);
 	words->list[words->n++] = value;
 	return CTL_OK;
 }
@@ -111,15 +114,15 @@ static int apply(void *target, const struct option_row *row, const char *value)
 		term_set_color(when);
 		break;
 	case 'g':
-		return keep_word(ctl, &ctl->tags, LIMIT_CONTACT_TAGS, row, value);
+		return keep_word(ctl, &ctl->tags, row, value);
 	case 'u':
-		return keep_word(ctl, &ctl->untags, LIMIT_CONTACT_TAGS, row, value);
+		return keep_word(ctl, &ctl->untags, row, value);
 	case 'X':
-		return keep_word(ctl, &ctl->bio, LIMIT_BIO_PAIRS, row, value);
+		return keep_word(ctl, &ctl->bio, row, value);
 	case 'Y':
-		return keep_word(ctl, &ctl->unbio, LIMIT_BIO_PAIRS, row, value);
+		return keep_word(ctl, &ctl->unbio, row, value);
 	case 'Z':
-		return keep_word(ctl, &ctl->services, LIMIT_PROFILE_SERVICES, row, value);
+		return keep_word(ctl, &ctl->services, row, value);
 	}
 	return CTL_OK;
 }

@@ -99,6 +99,8 @@ int ctl_need_owner(struct ctl *ctl, struct ratman_id *address, struct ratman_id 
 /* Reports a failed library or kernel call; returns the status for it. */
 int ctl_api_failed(struct ctl *ctl, const char *what, int err);
 int ctl_kern_failed(struct ctl *ctl, const char *what, int err);
+/* The same of a call with the identity's token: says what to do when that does not count. */
+int ctl_owner_failed(struct ctl *ctl, const char *what, int err);
 
 /* Parses what a user typed: an unsigned number, an interface, hex bytes, an address. */
 int ctl_number(struct ctl *ctl, const char *what, const char *text, uint32_t max, uint32_t *out);
@@ -107,11 +109,22 @@ int ctl_hex(struct ctl *ctl, const char *what, const char *text, uint8_t *out, s
 /* Full form, unique prefix, or IPv6 address of one the daemon or the kernel knows. */
 int ctl_address(struct ctl *ctl, const char *text, struct address *out);
 
+/*
+ * The same of a text that may be something else: CTL_OK, as resolve_address() with @why, or
+ * (the known ones cannot be asked for) reports and returns the status.
+ */
+#define CTL_WHY_LEN 512
+int ctl_find_address(struct ctl *ctl, const char *text, struct address *out,
+		     char why[static CTL_WHY_LEN]);
+
 /* How a pattern is held against a text: --exact, --prefix, --fuzzy, or else a part of it. */
 int ctl_match(struct ctl *ctl, enum ratman_match *out);
 
-/* Whom the user means: an address in any form, or the handle of one user. Needs the daemon. */
-int ctl_find_user(struct ctl *ctl, const char *text, struct ratman_id *out);
+/*
+ * Whom the user means: an address in any form, or the handle of one user; with @local of one of
+ * this router, whoever else in the mesh calls himself so. Needs the daemon.
+ */
+int ctl_find_user(struct ctl *ctl, const char *text, bool local, struct ratman_id *out);
 
 /* Asks whether the identity's address shall be gone for ever, unless --force says so; CTL_OK: yes. */
 int ctl_confirm_destroy(struct ctl *ctl);

@@ -77,9 +77,16 @@ static void login(void *be, const struct address *id, const char *password, back
 static void created_durable(void *ctx, int err)
 {
 	struct login *l = ctx;
+	struct node *node = l->node;
+	const uint8_t *key = l->keys + ADDRESS_SECRET_LEN;
 
 	if (!err)
-		err = node_online(l->node, &l->id, l->keys, l->keys + ADDRESS_SECRET_LEN);
+		err = node_online(node, &l->id, l->keys, key);
+	if (err) {
+		/* Nobody is told of the user, so nobody could remove him later. */
+		(void)service_address_forget(node->service, &l->id, key);
+		addresses_remove(node->store, &l->id);
+	}
 	login_end(l, err);
 }
 

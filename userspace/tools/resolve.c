@@ -69,6 +69,20 @@ static bool fits(const struct pattern *p, const struct address *a)
 	       !strcasecmp(text + strlen(text) - len, p->suffix);
 }
 
+bool resolve_is_part(const char *text)
+{
+	struct pattern p;
+
+	return !parse_pattern(text, &p) && !p.is_ip;
+}
+
+bool resolve_fits(const char *text, const struct address *a)
+{
+	struct pattern p;
+
+	return !parse_pattern(text, &p) && !p.is_ip && fits(&p, a);
+}
+
 /* "0102-0304…1F20": long enough to tell addresses apart, and accepted as input. */
 static const char *short_form(const struct address *a, char out[static ADDRESS_TEXT_LEN])
 {

@@ -5,12 +5,19 @@
 #ifndef RATMAN_TOOLS_RESOLVE_H
 #define RATMAN_TOOLS_RESOLVE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "base/address.h"
 
 /* 0 when @text is a whole address, so that no list is needed; else -EINVAL. */
 int resolve_full(const char *text, struct address *out);
+
+/* True when @text can be the beginning of an address or id, or the short form of one ("0102…1F20"). */
+bool resolve_is_part(const char *text);
+
+/* True when @text is such a part of @a. */
+bool resolve_fits(const char *text, const struct address *a);
 
 /*
  * Finds the one entry of @known (n of them) meant by @text: the full text form

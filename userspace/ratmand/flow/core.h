@@ -353,7 +353,6 @@ void commons_free(struct flow *f);
 /* How long after a look at who the members are the next one may come, in ms. */
 uint64_t gossip_look_pause(struct flow *f, const struct space *sp);
 
-
 bool gossip_message(struct flow_link *fl, const struct exchange_message *m);
 /* True when the peer has proved that it is a member of @space. */
 bool gossip_is_proven(const struct flow_link *fl, const struct address *space);
@@ -396,6 +395,9 @@ void transfer_link_down(struct flow_link *fl);
 
 /* A parcel that is arriving is not wanted: its sender hears it. False when nobody is sending it. */
 bool transfer_unwanted(struct flow *f, struct inbox_entry *e);
+
+/* @e goes while it may be arriving: its sender hears that nobody is here to take it. */
+void transfer_forget(struct flow *f, const struct inbox_entry *e);
 
 /* ---- claim.c: who gets a stream ---- */
 

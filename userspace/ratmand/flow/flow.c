@@ -277,17 +277,8 @@ static void expire_arriving(struct flow *f)
 	struct inbox_entry *e, *next;
 
 	for (e = f->inbox.all; e; e = next) {
-		bool item = inbox_is_item(e);
-		struct flow_link *fl;
-		bool busy = false;
-
 		next = e->hh.next;
-		if (e->complete || e->since_s + LIMIT_OUTBOX_AGE_S >= wall_s())
-			continue;
-		DL_FOREACH(f->links, fl)
-			busy = busy || (fl->transfers &&
-					(item || address_equal(&fl->local, &e->local)));
-		if (!busy)
+		if (!e->complete && !e->arriving && e->since_s + LIMIT_OUTBOX_AGE_S < wall_s())
 			recv_forget(f, e, true);
 	}
 }

@@ -55,8 +55,8 @@ static bool record_read(const uint8_t *data, size_t len, struct outbox_entry *e)
 	e->created_s = wire_get_be64(&r);
 	e->attempts = wire_get_be32(&r);
 	e->kind = version == RECORD_PARCEL ? wire_get_u8(&r) : 0;
-	return (version == RECORD_STREAM || (version == RECORD_PARCEL && e->kind)) && !r.failed && wire_left(&r) >= MANIFEST_MIN &&
-	       wire_left(&r) <= MANIFEST_MAX;
+	return (version == RECORD_STREAM || (version == RECORD_PARCEL && e->kind)) && !r.failed &&
+	       wire_left(&r) >= MANIFEST_MIN && wire_left(&r) <= MANIFEST_MAX;
 }
 
 /* Puts a copy of @like into memory; @like->id is set. */

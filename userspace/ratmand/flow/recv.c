@@ -367,5 +367,7 @@ void recv_forget(struct flow *f, struct inbox_entry *e, bool stored)
 		if (r->entry == e)
 			r->entry = NULL;
 	parcel_withdraw(f, e);
+	if (e->arriving)
+		transfer_forget(f, e);
 	inbox_remove(&f->inbox, e, stored);
 }

@@ -98,7 +98,8 @@ static void on_adopted(void *ctx, int err)
 		o->retry_at = uv_now(f->loop) + RETRY_MAX_MS;
 	else if (o)
 		spread_remove(f, o, true);
-	if (err && e) {
+	/* One that is announced was there before, and stays whatever became of this commit. */
+	if (e && !e->announced && err) {
 		inbox_remove(&f->inbox, e, false);
 	} else if (e && !e->announced) {
 		inbox_announce(&f->inbox, e);

@@ -129,18 +129,36 @@ static void give_up(struct transfer *t, enum exchange_reason reason)
 		inbox_remove(&f->inbox, e, stored);
 }
 
-bool transfer_unwanted(struct flow *f, struct inbox_entry *e)
+/* The transfer that brings @e, or NULL. */
+static struct transfer *transfer_find(struct flow *f, const struct inbox_entry *e)
 {
 	struct flow_link *fl;
 	struct transfer *t;
 
 	DL_FOREACH(f->links, fl)
 		DL_FOREACH(fl->transfers, t)
-			if (t->entry == e) {
-				give_up(t, EXCHANGE_UNWANTED);
-				return true;
-			}
-	return false;
+			if (t->entry == e)
+				return t;
+	return NULL;
+}
+
+bool transfer_unwanted(struct flow *f, struct inbox_entry *e)
+{
+	struct transfer *t = transfer_find(f, e);
+
+	if (t)
+		give_up(t, EXCHANGE_UNWANTED);
+	return t;
+}
+
+void transfer_forget(struct flow *f, const struct inbox_entry *e)
+{
+	struct transfer *t = transfer_find(f, e);
+
+	if (!t)
+		return;
+	refuse(t->link, &e->id, EXCHANGE_ABSENT);
+	transfer_free(t);
 }
 
 struct done {

@@ -304,8 +304,15 @@ int inspect_rekey(const char *dir, const struct nodekey_options *node_key,
 
 	if (!err)
 		err = change_key(dir, node_key, new_key, why, size);
-	if (!err)
-		err = compact(dir, &before, &after, why, size);
+	if (!err) {
+		char cause[512] = "";
+
+		err = compact(dir, &before, &after, cause, sizeof(cause));
+		if (err)
+			snprintf(why, size,
+				 "the new key counts from now on, but the old one opens what is left of the old file until ratctl db compact has run (%s)",
+				 cause[0] ? cause : strerror(-err));
+	}
 	let_go(&lock, dir);
 	return err;
 }

@@ -53,8 +53,9 @@ int inspect_compact(const char *dir, uint64_t *before, uint64_t *after, char *wh
 /*
  * What @new_key says unlocks the store from now on, in place of what @node_key says:
  * a key file is made when it is not there, a passphrase is asked for twice. The
- * file is then compacted, so that the old key opens nothing in it. Until it is done
- * the old key is the one that counts; a backup keeps the key it was made under.
+ * file is then compacted, so that the old key opens nothing in it. When that fails, or is cut
+ * short, the new key counts already (@why says so) and inspect_compact() ends the work; after
+ * any other error the old one does. A backup keeps the key it was made under.
  * -EBUSY beside a running daemon; errors as store_open().
  */
 int inspect_rekey(const char *dir, const struct nodekey_options *node_key,

@@ -415,10 +415,10 @@ ssize_t mailbox_find(const struct mailbox *mb, const struct ident *id, uint64_t 
 	return (ssize_t)found.n;
 }
 
-/* Most messages of one id that a change is made in: each has another sender. */
+/* Most messages of one id that are changed, or removed at a time: each has another sender. */
 #define SAME_ID_MAX 32
 
-/* One of the tags differs between @e and what it becomes. */
+/* Takes it off the lists of tags that go, or (@on) puts it on those of tags that come. */
 static int retag(const struct mailbox *mb, uint64_t number, const struct message_tags *have,
 		 const struct message_tags *want, bool on)
 {
@@ -509,11 +509,17 @@ int mailbox_remove(struct mailbox *mb, const struct ident *id)
 {
 	uint64_t numbers[SAME_ID_MAX];
 	ssize_t n = mailbox_find(mb, id, numbers, SAME_ID_MAX);
-	int err = n < 0 ? (int)n : !n ? -ENOENT : 0;
+	int err = !n ? -ENOENT : 0;
 
-	for (ssize_t i = 0; i < n && !err; i++)
-		err = mailbox_remove_number(mb, numbers[i]);
-	return err;
+	for (;;) {
+		if (n < 0)
+			return (int)n;
+		for (ssize_t i = 0; i < n && !err; i++)
+			err = mailbox_remove_number(mb, numbers[i]);
+		if (err || n < SAME_ID_MAX)
+			return err;
+		n = mailbox_find(mb, id, numbers, SAME_ID_MAX);
+	}
 }
 
 int mailbox_empty(struct mailbox *mb, size_t n)

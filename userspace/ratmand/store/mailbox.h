@@ -67,8 +67,8 @@ int mailbox_read(const struct mailbox *mb, uint64_t number, struct message *out,
 ssize_t mailbox_find(const struct mailbox *mb, const struct ident *id, uint64_t *numbers, size_t n);
 
 /*
- * Removes tags, then adds some, in every message with @id. -ENOENT, -E2BIG (too
- * many tags; none is changed), -EBADMSG, storage errors.
+ * Removes tags, then adds some, in every message with @id (of 32 senders at most). -ENOENT,
+ * -E2BIG (too many tags; none is changed), -EBADMSG, storage errors.
  */
 int mailbox_change(struct mailbox *mb, const struct ident *id, const struct message_tags *add,
 		   const struct message_tags *remove);

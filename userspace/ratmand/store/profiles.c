@@ -167,15 +167,19 @@ int profiles_remove(struct store *store, enum profile_side side, const struct ad
 	enum store_table table = table_of(side);
 	struct profile_record record;
 	uint8_t key[KEY_LEN];
-	int err = get(store, table, id, &record);
+	int got = get(store, table, id, &record);
+	int err;
 
-	if (err == -ENOENT)
-		return 0;
+	if (got)
+		record.profile.avatar_len = 0;
+	if (got && got != -EBADMSG)
+		return got == -ENOENT ? 0 : got;
 	make_key(key, id);
 	/* The other way round: an avatar that is left is found, a profile without one is wrong. */
-	if (!store_del(store, table, key, sizeof(key)) && !err && record.profile.avatar_len)
-		return del_avatar(store, table, id, record.avatar_version);
-	return err == -EBADMSG ? 0 : err;
+	err = store_del(store, table, key, sizeof(key));
+	if (!err && record.profile.avatar_len)
+		err = del_avatar(store, table, id, record.avatar_version);
+	return err;
 }
 
 struct walk {
