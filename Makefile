@@ -213,7 +213,8 @@ vm:
 
 # Benchmarks: userspace ones natively, the rest in guests.
 benches := $(patsubst tests/bench/%.c,build/bench/%,$(wildcard tests/bench/bench_*.c))
-build/bench/%: build/plain/tests/bench/%.o $(call objects,plain,$(filter-out $(wildcard tests/sim/test_*.c),$(wildcard tests/sim/*.c))) build/plain/ratman.a
+bench_support := $(call objects,plain,tests/bench/bench.c $(filter-out $(wildcard tests/sim/test_*.c),$(wildcard tests/sim/*.c)))
+build/bench/%: build/plain/tests/bench/%.o $(bench_support) build/plain/ratman.a
 	@mkdir -p $(@D)
 	@$(CC) $^ -o $@ -ljson-c $(libs_daemon)
 build/plain/tests/%.o: cflags += -Itests

@@ -6,6 +6,7 @@
  * percentage is the median over the rounds, so that other load matters little.
  * Usage: bench_eris [rounds]
  */
+#include "bench/bench.h"
 #include "ratmand/flow/eris.h"
 
 #include <errno.h>
@@ -208,19 +209,6 @@ static void store_fill(struct store *s, uint32_t size, struct eris_capability *c
 		abort();
 	eris_encoder_free(&enc);
 	free(content);
-}
-
-static int compare(const void *a, const void *b)
-{
-	double x = *(const double *)a, y = *(const double *)b;
-
-	return (x > y) - (x < y);
-}
-
-static double median(double *values, int n)
-{
-	qsort(values, (size_t)n, sizeof(*values), compare);
-	return values[n / 2];
 }
 
 /* The limits; @inner = internal blocks per leaf. */

@@ -15,11 +15,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <time.h>
 
 #include "base/log.h"
+#include "bench/bench.h"
 #include "ratmand/flow/eris.h"
 #include "ratmand/service/files.h"
+#include "unit/meshless.h"
 
 #define CHUNK 65536
 #define MAX_ROUNDS 50
@@ -32,34 +33,6 @@ static struct files *files;
 static struct address users[2];
 static uint8_t secrets[2][64];
 static uint8_t chunk[CHUNK];
-static char dir[256];
-
-static void die(const char *what, int err)
-{
-	fprintf(stderr, "bench_file: %s: %s\n", what, strerror(err < 0 ? -err : err));
-	exit(1);
-}
-
-static double now_s(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
-}
-
-static int compare(const void *a, const void *b)
-{
-	double x = *(const double *)a, y = *(const double *)b;
-
-	return (x > y) - (x < y);
-}
-
-static double median(double *values, int n)
-{
-	qsort(values, (size_t)n, sizeof(*values), compare);
-	return values[n / 2];
-}
 
 static long rss_kib(void)
 {
@@ -68,8 +41,6 @@ static long rss_kib(void)
 	getrusage(RUSAGE_SELF, &u);
 	return u.ru_maxrss;
 }
-
-/* What flow asks of a mesh that is off. */
 
 static const uint8_t *op_secret(void *ctx, const struct address *local)
 {
@@ -80,46 +51,15 @@ static const uint8_t *op_secret(void *ctx, const struct address *local)
 	return NULL;
 }
 
-static bool op_reachable(void *ctx, const struct address *peer)
-{
-	(void)ctx;
-	(void)peer;
-	return false;
-}
-
-static bool op_endpoint(void *ctx, const struct address *address, bool source,
-			struct sockaddr_in6 *out)
-{
-	(void)ctx;
-	(void)address;
-	(void)source;
-	(void)out;
-	return false;
-}
-
-static bool op_speaks_for(void *ctx, const struct sockaddr_in6 *source, const struct address *claimed)
-{
-	(void)ctx;
-	(void)source;
-	(void)claimed;
-	return false;
-}
-
-static const struct flow_ops ops = {
-	.secret = op_secret, .reachable = op_reachable, .endpoint = op_endpoint,
-	.speaks_for = op_speaks_for,
-};
+static const struct flow_ops ops = MESHLESS_OPS(op_secret);
 
 static void start(void)
 {
-	const char *base = getenv("BENCH_DIR");
 	uint8_t key[ADDRESS_KEY_LEN];
 	char why[256];
 	int err;
 
-	snprintf(dir, sizeof(dir), "%s/bench_file.XXXXXX", base ? base : ".");
-	if (!mkdtemp(dir))
-		die(dir, errno);
+	fresh_dir();
 	uv_loop_init(&loop);
 	err = store_open(&store, &loop, dir, NULL, why, sizeof(why));
 	if (err)
@@ -145,7 +85,6 @@ static void on_closed(void *ctx)
 
 static void stop(void)
 {
-	char cmd[300];
 	bool closed = false;
 
 	files_stop(files);
@@ -156,9 +95,7 @@ static void stop(void)
 	online_free(online);
 	store_close(store);
 	uv_run(&loop, UV_RUN_DEFAULT);
-	snprintf(cmd, sizeof(cmd), "rm -rf %s", dir);
-	if (system(cmd))
-		die("removing", errno);
+	remove_dir();
 }
 
 struct result {

@@ -18,18 +18,17 @@
  *   turn_ms          the longest turn of the loop while the deepest of them ran
  */
 #include <errno.h>
-#include <lmdb.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
-#include <unistd.h>
 
 #include "base/log.h"
+#include "bench/bench.h"
 #include "ratmand/service/messages.h"
 #include "ratmand/store/mailbox.h"
+#include "unit/meshless.h"
 
 #define VALUE 1024
 #define ROUNDS 5
@@ -38,7 +37,6 @@
 #define SERVICES 10
 #define SENDERS 100
 
-static char dir[256];
 static uv_loop_t loop;
 static uint8_t payload[VALUE];
 
@@ -49,39 +47,6 @@ static struct service *service;
 static struct address users[2];
 static uint8_t secrets[2][64];
 static bool closed;
-
-static double now_s(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
-}
-
-static void die(const char *what, int err)
-{
-	fprintf(stderr, "bench_message: %s: %s\n", what, strerror(err < 0 ? -err : err));
-	exit(1);
-}
-
-static void remove_dir(void)
-{
-	char cmd[300];
-
-	snprintf(cmd, sizeof(cmd), "rm -rf %s", dir);
-	if (dir[0] && system(cmd))
-		die("removing", errno);
-}
-
-static void fresh_dir(void)
-{
-	const char *base = getenv("BENCH_DIR");
-
-	remove_dir();
-	snprintf(dir, sizeof(dir), "%s/bench_message.XXXXXX", base ? base : ".");
-	if (!mkdtemp(dir))
-		die(dir, errno);
-}
 
 /* ---- the router ---- */
 
@@ -94,38 +59,7 @@ static const uint8_t *secret_of(void *ctx, const struct address *local)
 	return NULL;
 }
 
-static bool unreachable(void *ctx, const struct address *peer)
-{
-	(void)ctx;
-	(void)peer;
-	return false;
-}
-
-static bool no_endpoint(void *ctx, const struct address *address, bool source,
-			struct sockaddr_in6 *out)
-{
-	(void)ctx;
-	(void)address;
-	(void)source;
-	(void)out;
-	return false;
-}
-
-static bool nobody_speaks(void *ctx, const struct sockaddr_in6 *source,
-			  const struct address *claimed)
-{
-	(void)ctx;
-	(void)source;
-	(void)claimed;
-	return false;
-}
-
-static const struct flow_ops flow_ops = {
-	.secret = secret_of,
-	.reachable = unreachable,
-	.endpoint = no_endpoint,
-	.speaks_for = nobody_speaks,
-};
+static const struct flow_ops flow_ops = MESHLESS_OPS(secret_of);
 
 static void user_key(int i, uint8_t key[static ADDRESS_KEY_LEN])
 {
@@ -225,75 +159,6 @@ static double run_messages(unsigned int n, bool local, uint64_t *done)
 	return (double)*done / (now_s() - begin);
 }
 
-static MDB_env *open_raw(MDB_dbi *dbi)
-{
-	char path[300];
-	MDB_env *env;
-	MDB_txn *txn;
-
-	snprintf(path, sizeof(path), "%s/raw", dir);
-	mkdir(path, 0700);
-	if (mdb_env_create(&env) || mdb_env_set_mapsize(env, 4ull << 30) ||
-	    mdb_env_set_maxdbs(env, 4) || mdb_env_open(env, path, MDB_NOTLS, 0600) ||
-	    mdb_txn_begin(env, NULL, 0, &txn) || mdb_dbi_open(txn, "raw", MDB_CREATE, dbi) ||
-	    mdb_txn_commit(txn))
-		die("raw LMDB", EIO);
-	return env;
-}
-
-static double run_raw(MDB_env *env, MDB_dbi dbi, unsigned int batch)
-{
-	double begin = now_s();
-	uint64_t n = 0;
-
-	while (now_s() < begin + ROUND_S) {
-		MDB_txn *txn;
-
-		if (mdb_txn_begin(env, NULL, 0, &txn))
-			die("raw begin", EIO);
-		for (unsigned int i = 0; i < batch; i++) {
-			uint8_t key[32];
-			MDB_val k = { sizeof(key), key }, v = { sizeof(payload), payload };
-
-			randombytes_buf(key, sizeof(key));
-			if (mdb_put(txn, dbi, &k, &v, 0))
-				die("raw put", EIO);
-		}
-		if (mdb_txn_commit(txn))
-			die("raw commit", EIO);
-		n += batch;
-	}
-	return (double)n / (now_s() - begin);
-}
-
-static uint64_t transactions(void)
-{
-	char path[300];
-	MDB_envinfo info;
-	MDB_env *env;
-
-	/* This process has it open, so only between runs. */
-	snprintf(path, sizeof(path), "%s/state", dir);
-	if (mdb_env_create(&env) || mdb_env_open(env, path, MDB_RDONLY, 0600))
-		die("transactions", EIO);
-	mdb_env_info(env, &info);
-	mdb_env_close(env);
-	return info.me_last_txnid;
-}
-
-static int compare_doubles(const void *a, const void *b)
-{
-	double x = *(const double *)a, y = *(const double *)b;
-
-	return (x > y) - (x < y);
-}
-
-static double median(double *v)
-{
-	qsort(v, ROUNDS, sizeof(*v), compare_doubles);
-	return v[ROUNDS / 2];
-}
-
 static void durable(unsigned int n, bool local)
 {
 	double message[ROUNDS], raw[ROUNDS], share[ROUNDS], batch_sum = 0;
@@ -301,25 +166,26 @@ static void durable(unsigned int n, bool local)
 	MDB_env *env;
 
 	fresh_dir();
-	env = open_raw(&dbi);
+	env = raw_open(&dbi);
 	open_router();
 	close_router();
 	for (int i = 0; i < ROUNDS; i++) {
-		uint64_t done, before = transactions();
+		uint64_t done, before = transactions("state");
 		double batch;
 
 		open_router();
 		message[i] = run_messages(n, local, &done);
 		close_router();
-		batch = (double)done / (double)(transactions() - before);
+		batch = (double)done / (double)(transactions("state") - before);
 		batch_sum += batch;
-		raw[i] = run_raw(env, dbi, batch < 1 ? 1 : (unsigned int)(batch + 0.5));
+		raw[i] = raw_run(env, dbi, batch < 1 ? 1 : (unsigned int)(batch + 0.5), payload,
+				 sizeof(payload), ROUND_S);
 		share[i] = message[i] / raw[i];
 	}
 	mdb_env_close(env);
 	printf("{\"bench\":\"message\",\"case\":\"durable\",\"kind\":\"%s\",\"clients\":%u,"
 	       "\"message_per_s\":%.0f,\"raw_per_s\":%.0f,\"share\":%.2f,\"batch\":%.1f}\n",
-	       local ? "local" : "note", n, median(message), median(raw), median(share),
+	       local ? "local" : "note", n, median(message, ROUNDS), median(raw, ROUNDS), median(share, ROUNDS),
 	       batch_sum / ROUNDS);
 	fflush(stdout);
 }

@@ -19,33 +19,18 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/log.h"
+#include "bench/bench.h"
 #include "ratmand/service/users.h"
 
 #define PROFILES 100000
 #define HITS 100
 
-static char dir[256];
 static uv_loop_t loop;
 static struct store *store;
 static struct users *users;
-
-static double now_s(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
-}
-
-static void die(const char *what, int err)
-{
-	fprintf(stderr, "bench_profile: %s: %s\n", what, strerror(err < 0 ? -err : err));
-	exit(1);
-}
 
 static void open_all(void)
 {
@@ -289,15 +274,10 @@ static void by_id(void)
 
 int main(void)
 {
-	const char *base = getenv("BENCH_DIR");
-	char cmd[300];
-
 	if (sodium_init() < 0 || uv_loop_init(&loop))
 		return 1;
 	log_set_level(LOG_ERROR);
-	snprintf(dir, sizeof(dir), "%s/bench_profile.XXXXXX", base ? base : ".");
-	if (!mkdtemp(dir))
-		die(dir, errno);
+	fresh_dir();
 	open_all();
 	fill();
 	load();
@@ -311,6 +291,6 @@ int main(void)
 	search("fuzzy", USER_MATCH_FUZZY, "display_name", misspelt);
 	search("fuzzy, none", USER_MATCH_FUZZY, "", nobody);
 	close_all();
-	snprintf(cmd, sizeof(cmd), "rm -rf %s", dir);
-	return system(cmd) ? 1 : 0;
+	remove_dir();
+	return 0;
 }

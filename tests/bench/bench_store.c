@@ -15,55 +15,23 @@
  *   get_us, raw_get_us  reading one record at random
  */
 #include <errno.h>
-#include <lmdb.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
-#include <unistd.h>
 
 #include "base/log.h"
+#include "bench/bench.h"
 #include "ratmand/store/store.h"
 
 #define VALUE 1024
 #define ROUNDS 7
 #define ROUND_S 1.0
-#define KEY_LEN 32
+#define KEY_LEN RAW_KEY_LEN
 
-static char dir[256];
 static uv_loop_t loop;
 static uint8_t value[32768];
-
-static double now_s(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
-}
-
-static void die(const char *what, int err)
-{
-	fprintf(stderr, "bench_store: %s: %s\n", what, strerror(err < 0 ? -err : err));
-	exit(1);
-}
-
-static void fresh_dir(void)
-{
-	const char *base = getenv("BENCH_DIR");
-	char cmd[300];
-
-	if (dir[0]) {
-		snprintf(cmd, sizeof(cmd), "rm -rf %s", dir);
-		if (system(cmd))
-			die("removing", errno);
-	}
-	snprintf(dir, sizeof(dir), "%s/bench_store.XXXXXX", base ? base : ".");
-	if (!mkdtemp(dir))
-		die(dir, errno);
-}
 
 static struct store *open_store(void)
 {
@@ -132,88 +100,6 @@ static double run_store(struct store *s, unsigned int n, uint64_t *done)
 	return (double)*done / (now_s() - begin);
 }
 
-static MDB_env *open_raw(MDB_dbi *dbi)
-{
-	char path[300];
-	MDB_env *env;
-	MDB_txn *txn;
-
-	snprintf(path, sizeof(path), "%s/raw", dir);
-	mkdir(path, 0700);
-	if (mdb_env_create(&env) || mdb_env_set_mapsize(env, 4ull << 30) ||
-	    mdb_env_set_maxdbs(env, 4) || mdb_env_open(env, path, MDB_NOTLS, 0600) ||
-	    mdb_txn_begin(env, NULL, 0, &txn) || mdb_dbi_open(txn, "done", MDB_CREATE, dbi) ||
-	    mdb_txn_commit(txn))
-		die("raw LMDB", EIO);
-	return env;
-}
-
-static int compare_keys(const void *a, const void *b)
-{
-	return memcmp(a, b, KEY_LEN);
-}
-
-/* One transaction of @n random keys, sorted, as the store does it. */
-static void put_raw(MDB_env *env, MDB_dbi dbi, unsigned int n, size_t len)
-{
-	static uint8_t keys[4096][KEY_LEN];
-	MDB_txn *txn;
-
-	for (unsigned int i = 0; i < n; i++)
-		draw_key(keys[i]);
-	qsort(keys, n, KEY_LEN, compare_keys);
-	if (mdb_txn_begin(env, NULL, 0, &txn))
-		die("raw begin", EIO);
-	for (unsigned int i = 0; i < n; i++) {
-		MDB_val k = { KEY_LEN, keys[i] }, v = { len, value };
-
-		if (mdb_put(txn, dbi, &k, &v, 0))
-			die("raw put", EIO);
-	}
-	if (mdb_txn_commit(txn))
-		die("raw commit", EIO);
-}
-
-static double run_raw(MDB_env *env, MDB_dbi dbi, unsigned int batch)
-{
-	double begin = now_s();
-	uint64_t n = 0;
-
-	while (now_s() < begin + ROUND_S) {
-		put_raw(env, dbi, batch, VALUE);
-		n += batch;
-	}
-	return (double)n / (now_s() - begin);
-}
-
-static uint64_t transactions(const char *sub)
-{
-	char path[300];
-	MDB_envinfo info;
-	MDB_env *env;
-
-	/* The daemon's process has it open, so only between runs. */
-	snprintf(path, sizeof(path), "%s/%s", dir, sub);
-	if (mdb_env_create(&env) || mdb_env_open(env, path, MDB_RDONLY, 0600))
-		die("transactions", EIO);
-	mdb_env_info(env, &info);
-	mdb_env_close(env);
-	return info.me_last_txnid;
-}
-
-static int compare_doubles(const void *a, const void *b)
-{
-	double x = *(const double *)a, y = *(const double *)b;
-
-	return (x > y) - (x < y);
-}
-
-static double median(double *v)
-{
-	qsort(v, ROUNDS, sizeof(*v), compare_doubles);
-	return v[ROUNDS / 2];
-}
-
 static void durable(unsigned int writers)
 {
 	double store[ROUNDS], raw[ROUNDS], share[ROUNDS], batch_sum = 0;
@@ -221,7 +107,7 @@ static void durable(unsigned int writers)
 	MDB_env *env;
 
 	fresh_dir();
-	env = open_raw(&dbi);
+	env = raw_open(&dbi);
 	for (int i = 0; i < ROUNDS; i++) {
 		struct store *s = open_store();
 		uint64_t done, before, after;
@@ -235,13 +121,13 @@ static void durable(unsigned int writers)
 		after = transactions("state");
 		batch = (double)done / (double)(after - before);
 		batch_sum += batch;
-		raw[i] = run_raw(env, dbi, (unsigned int)(batch + 0.5));
+		raw[i] = raw_run(env, dbi, (unsigned int)(batch + 0.5), value, VALUE, ROUND_S);
 		share[i] = store[i] / raw[i];
 	}
 	mdb_env_close(env);
 	printf("{\"bench\":\"store\",\"case\":\"durable\",\"writers\":%u,\"store_per_s\":%.0f,"
 	       "\"raw_per_s\":%.0f,\"share\":%.2f,\"batch\":%.1f}\n",
-	       writers, median(store), median(raw), median(share), batch_sum / ROUNDS);
+	       writers, median(store, ROUNDS), median(raw, ROUNDS), median(share, ROUNDS), batch_sum / ROUNDS);
 	fflush(stdout);
 }
 
@@ -288,9 +174,9 @@ static void size(unsigned int n, size_t len)
 	got = now_s() - got;
 	close_store(s);
 	/* Raw, with the same keys in clear, in batches. */
-	env = open_raw(&dbi);
+	env = raw_open(&dbi);
 	for (unsigned int i = 0; i < n; i += 500)
-		put_raw(env, dbi, 500, len);
+		raw_put(env, dbi, 500, value, len);
 	raw_got = now_s();
 	for (int i = 0; i < 20000; i++) {
 		MDB_val k = { KEY_LEN, key }, v;
@@ -317,8 +203,6 @@ static void size(unsigned int n, size_t len)
 
 int main(void)
 {
-	char cmd[300];
-
 	if (sodium_init() < 0 || uv_loop_init(&loop))
 		return 1;
 	log_set_level(LOG_ERROR);
@@ -328,6 +212,6 @@ int main(void)
 	durable(256);
 	size(50000, 1024);
 	size(2000, 32768);
-	snprintf(cmd, sizeof(cmd), "rm -rf %s", dir);
-	return system(cmd) ? 1 : 0;
+	remove_dir();
+	return 0;
 }

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """What the end-to-end tests share: cases, TAP, a running ratmand."""
+import contextlib
+import functools
 import os
 import shutil
 import signal
@@ -22,8 +24,22 @@ if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+class Skip(Exception):
+    """What a case raises that cannot be tried on this machine; says why."""
+
+
+def needs_root(f):
+    """Decorator, below @test: a case that is tried by the superuser only."""
+    @functools.wraps(f)
+    def case(*args):
+        if os.geteuid():
+            raise Skip("needs root")
+        f(*args)
+    return case
+
+
 def test(f):
-    """Decorator: @f is a case; it fails by raising."""
+    """Decorator: @f is a case; it fails by raising anything but Skip."""
     TESTS.append(f)
     return f
 
@@ -107,6 +123,21 @@ class Ratmand:
         return good, "status %s\n%s" % (status, text)
 
 
+@contextlib.contextmanager
+def daemon(extra="", kind=Ratmand):
+    """A daemon of a case's own, which has to end well."""
+    directory = tempfile.mkdtemp(prefix="ratman-e2e.")
+    d = kind(program("RATMAND", "ratmand"), directory, extra=extra)
+    try:
+        yield d
+        good, text = d.stop()
+        assert good, text
+    finally:
+        if d.alive():
+            d.kill()
+        shutil.rmtree(directory)
+
+
 def comment(text):
     return "".join("# " + line + "\n" for line in text.splitlines())
 
@@ -128,6 +159,8 @@ def run_tests(check=None, ending=None):
                 if check:
                     check()
             print("ok %d - %s" % (i, f.__name__), flush=True)
+        except Skip as e:
+            print("ok %d - %s # SKIP %s" % (i, f.__name__, e), flush=True)
         except Exception:  # noqa: BLE001
             failed += 1
             print("not ok %d - %s" % (i, f.__name__))
@@ -206,10 +239,10 @@ def stops_cleanly():
     return DAEMON.stop()
 
 
-def main(ending=stops_cleanly, extra="", home=None):
+def main(ending=stops_cleanly, extra=""):
     """
     Runs the cases of the file against a daemon of its own. @ending as with run_tests();
-    @extra are lines of its configuration; @home (tools.Home) is removed at last.
+    @extra are lines of its configuration.
     """
     global DAEMON
     path = os.environ.get("RATMAND")
@@ -221,6 +254,4 @@ def main(ending=stops_cleanly, extra="", home=None):
     try:
         return run_tests(still_alive, ending)
     finally:
-        if home:
-            home.remove()
         shutil.rmtree(directory)

@@ -1,19 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Profiles on the wire (service-api.md 7.3, namespace 09), written from the description alone."""
-import re
+"""Profiles on the wire (service-api.md 7.3, namespace 09), for clients that know no session."""
 import struct
 
 import microframe as mf
+from service import (EXACT, FUZZY, INVALID_PAYLOAD, INVALID_QUERY, NO_USER, PREFIX, PROFILES,  # noqa: F401
+                     SERVICE_ERROR, SUBSTRING, Fields, ServiceError, blob, service_error)
 
-PROFILES, SERVICE_ERROR = 0x22, 0x20
-NO_USER, INVALID_QUERY, INVALID_PAYLOAD = 1, 4, 6
-EXACT, SUBSTRING, FUZZY, PREFIX = 0, 1, 2, 3
-LOCAL, REMOTE, BOTH = 0, 1, 2
 KEEP, UNSET = b"\0", b"\2"
-
-
-def blob(data):
-    return struct.pack(">I", len(data)) + data
 
 
 def string(text):
@@ -25,7 +18,7 @@ def put(text):
 
 
 def update(handle=KEEP, name=KEEP, avatar=KEEP, bio=(), unbio=(), services=()):
-    """A UserUpdate; @bio pairs, @services (1 or 2, name)."""
+    """A UserUpdate of what may be wrong: encoded fields, @bio pairs, @services (1 or 2, name)."""
     return (handle + name + avatar +
             struct.pack(">H", len(bio)) + b"".join(string(k) + string(v) for k, v in bio) +
             struct.pack(">H", len(unbio)) + b"".join(string(k) for k in unbio) +
@@ -39,46 +32,27 @@ def query(*terms, skip=0, take=1000):
 
 
 class Profile:
+    """id, handle, name, bio, services, avatar, local, online, updated; bio and services in order."""
+
     def __init__(self, r):
-        assert r.number("B") == 1, "version of the record"
-        self.id = r.take(32)
-        self.handle, self.name = r.option(), r.option()
-        self.bio = [(r.string(), r.string()) for _ in range(r.number("H"))]
-        self.services = [r.string() for _ in range(r.number("H"))]
-        self.avatar = r.take(r.number("I"))
-        flags = r.number("B")
-        assert flags < 4
-        self.local, self.online = bool(flags & 1), bool(flags & 2)
-        self.time = r.take(35)
-        assert re.fullmatch(rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}\+00:00", self.time)
+        self.__dict__.update(r.profile())
         assert self.bio == sorted(self.bio) and self.services == sorted(self.services)
 
 
 def profiles_in(body):
-    r = mf.Reader(body)
+    r = Fields(body)
     out = [Profile(r) for _ in range(r.number("H"))]
     r.done()
     return out
-
-
-class ServiceError(Exception):
-    def __init__(self, code, text):
-        super().__init__("service error %d %s" % (code, text))
-        self.code, self.text = code, text
-
-
-def ping(f, want):
-    if f.kind == SERVICE_ERROR:
-        assert f.payload[-1:] == b"\0" and b"\0" not in f.payload[2:-1]
-        raise ServiceError(f.payload[1], f.payload[2:-1].decode())
-    return f.ping(want)
 
 
 def ask(c, mode, payload=b"", token=None, want=mf.OK):
     """An exchange of the Service API: the reply echoes mode and token."""
     f = c.ask(mode, payload, token)
     assert f.mode == mode and f.token == token, "mode %04x" % f.mode
-    return ping(f, want)
+    if f.kind == SERVICE_ERROR:
+        raise service_error(f)
+    return f.ping(want)
 
 
 def listed(c, payload=b""):
@@ -114,7 +88,7 @@ class Watch(mf.Line):
     def next(self):
         f = self.frame()
         assert f.mode == 0x0922 and f.token == self.token
-        r = mf.Reader(f.payload)
+        r = Fields(f.payload)
         p = Profile(r)
         r.done()
         return p

@@ -16,7 +16,7 @@ VALUE, KEYS, SERVICES, FILE, FILES = 0x25, 0x26, 0x27, 0x2a, 0x2b
  CALLBACK_TIMEOUT, NO_SIGN, BAD_SIGN, NETWORK_FAULT, NO_ROUTE, BAD_SERIALISE, NO_SERVICE,
  SERVICE_EXISTS, COMM_FAULT, IO_FAULT) = range(17)
 
-EXACT, SUBSTRING, FUZZY = 0, 1, 2
+EXACT, SUBSTRING, FUZZY, PREFIX = 0, 1, 2, 3
 FLOOD, STD = 0, 1
 TRUSTED, UNVERIFIED, INVALID = 0, 1, 2
 LOCAL, AVAILABLE, IN_PROGRESS, ADVERTISED = 1, 2, 3, 4
@@ -132,6 +132,15 @@ class Fields(Reader):
         return f
 
 
+def service_error(f):
+    """The ServiceError in a frame."""
+    r = Fields(f.payload[1:])
+    error = ServiceError(r.number("B"), r.str().decode())
+    r.done()
+    assert error.code <= IO_FAULT and error.text
+    return error
+
+
 class Events(Line):
     """The socket of a subscription in namespaces 09 to 0C."""
 
@@ -174,11 +183,7 @@ class Service(Client):
     def answer(self, f, mode, kind, token):
         assert f.mode == mode, "the reply to %04x has mode %04x" % (mode, f.mode)
         if f.kind == SERVICE_ERROR:
-            r = Fields(f.payload[1:])
-            error = ServiceError(r.number("B"), r.str().decode())
-            r.done()
-            assert error.code <= IO_FAULT and error.text
-            raise error
+            raise service_error(f)
         body = f.ping(1 if kind is None else kind)
         if mode not in (0x0901, 0x0910):
             assert f.token == token, "auth not echoed"

@@ -671,13 +671,14 @@ def lie_everywhere(name, prepare, exchange):
     size, = struct.unpack(">I", c.said[head_len - 4:head_len])
     request = c.said[:head_len + size]
     assert len(request) == head_len + size, "%s: half a request" % name
-    mode = request[4:6]
+    mode, = struct.unpack(">H", request[4:6])
     for at in range(head_len, len(request)):
         for byte in {0, 255, (request[at] + 1) % 256} - {request[at]}:
             f = ask(request[:at] + bytes([byte]) + request[at + 1:])
             assert f is not None, "%s: byte %d is %d: no answer" % (name, at - head_len, byte)
-            assert f.mode in (0, struct.unpack(">H", mode)[0]) or not f.payload or \
-                f.payload[0] in PINGS
+            assert f.mode in (0, mode), "%s: the reply has mode %04x" % (name, f.mode)
+            # A ping, or of Recv a letterhead.
+            assert f.payload and f.kind in PINGS or f.mode >> 8 == 5, "%s: %r" % (name, f.payload[:1])
     for length in (0, size - 1, size + 1, size + 65536, 0x7fffffff, 0xffffffff):
         if length != size and length >= 0:
             ask(request, length)

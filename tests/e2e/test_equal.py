@@ -6,20 +6,17 @@ tokens that are over, unknown, or another's, which get nowhere.
 RATMAND=path/to/ratmand tests/e2e/test_equal.py   (TAP)
 """
 import os
-import statistics
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import harness  # noqa: E402
 import microframe as mf  # noqa: E402
 from exchanges import exchanges, table  # noqa: E402
-from harness import test, wait_until  # noqa: E402
+from harness import daemon, test, wait_until  # noqa: E402
 from logins import PASSWORD, failing, guess  # noqa: E402
+from people import person  # noqa: E402
 from service import (LOCAL, NO_DATA, NO_USER, NOT_AUTHORISED, SERVICE_ERROR, Service,  # noqa: E402
                      refused, text)
-from test_user import daemon, person  # noqa: E402
-
-harness.TESTS.clear()       # those of test_user
 
 CHAT = b"org.example.chat"
 NOBODY = bytes(range(1, 33))
@@ -53,15 +50,16 @@ def failed_logins_take_as_long():
     with daemon("max_auth_failures = 1000000\n") as d:
         c = Service(d.bind)
         cases = failing(c)
-        for attempt in range(3):
+        for _ in range(3):
             took = {what: [] for what in cases}
             for _ in range(8):
                 for what, (ident, password) in cases.items():
                     took[what].append(guess(c, ident, password))
-            means = {what: statistics.mean(sorted(t)[:6]) for what, t in took.items()}
-            if max(means.values()) <= 2 * min(means.values()):
+            # Whatever else runs only adds to it.
+            least = {what: min(t) for what, t in took.items()}
+            if max(least.values()) <= 2 * min(least.values()):
                 return
-        raise AssertionError("told apart by their time: %r" % means)
+        raise AssertionError("told apart by their time: %r" % least)
 
 
 # Tokens -------------------------------------------------------------------------------

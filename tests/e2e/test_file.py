@@ -6,24 +6,21 @@ RATMAND=… RATCTL=… tests/e2e/test_file.py [case…]      (TAP on standard ou
 """
 import hashlib
 import os
-import shutil
 import struct
 import sys
-import tempfile
-import threading
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import harness  # noqa: E402
 import microframe as mf  # noqa: E402
 import schema  # noqa: E402
-from harness import Ratmand, program, run_tests, test, wait_until  # noqa: E402
-from microframe import NAMESPACE, dial, recipient  # noqa: E402
+from harness import test, wait_until  # noqa: E402
+from microframe import NAMESPACE, dial  # noqa: E402
 from service import (ADVERTISED, AVAILABLE, BAD_SERIALISE, FILE, IN_PROGRESS, INVALID_PAYLOAD,  # noqa: E402
                      INVALID_QUERY, LOCAL, NO_DATA, Service, ServiceError, refused, text)
-from tools import Home  # noqa: E402
+from tools import Home, watches  # noqa: E402
 
-DAEMON = None
-HOME = None
+HOME = Home()
 ACCEPT = 1 << 20
 NOBODY = bytes(range(1, 33))
 
@@ -38,7 +35,7 @@ def content(n, seed=b""):
 
 
 def user():
-    c = Service(DAEMON.bind)
+    c = Service(harness.DAEMON.bind)
     c.id, c.token = c.create()
     c.up(c.id, c.token)
     return c
@@ -65,7 +62,7 @@ def begin_pack(c, name, size=0):
 
 def records():
     """Bytes of the store's file that are in use, roughly."""
-    return os.stat(os.path.join(DAEMON.directory, "state", "state", "data.mdb")).st_blocks * 512
+    return os.stat(os.path.join(harness.DAEMON.directory, "state", "state", "data.mdb")).st_blocks * 512
 
 
 @test
@@ -136,7 +133,7 @@ def abort():
     # A client that dies is no end of a file.
     c.reset()
     s.close()
-    c2 = Service(DAEMON.bind)
+    c2 = Service(harness.DAEMON.bind)
     c2.id, c2.token = c.id, c.token
     assert c2.files() == []
     refused(NO_DATA, c2.file_status, file_id(data[:2 << 20]))
@@ -236,7 +233,7 @@ def get_while_deleting():
     c = user()
     data = content(10 << 20)
     ident, size = c.file_pack(b"big", data)
-    c2 = Service(DAEMON.bind)
+    c2 = Service(harness.DAEMON.bind)
     c2.id, c2.token = c.id, c.token
     assert c.file_head(c.call(0x0c36, c.id + ident, FILE)) == (ident, size)
     got = c.exactly(100000)
@@ -268,11 +265,11 @@ def slow_reader():
     """Who does not read his file keeps nobody waiting, and holds little memory."""
     c, other = user(), user()
     ident, size = c.file_pack(b"big", content(10 << 20))
-    before = DAEMON.rss()
+    before = harness.DAEMON.rss()
     c.send(mf.frame(0x0c36, c.id + ident, c.token))
     for _ in range(20):
         other.status()
-    assert DAEMON.rss() - before < 6000, DAEMON.rss() - before
+    assert harness.DAEMON.rss() - before < 6000, harness.DAEMON.rss() - before
     c.file_head(c.answer(c.frame(), 0x0c36, FILE, c.token))
     assert len(c.exactly(size)) == size
     c.answer(c.frame(), 0x0c36, None, c.token)
@@ -284,7 +281,7 @@ def down_while_getting():
     c = user()
     ident, size = c.file_pack(b"big", content(20 << 20))
     assert c.file_head(c.call(0x0c36, c.id + ident, FILE)) == (ident, size)
-    Service(DAEMON.bind).down(c.id, c.token)
+    Service(harness.DAEMON.bind).down(c.id, c.token)
     try:
         rest = c.exactly(size)
         raise AssertionError("all came, %d" % len(rest))
@@ -528,13 +525,12 @@ def restart():
     s = begin_pack(a, b"lost")
     s.sendall(big)
     time.sleep(0.2)
-    DAEMON.kill()
+    harness.DAEMON.kill()
     s.close()
-    DAEMON.start()
-    HOME.own_bind = DAEMON.bind
+    harness.DAEMON.start()
     for u in (a, b):
         u.close()
-    a2, b2 = Service(DAEMON.bind), Service(DAEMON.bind)
+    a2, b2 = Service(harness.DAEMON.bind), Service(harness.DAEMON.bind)
     a2.id, a2.token, b2.id, b2.token = a.id, a.token, b.id, b.token
     assert [f["id"] for f in a2.files(LOCAL)] == [ident] and a2.file_get(ident) == data
     assert b2.file_status(ident)["state"] == ADVERTISED
@@ -570,7 +566,7 @@ def not_in_clear():
     b.file_request(ident)
     arrives(b, ident, AVAILABLE)
     for path in ("state/state/data.mdb", "state/cache/data.mdb"):
-        disk = open(os.path.join(DAEMON.directory, path), "rb").read()
+        disk = open(os.path.join(harness.DAEMON.directory, path), "rb").read()
         for secret in (name, data[:32], ident, ident.hex().encode(), a.token):
             assert secret not in disk
 
@@ -622,7 +618,7 @@ def tools():
                                                   "--addr", second)[0])
     wait_until("advertised", lambda: "advertised" in said(two, "file", "list"))
     watch = HOME.popen("ratctl", "--json", "-i", two, "file", "watch")
-    time.sleep(0.5)
+    watches(watch)
     assert schema.check("file request", HOME.ctl("--json", "-i", two, "file", "request", "a report.pdf",
                                                  "--wait")[0])
     said(two, "file", "get", ident[:4], "-o", HOME.file("theirs"))
@@ -655,26 +651,5 @@ def tools():
     assert p["size"] == 11
 
 
-def ending():
-    """the daemon stops cleanly"""
-    return DAEMON.stop()
-
-
-def still_there():
-    assert DAEMON.alive(), "the daemon died"
-
-
-def main():
-    global DAEMON, HOME
-    directory = tempfile.mkdtemp(prefix="file.")
-    DAEMON = Ratmand(program("RATMAND", "ratmand"), directory,
-                     extra="file_accept = %d\n" % ACCEPT)
-    HOME = Home(DAEMON.bind)
-    status = run_tests(still_there, ending)
-    HOME.remove()
-    shutil.rmtree(directory)
-    return status
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(harness.main(extra="file_accept = %d\n" % ACCEPT))

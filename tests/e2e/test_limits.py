@@ -21,7 +21,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import harness  # noqa: E402
 import microframe as mf  # noqa: E402
 import schema  # noqa: E402
-from harness import refused, test, wait_until  # noqa: E402
+from harness import needs_root, refused, test, wait_until  # noqa: E402
 from microframe import Client, Closed, frame  # noqa: E402
 
 NOBODY = 65534
@@ -177,10 +177,8 @@ def as_nobody(f):
 
 
 @test
+@needs_root
 def max_clients_per_uid():
-    if os.geteuid():
-        print("# needs root, to be somebody else")
-        return
     with daemon("max_clients_per_uid = 3\n") as d:
         # Root is the administrator: not bound.
         mine = [Client(d.socket) for _ in range(8)]

@@ -1,25 +1,22 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Namespace 0A, Message (service-api.md sections 7.2, R17 to R25, and 7.3)."""
-import contextlib
 import json
 import os
-import shutil
 import socket
 import struct
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import harness  # noqa: E402
 import microframe as mf  # noqa: E402
-from harness import connect, program, test, wait_until  # noqa: E402
+from harness import daemon, program, test, wait_until  # noqa: E402
 from microframe import Closed, frame  # noqa: E402
 from restarted import Restarted  # noqa: E402
-from service import (FLOOD, INVALID_PAYLOAD, INVALID_QUERY, MESSAGE_ID, NO_DATA, NOT_AUTHORISED,  # noqa: E402
+from service import (FLOOD, INVALID_PAYLOAD, INVALID_QUERY, NO_DATA, NOT_AUTHORISED,  # noqa: E402
                      STD, TRUSTED, Service, ServiceError, blob, refused, tags, text)
 
 CHAT, NEWS = b"org.example.chat", b"org.example.news"
@@ -339,7 +336,7 @@ def gods_see_all_services():
     a.message_send(a.id, NEWS, b"2")
     refused(NOT_AUTHORISED, a.messages, None)
     refused(NOT_AUTHORISED, a.message_sub, None)
-    with a_daemon("god_mode = true\n") as d:
+    with daemon("god_mode = true\n", Restarted) as d:
         g = person(d.bind)
         g.message_send(g.id, CHAT, b"1")
         g.message_send(g.id, NEWS, b"2")
@@ -623,20 +620,6 @@ def many_floods_and_late_users():
 # Restarts, crashes, destruction --------------------------------------------------------------------
 
 
-@contextlib.contextmanager
-def a_daemon(extra=""):
-    directory = tempfile.mkdtemp(prefix="ratman-e2e.")
-    d = Restarted(os.environ["RATMAND"], directory, extra=extra)
-    try:
-        yield d
-        good, log = d.stop()
-        assert good, log
-    finally:
-        if d.alive():
-            d.kill()
-        shutil.rmtree(directory)
-
-
 def back(d, p):
     """The user after a restart: the token is still good."""
     c = Service(d.bind)
@@ -646,7 +629,7 @@ def back(d, p):
 
 @test
 def unknown_services_are_discarded_if_asked():
-    with a_daemon("discard_unknown_services = true\n") as d:
+    with daemon("discard_unknown_services = true\n", Restarted) as d:
         a, b = person(d.bind), person(d.bind)
         a.message_send(b.id, CHAT, b"x")
         time.sleep(1)
@@ -655,7 +638,7 @@ def unknown_services_are_discarded_if_asked():
 
 @test
 def everything_survives_a_restart():
-    with a_daemon() as d:
+    with daemon(kind=Restarted) as d:
         a, b = person(d.bind), person(d.bind)
         sub, s = b.message_sub(CHAT)
         for i in range(5):
@@ -681,7 +664,7 @@ def everything_survives_a_restart():
 
 @test
 def what_was_acknowledged_survives_kill_9():
-    with a_daemon() as d:
+    with daemon(kind=Restarted) as d:
         people = [person(d.bind) for _ in range(4)]
         log = [{} for _ in people]         # data -> id, of what was acknowledged
         going = [set() for _ in people]    # ids whose deletion was asked for
@@ -732,7 +715,7 @@ def what_was_acknowledged_survives_kill_9():
 
 
 def table(d, name):
-    """(records, bytes) of a table of a store that is not in use."""
+    """How many records a table has of a store that is not in use."""
     out = subprocess.run([program("RATCTL", "ratctl"), "db", "stat", "--json",
                           os.path.join(d.directory, "state")], capture_output=True, text=True,
                          timeout=60, check=True,
@@ -741,9 +724,23 @@ def table(d, name):
     return rows[name]["records"]
 
 
+def comes_to(d, **wanted):
+    """
+    Stops @d until it has so many records in these tables, and starts it. What is
+    taken away in pieces goes on after each start.
+    """
+    def is_so():
+        good, text_ = d.stop()
+        assert good, text_
+        have = {name: table(d, name) for name in wanted}
+        d.start()
+        return have == wanted
+    wait_until("%r are left" % wanted, is_so, 60)
+
+
 @test
 def copies_are_stored_once_and_go_with_the_last_reader():
-    with a_daemon() as d:
+    with daemon(kind=Restarted) as d:
         a, b, c = (person(d.bind) for _ in range(3))
         for i in range(10):
             a.message_send_many([b.id, c.id], CHAT, b"%d" % i + b"x" * 1000)
@@ -762,26 +759,18 @@ def copies_are_stored_once_and_go_with_the_last_reader():
         arrived(c, 1, NEWS)
         c.message_delete(flood)
         a.message_delete(flood)
-        time.sleep(1)
-        good, text_ = d.stop()
-        assert good, text_
-        assert table(d, "messages") == 11
-        d.start()
+        # Of the mailboxes, with six records for a message, only c's is left; and the log.
+        comes_to(d, messages=11, overlay=10 * 6 + 1)
         c = back(d, c)
         assert len(seen(c)) == 10
         c.destroy(c.id, c.token)
-        time.sleep(1)
-        good, text_ = d.stop()
-        assert good, text_
         # The flood, which the log has, is the last.
-        assert table(d, "messages") == 1
-        assert table(d, "overlay") == 1
-        d.start()
+        comes_to(d, messages=1, overlay=1)
 
 
 @test
 def a_destroyed_mailbox_is_emptied_after_a_crash_too():
-    with a_daemon() as d:
+    with daemon(kind=Restarted) as d:
         a, b = person(d.bind), person(d.bind)
         for i in range(300):
             a.message_send(b.id, CHAT, b"%d" % i)
@@ -791,11 +780,7 @@ def a_destroyed_mailbox_is_emptied_after_a_crash_too():
         b.destroy(b.id, b.token)
         d.kill()
         d.start()
-        time.sleep(2)
-        good, text_ = d.stop()
-        assert good, text_
-        assert table(d, "messages") == 0 and table(d, "overlay") == 0
-        d.start()
+        comes_to(d, messages=0, overlay=0)
 
 
 @test

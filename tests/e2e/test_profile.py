@@ -68,7 +68,7 @@ def fields_are_set_kept_and_unset():
     assert p.handle == b"ali" and p.name is None and p.avatar == b"png"
     assert p.bio == [(b"new", b""), (b"zip", b"53111")]
     assert p.services == [b"y", b"z"]
-    assert p.local and p.online and p.time > first.time
+    assert p.local and p.online and p.updated > first.updated
     # The text may be there and empty.
     pr.modify(c, a, t, handle=put(""), avatar=UNSET)
     p = pr.get(c, a)
@@ -379,7 +379,7 @@ def profiles_survive_a_crash():
         c.up(a, t)
         assert pr.get(c, a).online
         pr.modify(c, a, t, avatar=UNSET)
-        assert pr.get(c, a).time > p.time and pr.get(c, a).avatar == b""
+        assert pr.get(c, a).updated > p.updated and pr.get(c, a).avatar == b""
 
 
 @test

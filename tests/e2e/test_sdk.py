@@ -8,18 +8,17 @@ import glob
 import os
 import re
 import resource
-import shutil
 import subprocess
 import sys
-import tempfile
 import threading
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from harness import Ratmand, TOP, program, run_tests, test, wait_until  # noqa: E402
+import harness  # noqa: E402
+from harness import TOP, test, wait_until  # noqa: E402
 from rust_daemon import RustDaemon, Session  # noqa: E402
 from sdk import Stage  # noqa: E402
 
-STAGE = DAEMON = None
+STAGE = None
 HEADER = os.path.join(TOP, "include/ratman/ratman.h")
 MAP = os.path.join(TOP, "userspace/libratman/libratman.map")
 EXAMPLES = os.path.join(TOP, "Documentation/examples")
@@ -41,7 +40,7 @@ def declared():
 def example(name, *args, data=None, program_path=None):
     path = program_path or STAGE.compile(os.path.join(EXAMPLES, name + ".c"), "-std=gnu11", "-O1")
     done = subprocess.run([*([path] if isinstance(path, str) else path), *args], input=data,
-                          env=dict(STAGE.env, RATMAN_BIND=DAEMON.bind), timeout=60, check=False,
+                          env=dict(STAGE.env, RATMAN_BIND=harness.DAEMON.bind), timeout=60, check=False,
                           stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert done.returncode == 0, (name, done.returncode, done.stdout, done.stderr)
     return done.stdout
@@ -49,7 +48,7 @@ def example(name, *args, data=None, program_path=None):
 
 def start(name, *args):
     path = STAGE.compile(os.path.join(EXAMPLES, name + ".c"), "-std=gnu11", "-O1")
-    return subprocess.Popen([path, *args], env=dict(STAGE.env, RATMAN_BIND=DAEMON.bind),
+    return subprocess.Popen([path, *args], env=dict(STAGE.env, RATMAN_BIND=harness.DAEMON.bind),
                             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
 
@@ -152,7 +151,8 @@ def layout_is_stable():
 @test
 def aborted_stream_is_not_delivered():
     client = STAGE.compile(os.path.join(TOP, "tests/e2e/sdk_client.c"), "-std=gnu11", "-O1")
-    out = subprocess.run([client, DAEMON.bind, "extended", "create", "up", "abort:300000", "abort:0",
+    out = subprocess.run([client, harness.DAEMON.bind, "extended", "create", "up",
+                          "abort:300000", "abort:0",
                           "send:7", "recv:1", "send:8,2", "recv:2,1", "destroy:f"],
                          env=STAGE.env, timeout=60, check=True, stdout=subprocess.PIPE, text=True)
     words = [line.split(" ", 2) for line in out.stdout.splitlines()]
@@ -286,23 +286,6 @@ def a_gibibyte_in_32_mebibytes():
     assert d.received == GIB
 
 
-def main():
-    global STAGE, DAEMON
-    STAGE = Stage()
-    directory = tempfile.mkdtemp(prefix="sdk.")
-    DAEMON = Ratmand(program("RATMAND", "ratmand"), directory)
-
-    def check():
-        assert DAEMON.alive(), "the daemon died"
-
-    def ending():
-        """the daemon stops cleanly"""
-        return DAEMON.stop()
-
-    status = run_tests(check, ending)
-    shutil.rmtree(directory)
-    return status
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    STAGE = Stage()
+    sys.exit(harness.main())

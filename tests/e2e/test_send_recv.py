@@ -11,7 +11,7 @@ import time
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import harness  # noqa: E402
 import microframe as mf  # noqa: E402
-from harness import Ratmand, connect, refused, test, user, wait_until  # noqa: E402
+from harness import Ratmand, Skip, connect, refused, test, user, wait_until  # noqa: E402
 from microframe import Client, frame  # noqa: E402
 
 
@@ -236,7 +236,7 @@ def over_ipv6():
             s.bind(("::1", 0))
             port = s.getsockname()[1]
     except OSError:
-        return                             # no IPv6 on this machine
+        raise Skip("no IPv6 on this machine") from None
     directory = tempfile.mkdtemp(prefix="ratman-e2e.")
     daemon = Ratmand(harness.DAEMON.path, directory, "[::1]:%d" % port)
     try:

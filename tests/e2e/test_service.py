@@ -12,12 +12,11 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import harness  # noqa: E402
 import microframe as mf  # noqa: E402
 import service as sv  # noqa: E402
-from harness import connect, test, wait_until  # noqa: E402
+from harness import connect, daemon, needs_root, test, wait_until  # noqa: E402
+from logins import PASSWORD  # noqa: E402
+from people import as_user, client, person  # noqa: E402
 from service import (INVALID_PAYLOAD, NO_DATA, NO_SERVICE, NOT_AUTHORISED, SERVICE_EXISTS,  # noqa: E402
                      Service, refused, text)
-from test_user import PASSWORD, as_user, client, daemon, person  # noqa: E402
-
-harness.TESTS.clear()       # those of test_user
 
 NAME = b"net.example.chat"
 
@@ -155,9 +154,8 @@ def the_end_of_a_session_by_time_is_told():
 
 
 @test
+@needs_root
 def tokens_only_for_those_who_may_have_them():
-    if os.geteuid():
-        return                                  # needs two Unix users
     with daemon() as d:
         os.chmod(d.directory, 0o755)
         os.chmod(os.path.join(d.directory, "run"), 0o755)

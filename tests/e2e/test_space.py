@@ -408,4 +408,4 @@ def ratctl_members():
 
 
 if __name__ == "__main__":
-    sys.exit(harness.main(home=HOME))
+    sys.exit(harness.main())

@@ -18,11 +18,7 @@ from tools import ADDRESS, Home  # noqa: E402
 
 def with_home(f):
     def run():
-        home = Home(harness.DAEMON.bind)
-        try:
-            f(home)
-        finally:
-            home.remove()
+        f(Home(harness.DAEMON.bind))
     run.__name__ = f.__name__
     test(run)
 

@@ -3,7 +3,6 @@
 """ratctl user list, show, search, set and watch."""
 import os
 import re
-import select
 import signal
 import sys
 
@@ -13,28 +12,7 @@ import profiles as pr  # noqa: E402
 import schema  # noqa: E402
 from harness import connect, test  # noqa: E402
 from profiles import put  # noqa: E402
-from tools import ADDRESS, Home  # noqa: E402
-
-
-class Person(Home):
-    """Somebody with an identity that is up."""
-
-    def __init__(self, up=True):
-        super().__init__(harness.DAEMON.bind)
-        path = self.ctl("idpath")[0].strip()
-        os.makedirs(os.path.dirname(path), 0o700)
-        self.ctl("-i", path, "addr", "create")
-        with open(path) as f:
-            self.address = ADDRESS.search(f.read()).group()
-        self.id = bytes.fromhex(self.address.replace("-", ""))
-        if up:
-            self.ctl("addr", "up")
-
-    def ctl(self, *args, **kw):
-        return self.run("ratctl", *args, **kw)
-
-    def json(self, noun, verb, *args):
-        return schema.check(noun + " " + verb, self.ctl("--json", noun, verb, *args)[0])
+from tools import Person, watches  # noqa: E402
 
 
 @test
@@ -143,16 +121,11 @@ def lists_and_searches():
 @test
 def watched():
     me, other = Person(), Person()
-    seen = b""
     for form in (["--json"], []):
         p = me.popen("ratctl", *form, "user", "watch", *([] if form else ["-t"]))
-        # Whoever has connected is told; until then nothing tells us that.
-        seen = None
-        for i in range(200):
-            other.ctl("user", "set", "--handle", "change %d" % i)
-            if select.select([p.stdout], [], [], 0.2)[0]:
-                seen = p.stdout.readline().decode()
-                break
+        watches(p)
+        other.ctl("user", "set", "--handle", "change %d" % len(form))
+        seen = p.stdout.readline().decode()
         p.send_signal(signal.SIGTERM)
         p.communicate()
         if form:
@@ -162,20 +135,12 @@ def watched():
             assert re.match(r"\d{4}-\d\d-\d\d\S* ", seen) and "change" in seen, seen
     p = me.popen("ratctl", "user", "watch")
     try:
-        harness.wait_until("it watches", lambda: sockets_of(p) >= 2)
+        watches(p)
         me.ctl("addr", "down")
         _, err = p.communicate(timeout=30)
         assert p.returncode == 2 and b"ended it" in err, err
     finally:
         p.kill()
-
-
-def sockets_of(p):
-    try:
-        return sum("socket" in os.readlink("/proc/%d/fd/%s" % (p.pid, fd))
-                   for fd in os.listdir("/proc/%d/fd" % p.pid))
-    except OSError:
-        return 0
 
 
 if __name__ == "__main__":

@@ -4,73 +4,22 @@
 
 RATMAND=path/to/ratmand tests/e2e/test_user.py   (TAP)
 """
-import contextlib
 import os
-import shutil
 import signal
-import struct
 import sys
-import tempfile
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import harness  # noqa: E402
 import microframe as mf  # noqa: E402
 import service as sv  # noqa: E402
-from harness import Bystander, Ratmand, connect, program, test, user, wait_until  # noqa: E402
-from service import NO_USER, NOT_AUTHORISED, Service, opt, refused, text  # noqa: E402
-
-PASSWORD = b"correct horse"
-
-
-def client(d=None):
-    return Service((d or harness.DAEMON).bind)
-
-
-@contextlib.contextmanager
-def daemon(extra=""):
-    """A daemon of our own."""
-    directory = tempfile.mkdtemp(prefix="ratman-user.")
-    d = Ratmand(program("RATMAND", "ratmand"), directory, extra=extra)
-    try:
-        yield d
-        good, text_ = d.stop()
-        assert good, text_
-    finally:
-        if d.alive():
-            d.kill()
-        shutil.rmtree(directory)
-
-
-def person(d=None, password=PASSWORD, handle=None):
-    c = client(d)
-    c.user_create(password, handle)
-    return c
-
+from harness import Bystander, connect, daemon, needs_root, test, user, wait_until  # noqa: E402
+from logins import PASSWORD  # noqa: E402
+from people import as_user, client, person  # noqa: E402
+from service import NO_USER, NOT_AUTHORISED, Service, refused, text  # noqa: E402
 
 def online(c, ident):
     return c.user(ident)["online"]
-
-
-def as_user(uid, f, *args):
-    """Runs @f as another Unix user, in a process of its own; what it returned, as text."""
-    r, w = os.pipe()
-    pid = os.fork()
-    if not pid:
-        try:
-            os.setgroups([])
-            os.setgid(uid)
-            os.setuid(uid)
-            os.write(w, ("=%s" % (f(*args),)).encode())
-        except BaseException as e:  # noqa: BLE001
-            os.write(w, repr(e).encode())
-        os._exit(0)
-    os.close(w)
-    with os.fdopen(r, "rb") as pipe:
-        out = pipe.read().decode()
-    os.waitpid(pid, 0)
-    assert out.startswith("="), out
-    return out[1:]
 
 
 # Making, in and out ------------------------------------------------------------------
@@ -481,9 +430,8 @@ def destroyed_users_are_gone():
 
 
 @test
+@needs_root
 def one_program_cannot_use_up_all_addresses():
-    if os.geteuid():
-        return                                  # needs two Unix users
     with daemon() as d:
         os.chmod(d.directory, 0o755)
         os.chmod(os.path.join(d.directory, "run"), 0o755)

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Runs ratctl and ratcat as somebody would type them, with a home and, if wanted, a terminal."""
+import atexit
 import fcntl
 import os
 import pty
@@ -14,17 +15,19 @@ import termios
 import time
 
 import harness
+import schema
 from harness import program
 
 ADDRESS = re.compile(r"[0-9A-F]{4}(-[0-9A-F]{4}){15}")
 
 
 class Home:
-    """A user: a home directory, and the daemon at @bind; without, the one under test."""
+    """A user: a home directory until we end, and the daemon at @bind; without, the one under test."""
 
     def __init__(self, bind=None):
         self.own_bind = bind
         self.path = tempfile.mkdtemp(prefix="tools.")
+        atexit.register(shutil.rmtree, self.path, ignore_errors=True)
         self.programs = {"ratctl": os.path.abspath(program("RATCTL", "ratctl")),
                          "ratcat": os.path.abspath(program("RATCAT", "ratcat"))}
         self.env = {k: v for k, v in os.environ.items() if not k.startswith("XDG_")}
@@ -86,8 +89,34 @@ class Home:
         self.ctl("-i", path, "addr", "up")
         return path, out.strip()
 
-    def remove(self):
-        shutil.rmtree(self.path)
+
+class Person(Home):
+    """Somebody with an identity that is up, where ratctl looks for it."""
+
+    def __init__(self, up=True):
+        super().__init__()
+        path = self.ctl("idpath")[0].strip()
+        os.makedirs(os.path.dirname(path), 0o700)
+        self.ctl("-i", path, "addr", "create")
+        with open(path) as f:
+            self.address = ADDRESS.search(f.read()).group()
+        self.id = bytes.fromhex(self.address.replace("-", ""))
+        if up:
+            self.ctl("addr", "up")
+
+    def json(self, noun, verb, *args, **kw):
+        return schema.check(noun + " " + verb, self.ctl("--json", noun, verb, *args, **kw)[0])
+
+
+def watches(p):
+    """Waits until @p, ratctl … watch, has its subscription's socket beside its client's."""
+    def has_both():
+        fds = "/proc/%d/fd" % p.pid
+        try:
+            return sum("socket" in os.readlink(os.path.join(fds, fd)) for fd in os.listdir(fds)) >= 2
+        except OSError:
+            return False
+    harness.wait_until("it watches", has_both, 30)
 
 
 class Terminal:

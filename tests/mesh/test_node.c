@@ -18,11 +18,11 @@
 
 #include "base/log.h"
 #include "mesh/kern_fake.h"
+#include "mesh/neighbour.h"
 #include "ratmand/node_priv.h"
 
 static uv_loop_t loop;
 static char dir[64];
-static uint64_t stamp;
 static char device[] = "ratman0";
 static struct config config = { .device = device, .inbound = RATMAN_POLICY_CONTACTS };
 
@@ -30,60 +30,11 @@ static struct config config = { .device = device, .inbound = RATMAN_POLICY_CONTA
 static struct node node;
 static struct fake_node *here, *there;
 static struct fake_link *between;
+static struct mesh_ops our_ops;
 static struct mesh *other;
 static struct address us, them;
 static struct ident token;
 static uint8_t router_sk[2][64], their_sk[64];
-
-static uint64_t next_stamp(void *ctx, const struct address *address)
-{
-	(void)ctx;
-	(void)address;
-	return ++stamp;
-}
-
-static void seen(void *ctx, const struct address *address, uint64_t sequence)
-{
-	(void)ctx;
-	(void)address;
-	(void)sequence;
-}
-
-static uint64_t last_seen(void *ctx, const struct address *address)
-{
-	(void)ctx;
-	(void)address;
-	return 0;
-}
-
-static void reachable(void *ctx, const struct address *peer)
-{
-	(void)ctx;
-	(void)peer;
-}
-
-static bool nobody(void *ctx, const struct address *local, const struct address *peer)
-{
-	(void)ctx;
-	(void)local;
-	(void)peer;
-	return false;
-}
-
-static void joined(void *ctx)
-{
-	(void)ctx;
-}
-
-static const struct mesh_ops our_ops = {
-	.next_stamp = next_stamp, .seen = seen, .last_seen = last_seen, .reachable = reachable,
-	.is_contact = node_is_contact, .joined = joined,
-};
-
-static const struct mesh_ops their_ops = {
-	.next_stamp = next_stamp, .seen = seen, .last_seen = last_seen, .reachable = reachable,
-	.is_contact = nobody, .joined = joined,
-};
 
 static void up(void)
 {
@@ -159,6 +110,8 @@ static int setup(void **state)
 	fake_begin(&loop, 7);
 	memset(&us, 0, sizeof(us));
 	node = (struct node){ .loop = &loop, .config = &config };
+	our_ops = neighbour_ops;
+	our_ops.is_contact = node_is_contact;
 	crypto_sign_keypair(pk, router_sk[0]);
 	crypto_sign_keypair(pk, router_sk[1]);
 	crypto_sign_keypair(them.b, their_sk);
@@ -167,7 +120,7 @@ static int setup(void **state)
 	between = fake_link_new(here, there);
 	start();
 	fake_enter(there);
-	other = mesh_new(&loop, &config, router_sk[1], &their_ops, NULL);
+	other = mesh_new(&loop, &config, router_sk[1], &neighbour_ops, NULL);
 	assert_int_equal(mesh_local_up(other, &them, their_sk), 0);
 	mesh_start(other);
 	return 0;

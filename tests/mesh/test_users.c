@@ -18,6 +18,7 @@
 
 #include "base/log.h"
 #include "mesh/kern_fake.h"
+#include "mesh/neighbour.h"
 #include "ratmand/node_priv.h"
 
 static uv_loop_t loop;
@@ -34,53 +35,6 @@ static struct fake_link *between;
 static struct mesh *other;
 static struct address them[2];
 static uint8_t router_sk[64], their_sk[2][64];
-
-static uint64_t next_stamp(void *ctx, const struct address *address)
-{
-	static uint64_t stamp;
-
-	(void)ctx;
-	(void)address;
-	return ++stamp;
-}
-
-static void seen(void *ctx, const struct address *address, uint64_t sequence)
-{
-	(void)ctx;
-	(void)address;
-	(void)sequence;
-}
-
-static uint64_t last_seen(void *ctx, const struct address *address)
-{
-	(void)ctx;
-	(void)address;
-	return 0;
-}
-
-static void reachable(void *ctx, const struct address *peer)
-{
-	(void)ctx;
-	(void)peer;
-}
-
-static bool nobody(void *ctx, const struct address *local, const struct address *peer)
-{
-	(void)ctx;
-	(void)local;
-	(void)peer;
-	return false;
-}
-
-static void joined(void *ctx)
-{
-	(void)ctx;
-}
-
-static const struct mesh_ops their_ops = {
-	.next_stamp = next_stamp, .seen = seen, .last_seen = last_seen, .reachable = reachable,
-	.is_contact = nobody, .joined = joined,
-};
 
 static void start(void)
 {
@@ -125,7 +79,7 @@ static int setup(void **state)
 	between = fake_link_new(here, there);
 	start();
 	fake_enter(there);
-	other = mesh_new(&loop, &config, router_sk, &their_ops, NULL);
+	other = mesh_new(&loop, &config, router_sk, &neighbour_ops, NULL);
 	for (int i = 0; i < 2; i++) {
 		crypto_sign_keypair(them[i].b, their_sk[i]);
 		assert_int_equal(mesh_local_up(other, &them[i], their_sk[i]), 0);

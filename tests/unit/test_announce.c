@@ -8,6 +8,7 @@
 #include <stddef.h>
 #include <cmocka.h>
 
+#include <errno.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,8 +16,10 @@
 
 #include "base/log.h"
 #include "ratmand/flow/parcel.h"
+#include "ratmand/service/announce.h"
 #include "ratmand/service/service.h"
 #include "unit/flow_world.h"
+#include "unit/profiles.h"
 
 static struct service *services[ROUTERS];
 
@@ -344,6 +347,40 @@ static void no_user_no_word(void **state)
 	assert_int_equal(r.profile.flags, PROFILE_LOCAL);
 }
 
+/* What goes from router to router: one encoding, without flags, all of it or nothing. */
+static void record(void **state)
+{
+	static uint8_t buf[ANNOUNCEMENT_MAX];
+	struct profile p, back;
+	uint64_t version;
+	size_t len;
+
+	(void)state;
+	random_profile(&p, 3);
+	p.has_handle = true;
+	strcpy(p.handle, "announced");
+	p.flags = PROFILE_LOCAL | PROFILE_ONLINE;
+	len = announce_write(buf, sizeof(buf), 0x0102030405060708, &p);
+	assert_memory_equal(buf, "\1\1\2\3\4\5\6\7\10\1", 10);
+	assert_int_equal(announce_write(buf, len - 1, 1, &p), 0);
+	assert_int_equal(announce_write(buf, sizeof(buf), 0x0102030405060708, &p), len);
+	assert_int_equal(announce_read(buf, len, &version, &back), 0);
+	assert_true(version == 0x0102030405060708);
+	assert_string_equal(back.handle, "announced");
+	assert_int_equal(back.flags, 0);
+	for (size_t cut = 0; cut < len; cut++)
+		assert_int_equal(announce_read(buf, cut, &version, &back), -EINVAL);
+	assert_int_equal(announce_read(buf, len + 1, &version, &back), -EINVAL);
+	buf[len - 36] = PROFILE_LOCAL;
+	assert_int_equal(announce_read(buf, len, &version, &back), -EINVAL);
+	buf[len - 36] = 0;
+	buf[0] = 2;
+	assert_int_equal(announce_read(buf, len, &version, &back), -EINVAL);
+	buf[0] = 1;
+	memset(buf + 1, 0, 8);
+	assert_int_equal(announce_read(buf, len, &version, &back), -EINVAL);
+}
+
 #define T(test) cmocka_unit_test_setup_teardown(test, world_setup, teardown)
 
 int main(void)
@@ -351,6 +388,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(two_meet), T(many_changes), T(absent_one_catches_up),
 		T(nobody_speaks_for_another), T(no_user_no_word),
+		cmocka_unit_test(record),
 	};
 
 	if (sodium_init() < 0)

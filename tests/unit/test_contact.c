@@ -17,15 +17,7 @@
 #include "proto/link.h"
 #include "proto/ops.h"
 #include "proto/ping.h"
-
-/* <A> and <B> of the protocol's examples. */
-#define A "\x01\x02\x03\x04\x05\x06\x07\x08\x09\x0a\x0b\x0c\x0d\x0e\x0f\x10" \
-	  "\x11\x12\x13\x14\x15\x16\x17\x18\x19\x1a\x1b\x1c\x1d\x1e\x1f\x20"
-#define B "ABCDEFGHIJKLMNOPQRSTUVWXYZ[\\]^_`"
-
-#define BYTES(literal) (const uint8_t *)(literal), sizeof(literal) - 1
-
-static uint8_t out[8192];
+#include "unit/codec.h"
 
 static struct contact make(const char *address, const char *note, uint8_t trust)
 {
@@ -40,43 +32,6 @@ static void tag(struct contact_tags *tags, const char *key, const char *value)
 {
 	assert_int_equal(contact_tags_set(tags, key, value), 0);
 }
-
-/* What @w wrote is @want; a shorter buffer would have failed. */
-static void expect(const struct wire_writer *w, const uint8_t *want, size_t len)
-{
-	assert_false(w->failed);
-	assert_int_equal(wire_len(w), len);
-	assert_memory_equal(w->start, want, len);
-}
-
-#define ENCODES(call, literal)                                              \
-	do {                                                                \
-		struct wire_writer w_, *w = &w_;                            \
-		wire_write_init(w, out, sizeof(out));                       \
-		call;                                                       \
-		expect(w, BYTES(literal));                                  \
-		for (size_t k_ = 0; k_ < sizeof(literal) - 1; k_++) {       \
-			uint8_t *tight_ = malloc(k_ + 1);                   \
-			wire_write_init(w, tight_, k_);                     \
-			call;                                               \
-			assert_true(w->failed);                             \
-			free(tight_);                                       \
-		}                                                           \
-	} while (0)
-
-/* Runs @call on @data and @len of exact size, for every cut of @literal: all but the whole fail. */
-#define ONLY_WHOLE(call, literal)                                            \
-	do {                                                                 \
-		for (size_t len = 0; len < sizeof(literal); len++) {         \
-			uint8_t *data = malloc(len + 1);                     \
-			memcpy(data, literal, len);                          \
-			if (len < sizeof(literal) - 1)                       \
-				assert_int_equal(call, -EINVAL);             \
-			else                                                 \
-				assert_int_equal(call, 0);                   \
-			free(data);                                          \
-		}                                                            \
-	} while (0)
 
 #define ADD B "hi\0" "\0\1" "k\0v\0" "\5"
 #define ADD_MINIMAL B "\0" "\0\0" "\1"
@@ -113,6 +68,7 @@ static void add(void **state)
 
 static void limits(void **state)
 {
+	static uint8_t out[8192];
 	struct contact c = make(B, "", 7), d;
 	struct wire_writer w;
 	static char text[4096];

@@ -13,6 +13,8 @@
 
 #include "ratmand/kern/sockdiag.h"
 
+#define SOMEBODY 4711
+
 struct pair {
 	int diag, ours, theirs;
 };
@@ -30,6 +32,9 @@ static int setup(void **state)
 	assert_int_equal(listen(listener, 1), 0);
 	assert_int_equal(getsockname(listener, (struct sockaddr *)&at, &len), 0);
 	p.theirs = socket(AF_INET, SOCK_STREAM, 0);
+	/* A socket belongs to whoever has made it. */
+	if (!geteuid())
+		assert_int_equal(fchown(p.theirs, SOMEBODY, (gid_t)-1), 0);
 	assert_int_equal(connect(p.theirs, (struct sockaddr *)&at, sizeof(at)), 0);
 	p.ours = accept(listener, NULL, NULL);
 	assert_true(p.ours >= 0);
@@ -77,11 +82,27 @@ static void closed_over_unread_bytes(void **state)
 	assert_int_equal(sockdiag_unread(p->diag, p->ours, &unread), -ENOENT);
 }
 
+static void whose_it_is(void **state)
+{
+	struct pair *p = *state;
+	uid_t uid = 12345;
+
+	assert_int_equal(sockdiag_uid(p->diag, p->ours, &uid), 0);
+	assert_int_equal(uid, geteuid() ? geteuid() : SOMEBODY);
+	/* Nobody's any more: not the superuser's, as the kernel has it. */
+	uid = 12345;
+	close(p->theirs);
+	p->theirs = -1;
+	assert_true(sockdiag_uid(p->diag, p->ours, &uid) < 0);
+	assert_int_equal(uid, 12345);
+}
+
 #define T(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = { T(what_is_not_read_counts), T(closed_over_unread_bytes) };
+	const struct CMUnitTest tests[] = { T(what_is_not_read_counts), T(closed_over_unread_bytes),
+					     T(whose_it_is) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

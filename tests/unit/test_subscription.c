@@ -17,6 +17,7 @@
 #include "base/limits.h"
 #include "ratmand/flow/flow.h"
 #include "ratmand/store/subscriptions.h"
+#include "unit/meshless.h"
 
 #define LOCALS 3
 
@@ -42,38 +43,7 @@ static const uint8_t *op_secret(void *ctx, const struct address *local)
 	return NULL;
 }
 
-static bool op_reachable(void *ctx, const struct address *peer)
-{
-	(void)ctx;
-	(void)peer;
-	return false;
-}
-
-static bool op_endpoint(void *ctx, const struct address *address, bool source,
-			struct sockaddr_in6 *out)
-{
-	(void)ctx;
-	(void)address;
-	(void)source;
-	(void)out;
-	return false;
-}
-
-static bool op_speaks_for(void *ctx, const struct sockaddr_in6 *source,
-			  const struct address *claimed)
-{
-	(void)ctx;
-	(void)source;
-	(void)claimed;
-	return false;
-}
-
-static const struct flow_ops ops = {
-	.secret = op_secret,
-	.reachable = op_reachable,
-	.endpoint = op_endpoint,
-	.speaks_for = op_speaks_for,
-};
+static const struct flow_ops ops = MESHLESS_OPS(op_secret);
 
 static void start(void)
 {
