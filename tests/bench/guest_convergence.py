@@ -10,14 +10,19 @@ are read through netlink, in one process. Idle: bytes of all frames other than D
 sends, after a rest. Prints one JSON object.
 """
 
+import json
 import os
+import re
+import signal
 import statistics
 import sys
+import time
 
 HERE = os.path.dirname(os.path.realpath(__file__))
 sys.path.insert(0, os.path.join(HERE, '../system'))
-from lib import *                                                       # noqa: E402, F403
-from ratman import Genl, NAMES, u32                                     # noqa: E402
+from lib import Mesh  # noqa: E402
+from ratman import check, until  # noqa: E402
+from ratman import Genl, NAMES, u32  # noqa: E402
 
 NAME = sys.argv[1] if len(sys.argv) > 1 else "?"
 IDLE = float(sys.argv[2]) if len(sys.argv) > 2 else 20

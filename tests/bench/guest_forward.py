@@ -24,7 +24,7 @@ import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), '../guest'))
 import ratman                                                           # noqa: E402
-from ratman import Net, Ns, cleanup, until                              # noqa: E402
+from ratman import Net, Ns, until  # noqa: E402
 import frames                                                           # noqa: E402
 from frames import digest                                               # noqa: E402
 

@@ -12,13 +12,17 @@ two. Prints one JSON object a line: megabits a second of user data, by iperf3's 
 import base64
 import json
 import os
+import socket
 import statistics
+import subprocess
 import sys
 
 HERE = os.path.dirname(os.path.realpath(__file__))
 sys.path.insert(0, os.path.join(HERE, '../system'))
-from lib import *                                                       # noqa: E402, F403
-from ratman import Ns                                                   # noqa: E402
+from lib import Mesh, reachable  # noqa: E402
+import ratman  # noqa: E402
+from ratman import SLOW, check, until  # noqa: E402
+from ratman import Ns  # noqa: E402
 
 SECONDS = float(sys.argv[1]) if len(sys.argv) > 1 else 2
 REPEATS = int(sys.argv[2]) if len(sys.argv) > 2 else 7

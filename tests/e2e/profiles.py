@@ -3,8 +3,7 @@
 import struct
 
 import microframe as mf
-from service import (EXACT, FUZZY, INVALID_PAYLOAD, INVALID_QUERY, NO_USER, PREFIX, PROFILES,  # noqa: F401
-                     SERVICE_ERROR, SUBSTRING, Fields, ServiceError, blob, service_error)
+from service import PROFILES, SERVICE_ERROR, Fields, service_error
 
 KEEP, UNSET = b"\0", b"\2"
 

@@ -11,14 +11,16 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import harness  # noqa: E402
 import microframe as mf  # noqa: E402
 import profiles as pr  # noqa: E402
+import service  # noqa: E402
 from harness import Bystander, connect, refused, test, user, wait_until  # noqa: E402
-from profiles import EXACT, FUZZY, PREFIX, SUBSTRING, UNSET, put  # noqa: E402
+from profiles import UNSET, put  # noqa: E402
+from service import EXACT, FUZZY, PREFIX, SUBSTRING  # noqa: E402
 
 
 def service_refused(code, words, call, *args, **more):
     try:
         call(*args, **more)
-    except pr.ServiceError as e:
+    except service.ServiceError as e:
         assert e.code == code, "service error %d (%s), wanted %d" % (e.code, e.text, code)
         assert words in e.text, e.text
         return
@@ -59,7 +61,7 @@ def seconds(stamp):
 
 @test
 def fields_are_set_kept_and_unset():
-    c, a, t = person(handle=put("ali"), name=put("Ali A."), avatar=b"\1" + pr.blob(b"png"),
+    c, a, t = person(handle=put("ali"), name=put("Ali A."), avatar=b"\1" + service.blob(b"png"),
                      bio=[("city", "Bonn"), ("zip", "5")], services=[(1, "x"), (1, "y")])
     first = pr.get(c, a)
     pr.modify(c, a, t, name=UNSET, bio=[("zip", "53111"), ("new", "")], unbio=["city", "none"],
@@ -81,7 +83,7 @@ def fields_are_set_kept_and_unset():
 def all_or_nothing():
     c, a, t = person(handle=put("whole"), bio=[("k%d" % i, "v") for i in range(64)])
     full = [("one more", "v")]
-    service_refused(pr.INVALID_PAYLOAD, "bio 64 pairs", pr.modify, c, a, t, handle=put("half"),
+    service_refused(service.INVALID_PAYLOAD, "bio 64 pairs", pr.modify, c, a, t, handle=put("half"),
                     bio=full)
     assert pr.get(c, a).handle == b"whole"
     pr.modify(c, a, t, handle=put("room"), bio=full, unbio=["k0"])
@@ -90,19 +92,19 @@ def all_or_nothing():
 
 @test
 def limits_are_said():
-    c, a, t = person(handle=put("h" * 64), name=put("n" * 128), avatar=b"\1" + pr.blob(bytes(32768)),
+    c, a, t = person(handle=put("h" * 64), name=put("n" * 128), avatar=b"\1" + service.blob(bytes(32768)),
                      bio=[("%03d" % i, "v" * 123) for i in range(64)],
                      services=[(1, "%02d" % i + "s" * 61) for i in range(64)])
     assert len(pr.get(c, a).avatar) == 32768 and len(pr.get(c, a).bio) == 64
     for changes in ({"handle": put("h" * 65)}, {"name": put("n" * 129)},
-                    {"avatar": b"\1" + pr.blob(bytes(32769))}, {"bio": [("x", "")]},
+                    {"avatar": b"\1" + service.blob(bytes(32769))}, {"bio": [("x", "")]},
                     {"services": [(1, "x")]}):
-        service_refused(pr.INVALID_PAYLOAD, "too large", pr.modify, c, a, t, **changes)
+        service_refused(service.INVALID_PAYLOAD, "too large", pr.modify, c, a, t, **changes)
     for changes in ({"handle": put(b"\xff")}, {"bio": [("", "v")]}, {"bio": [("k", b"\xc3")]},
                     {"services": [(1, "")]}, {"services": [(3, "s")]}, {"avatar": b"\3"}):
-        service_refused(pr.INVALID_PAYLOAD, "UTF-8", pr.modify, c, a, t, **changes)
-    service_refused(pr.INVALID_PAYLOAD, "once", pr.modify, c, a, t, bio=[("d", "1"), ("d", "2")])
-    service_refused(pr.INVALID_PAYLOAD, "UserUpdate", pr.ask, c, 0x0922,
+        service_refused(service.INVALID_PAYLOAD, "UTF-8", pr.modify, c, a, t, **changes)
+    service_refused(service.INVALID_PAYLOAD, "once", pr.modify, c, a, t, bio=[("d", "1"), ("d", "2")])
+    service_refused(service.INVALID_PAYLOAD, "UserUpdate", pr.ask, c, 0x0922,
                     a + b"\0" + pr.update() + b"x", t)
     assert pr.get(c, a).handle == b"h" * 64
 
@@ -133,7 +135,7 @@ def list_has_local_users():
     assert [p.id for p in pr.listed(bare, b"\2")] == ids
     assert pr.listed(bare, b"\1") == []
     for wrong in (b"\3", b"\0\0", b"\0" + bytes(7)):
-        service_refused(pr.INVALID_QUERY, "scope", pr.ask, bare, 0x0930, wrong, None, pr.PROFILES)
+        service_refused(service.INVALID_QUERY, "scope", pr.ask, bare, 0x0930, wrong, None, pr.PROFILES)
     # Pages, in the order of coming.
     page = [pr.listed(bare, b"\0" + struct.pack(">II", i, 1))[0].id for i in range(len(ids))]
     assert page == ids and ids[-1] == a
@@ -144,17 +146,17 @@ def list_has_local_users():
 @test
 def unknown_is_no_user():
     c = connect()
-    service_refused(pr.NO_USER, "id", pr.get, c, b"\5" * 32)
+    service_refused(service.NO_USER, "id", pr.get, c, b"\5" * 32)
     # An address without a profile is not a user.
     c, a, _ = user()
-    service_refused(pr.NO_USER, "id", pr.get, c, a)
+    service_refused(service.NO_USER, "id", pr.get, c, a)
 
 
 @test
 def destroyed_is_gone():
     c, a, t = person(handle=put("short-lived"))
     c.destroy(a, t)
-    service_refused(pr.NO_USER, "id", pr.get, c, a)
+    service_refused(service.NO_USER, "id", pr.get, c, a)
     assert pr.found(c, ("handle", "short-lived", EXACT)) == []
 
 
@@ -248,9 +250,9 @@ def queries_that_are_none():
     for payload in (b"\0" * 12, b"\2" + bytes(32), b"\0" + bytes(33),
                     pr.query(("handle", "x", 4)), pr.query(("handle", b"\xff", 0)),
                     pr.query(("handle", "x", 0)) + b"x", pr.query(("handle", "x", 0))[:-1]):
-        service_refused(pr.INVALID_QUERY, "terms", pr.ask, c, 0x0931, payload, None, pr.PROFILES)
+        service_refused(service.INVALID_QUERY, "terms", pr.ask, c, 0x0931, payload, None, pr.PROFILES)
     for payload in (pr.query(*[("handle", "x", 0)] * 17), pr.query(("handle", "x" * 257, 0))):
-        service_refused(pr.INVALID_QUERY, "at most", pr.ask, c, 0x0931, payload, None, pr.PROFILES)
+        service_refused(service.INVALID_QUERY, "at most", pr.ask, c, 0x0931, payload, None, pr.PROFILES)
     assert pr.found(c, *[("handle", "x" * 256, 0)] * 16) == []
     refused(mf.USER, c.ask(0x0931, b"\1" + bytes(9)).ping)
 
@@ -259,7 +261,7 @@ def queries_that_are_none():
 def a_page_has_what_fits():
     ids = []
     for i in range(10):
-        c, a, t = person(handle=put("picture"), avatar=b"\1" + pr.blob(os.urandom(32768)))
+        c, a, t = person(handle=put("picture"), avatar=b"\1" + service.blob(os.urandom(32768)))
         ids.append(a)
     got, pages = [], 0
     while True:
@@ -306,7 +308,7 @@ def who_does_not_read_gets_the_newest():
     w = pr.Watch(d, b, u).connect()
     picture = [os.urandom(32768) for _ in range(3)]
     for i in range(300):
-        pr.modify(c, a, t, name=put("%d" % i), avatar=b"\1" + pr.blob(picture[i % 3]))
+        pr.modify(c, a, t, name=put("%d" % i), avatar=b"\1" + service.blob(picture[i % 3]))
     n, p = 0, w.next()
     while p.name != b"299":
         n, p = n + 1, w.next()
@@ -363,7 +365,7 @@ def who_asks_and_leaves():
 def profiles_survive_a_crash():
     global_ids = []
     for i in range(5):
-        c, a, t = person(handle=put("durable %d" % i), avatar=b"\1" + pr.blob(b"pic%d" % i),
+        c, a, t = person(handle=put("durable %d" % i), avatar=b"\1" + service.blob(b"pic%d" % i),
                          bio=[("i", "%d" % i)], services=[(1, "s%d" % i)])
         global_ids.append((a, t))
     before = [p.id for p in pr.listed(c)]
@@ -385,14 +387,14 @@ def profiles_survive_a_crash():
 @test
 def killed_between_changes():
     """Whatever was confirmed is there, whole: handle and picture belong together."""
-    c, a, t = person(handle=put("0"), avatar=b"\1" + pr.blob(b"0" * 9000))
+    c, a, t = person(handle=put("0"), avatar=b"\1" + service.blob(b"0" * 9000))
     for attempt in range(6):
         done = int(pr.get(c, a).handle)
         sent = done
         for i in range(1 + 7 * attempt):
             sent += 1
             c.send(mf.frame(0x0922, a + b"\0" + pr.update(
-                handle=put("%d" % sent), avatar=b"\1" + pr.blob(b"%d" % sent * 9000)), t))
+                handle=put("%d" % sent), avatar=b"\1" + service.blob(b"%d" % sent * 9000)), t))
         for i in range(3 * attempt):
             c.frame().ping()
             done += 1

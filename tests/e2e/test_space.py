@@ -324,7 +324,7 @@ def anycast_answers():
 @test
 def members_survive_the_daemon():
     space, _ = key_pair()
-    (c, a, t), (d, b, u) = user(), user()
+    (c, a, t), (_, b, u) = user(), user()
     ok(c, UP, a + space, t)
     send_to_space(c, a, t, space, b"before")
     assert receive(a, t, space) == [b"before"]

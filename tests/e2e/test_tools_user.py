@@ -10,6 +10,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import harness  # noqa: E402
 import profiles as pr  # noqa: E402
 import schema  # noqa: E402
+import service  # noqa: E402
 from harness import connect, test  # noqa: E402
 from profiles import put  # noqa: E402
 from tools import Person, watches  # noqa: E402
@@ -87,7 +88,7 @@ def lists_and_searches():
         a, t = c.create()
         c.up(a, t)
         pr.modify(c, a, t, handle=put("row %02d" % i), bio=[("city", "Köln" if i % 2 else "Bonn")],
-                  avatar=b"\1" + pr.blob(bytes(20000)))
+                  avatar=b"\1" + service.blob(bytes(20000)))
         ids.append(a)
         c.close()
     rows = [r for r in me.json("user", "list") if (r["handle"] or "").startswith("row")]

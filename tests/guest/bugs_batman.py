@@ -9,14 +9,21 @@ run this on a debug kernel.
 
 import fcntl
 import mmap
+import os
 import random
 import re
+import socket
+import struct
 import threading
+import time
 
-from ratman import *
+from ratman import (
+    Fake, Genl, Mesh, Net, NetlinkError, Ns, Peer, SLOW, Skip, Wire, address, bench, between,
+    check, cleanup, encode, equal, ipv6_of, many, modprobe, refused, run_tests, test, text,
+    until)
 from ratman import frames
 from frames import CONTROL, DATA, ECHO, HANDSHAKE, digest
-from uapi import *
+from uapi import NAMES, RATMAN_NEIGH_ALIVE
 
 HERE = os.path.dirname(os.path.realpath(__file__))
 

@@ -8,9 +8,12 @@ import fcntl
 import socket
 import struct
 
-from ratman import *
+from ratman import (
+    Failure, Genl, IFF_UP, Mesh, Net, NetlinkError, Ns, Peer, Skip, Wire, address, bench, check,
+    cleanup, equal, flags_up, ipv6_of, many, modprobe, nest, refused, run_tests, string, test,
+    text, u32, until)
 from ratman import frames
-from uapi import *
+from uapi import RATMAN_A_IFINDEX, RATMAN_LINK_DOWN, RATMAN_LINK_REMOVED, RATMAN_LINK_UP
 
 ARPHRD_NONE = 0xfffe
 IFF_NOARP, IFF_BROADCAST, IFF_MULTICAST = 0x80, 0x2, 0x1000

@@ -3,11 +3,15 @@
 """What a relay does with frames: passes on what is right, counts and drops everything else."""
 
 import collections
+import struct
+import time
 
-from ratman import *
+from ratman import (
+    Fake, Net, Pinger, SLOW, Wire, address, bench, between, check, equal, flags_up, run_tests,
+    test, until)
 from ratman import frames
 from frames import CONTROL, DATA, ECHO, HANDSHAKE, HELLO, LINK, build, digest
-from uapi import *
+from uapi import RATMAN_NEIGH_ALIVE, RATMAN_NEIGH_DEAD, RATMAN_SEQ_MASK
 
 FAR = address('far away')
 

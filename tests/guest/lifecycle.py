@@ -2,14 +2,19 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Everything comes and goes in any order, under traffic, and nothing stays behind."""
 
+import errno
+import os
 import random
 import subprocess
 import threading
+import time
 
-from ratman import *
+from ratman import (
+    Failure, Genl, Net, NetlinkError, Pinger, SLOW, Wire, bench, check, clean_up, cleanup,
+    equal, flags_up, load_module, module_loaded, refused, run_tests, test, text, until)
 from ratman import frames
-from frames import DATA, digest
-from uapi import *
+from frames import digest
+from uapi import RATMAN_HANDSHAKE
 
 
 def refcount():

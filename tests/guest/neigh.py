@@ -3,11 +3,15 @@
 """Neighbours: being found, keys, liveness, and what is measured."""
 
 import errno
+import struct
+import time
 
-from ratman import *
+from ratman import (
+    Fake, Genl, M32, Mesh, Net, Ns, Pinger, SLOW, TIMER_STATS, Wire, address, bench, between,
+    check, cleanup, equal, flags_up, many, netem, refused, run_tests, test, until)
 from ratman import frames
-from frames import CONTROL, DATA, ECHO, HANDSHAKE, HELLO, LINK, digest
-from uapi import *
+from frames import CONTROL, DATA, ECHO, HELLO, digest
+from uapi import RATMAN_LINK_UP, RATMAN_NEIGH_ALIVE, RATMAN_NEIGH_DEAD, RATMAN_NEIGH_REMOVED
 
 EVERYBODY = b'\xff' * 6
 FAR = address('far away')

@@ -3,12 +3,22 @@
 """The netlink interface from the side of a clumsy, an unprivileged and a hostile program."""
 
 import errno
+import os
 import random
+import signal
+import struct
+import time
 
-from ratman import *
-from ratman import cmd, frames, u8
-from frames import CONTROL, HANDSHAKE, LINK, digest
-from uapi import *
+from ratman import (
+    Failure, Genl, Mesh, NLMSG_DONE, NLM_F_DUMP, NLM_F_REQUEST, NetlinkError, Ns, Rt, Skip,
+    address, attr, bench, between, check, cleanup, decode_message, encode, equal, flags_up,
+    ipv6_of, many, nest, refused, run_tests, test, u32, until)
+from ratman import cmd, u8
+from frames import CONTROL, digest
+from uapi import (
+    NAMES, RATMAN_A_HOP_METRIC, RATMAN_A_HOP_NEIGH, RATMAN_A_IFINDEX, RATMAN_A_MAX,
+    RATMAN_CMD_CANDIDATE_NTF, RATMAN_CMD_FRAME_RX, RATMAN_CMD_FRAME_TX, RATMAN_CMD_LINK_NTF,
+    RATMAN_CMD_MAX, RATMAN_CMD_NEIGH_NTF, RATMAN_CMD_SESSION_WANT, RATMAN_LINK_UP)
 
 ME, FAR, PEER = address('me'), address('far away'), address('peer')
 KEYS = [digest('secret', i, 32) for i in range(4)]

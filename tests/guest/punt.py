@@ -3,11 +3,16 @@
 """The door between kernel and daemon: frames up, frames down, and floods that stay outside."""
 
 import errno
+import socket
+import struct
+import time
 
-from ratman import *
+from ratman import (
+    Fake, Genl, TIMER_STATS, address, bench, between, check, cleanup, encode, equal, flags_up,
+    many, refused, run_tests, test, until)
 from ratman import frames
 from frames import CONTROL, DATA, ECHO, HANDSHAKE, HELLO, LINK, build, digest
-from uapi import *
+from uapi import RATMAN_HOP_LIMIT, RATMAN_NEIGH_DEAD
 
 ME = address('me')
 FAR = address('far away')

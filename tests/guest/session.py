@@ -4,14 +4,24 @@
 
 import errno
 import hashlib
+import os
 import random
+import select
+import socket
+import struct
 import threading
+import time
 import traceback
 
-from ratman import *
+from ratman import (
+    ETH_P_ALL, Failure, Genl, Net, NetlinkError, Ns, PACKET_OUTGOING, Peer, Pinger, SLOW,
+    SO_RCVBUFFORCE, Skip, Wire, address, bench, between, check, cleanup, equal, flags_up,
+    ipv6_of, many, netem, run_tests, test, until)
 from ratman import frames, text
 from frames import ACK, DATA, RST, SYN, digest
-from uapi import *
+from uapi import (
+    RATMAN_HOP_LIMIT, RATMAN_NEIGH_DEAD, RATMAN_POLICY_CONTACTS, RATMAN_POLICY_NONE,
+    RATMAN_POLICY_OPEN)
 
 OVERHEAD = 48           # IPv6 and UDP
 MTU = 1420

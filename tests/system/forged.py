@@ -7,8 +7,16 @@ offer one; the unit tests and the simulation (tests/unit, tests/sim) hold the ro
 
     scripts/vm --topology line:3 -- tests/system/forged.py
 """
+import hashlib
+import os
+import re
+import select
+import socket
+import struct
 
-from lib import *
+from lib import Mesh, Ping, need, pinger, reachable, transfer
+import ratman
+from ratman import SLOW, check, equal, run_tests, test, until
 from lib import frames
 
 mesh = Mesh()

@@ -30,8 +30,8 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__
 sys.path.insert(0, os.path.join(ROOT, 'tests/guest'))
 
 import ratman                                                           # noqa: E402
-from ratman import (SLOW, Failure, Pinger, Skip, between, check, cleanup, diag,    # noqa: E402, F401
-                    equal, flags_up, load_module, module_loaded, run_tests, test, until)
+from ratman import (SLOW, Failure, Pinger, Skip, check, cleanup, equal, flags_up,     # noqa: E402
+                    until)
 import frames                                                           # noqa: E402
 
 PROGRAMS = {name: shutil.which(name) or os.path.join(ROOT, 'build', name)

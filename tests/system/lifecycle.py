@@ -8,9 +8,18 @@ scripts/vm fails the run when the kernel complains about any of it, or leaks.
 """
 
 import ctypes
+import os
 import random
+import re
+import signal
+import socket
+import subprocess
+import threading
+import time
 
-from lib import *
+from lib import Mesh, need, reachable, transfer
+import ratman
+from ratman import Failure, SLOW, check, cleanup, diag, equal, load_module, run_tests, test, until
 
 ROUNDS = int(os.environ.get('RATMAN_ROUNDS', 30))
 mesh = Mesh()

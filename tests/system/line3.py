@@ -4,8 +4,17 @@
 
     scripts/vm --topology line:3 -- tests/system/line3.py
 """
+import hashlib
+import json
+import os
+import re
+import socket
+import time
 
-from lib import *
+from lib import (
+    Capture, Mesh, Ping, Receiver, Web, check_leak_detector, distinct, fetch, frames, has_bytes,
+    leaked, need, pinger, reachable, real_file, send, sha256, transfer)
+from ratman import Failure, SLOW, check, diag, equal, run_tests, test, until
 
 mesh = Mesh()
 r1, r2, r3 = mesh[1], mesh[2], mesh[3]

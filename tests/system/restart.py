@@ -4,8 +4,13 @@
 
     scripts/vm --topology line:3 -- tests/system/restart.py
 """
+import os
+import re
+import signal
+import time
 
-from lib import *
+from lib import Mesh, Ping, need, reachable, transfer
+from ratman import SLOW, check, diag, equal, run_tests, test, until
 
 mesh = Mesh()
 r1, r2, r3 = mesh[1], mesh[2], mesh[3]

@@ -5,8 +5,12 @@ The transfer goes on where it was, and hardly a block crosses the link twice.
 
     scripts/vm --topology line:3 -- tests/system/resume.py
 """
+import os
+import signal
+import time
 
-from lib import *
+from lib import Mesh, Receiver, need, reachable, send, sha256_file
+from ratman import SLOW, between, check, diag, equal, run_tests, test, until
 
 mesh = Mesh()
 r1, r2, r3 = mesh[1], mesh[2], mesh[3]

@@ -11,8 +11,13 @@ whichever of routers 2 and 4 router 1 uses just now.
 """
 
 import ctypes
+import os
+import re
+import signal
+import time
 
-from lib import *
+from lib import Gaps, Mesh, need, reachable, transfer
+from ratman import SLOW, check, diag, equal, run_tests, test, until
 
 mesh = Mesh()
 r1, r3 = mesh[1], mesh[3]

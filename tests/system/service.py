@@ -4,8 +4,13 @@
 
     scripts/vm --topology line:3 -- tests/system/service.py
 """
+import os
+import signal
+import subprocess
+import time
 
-from lib import *
+from lib import Mesh, need, sha256_file
+from ratman import check, diag, equal, run_tests, test, until
 
 mesh = Mesh()
 PASSWORD = 'correct horse battery'

@@ -5,8 +5,13 @@ the module unloaded under its daemons.
 
     scripts/vm --kernel debug-x86 --topology line:3 -- tests/guest/smoke
 """
+import hashlib
+import os
+import signal
+import subprocess
 
-from lib import *
+from lib import Mesh, Ping, Web, fetch, need, reachable, transfer
+from ratman import check, diag, equal, module_loaded, run_tests, test, until
 
 mesh = Mesh()
 r1, r2, r3 = mesh[1], mesh[2], mesh[3]

@@ -5,8 +5,12 @@ once; anycast lists those that are there.
 
     scripts/vm --topology ring:5 -- tests/system/space.py
 """
+import os
+import signal
+import time
 
-from lib import *
+from lib import Mesh, Receiver, need, sha256_file
+from ratman import check, diag, equal, run_tests, test, until
 
 mesh = Mesh()
 KEY = '/run/app.key'
