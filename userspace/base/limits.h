@@ -61,6 +61,7 @@
 #define LIMIT_SESSIONS_PER_USER 64
 #define LIMIT_CREATIONS 16		/* addresses and users of one Unix user or host, per minute */
 #define LIMIT_PASSWORDS 64		/* requests that wait for a key to be made from one */
+#define LIMIT_PASSWORDS_EACH 8		/* … of one Unix user or host */
 #define LIMIT_SERVICES 256		/* registered at a time */
 #define LIMIT_SERVICES_PER_UID 64	/* … by one Unix user, or one host */
 #define LIMIT_SERVICE_NAME 128		/* bytes */

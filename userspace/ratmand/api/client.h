@@ -20,6 +20,7 @@
 #include "proto/payload.h"
 #include "proto/ping.h"
 #include "ratmand/api/helper.h"
+#include "ratmand/api/passwords.h"
 #include "ratmand/api/quota.h"
 #include "ratmand/api/server.h"
 #include "ratmand/api/login.h"
@@ -143,7 +144,8 @@ struct api_server {
 	uv_timer_t session_timer;	/* login.c */
 	struct registration *registrations;	/* service.c: of sockets to come */
 	struct quota quota;	/* quota.c */
-	unsigned int passwords;	/* requests that wait for a key made from one */
+	struct passwords passwords;
+	unsigned int promised;	/* sessions, login.h */
 	struct watcher *watchers;	/* watcher.h */
 	struct listener tcp, local;
 	char *socket_path;	/* owned; of the Unix socket */
@@ -305,7 +307,10 @@ void addr_sub(struct client *c);
 void addr_resub(struct client *c);
 void addr_unsub(struct client *c);
 void addr_list(struct client *c);
-/* Destroys an address for the request @c, whose token is its; answers. */
+/*
+ * Destroys an address for the request @c, whose token is its; answers. Its sessions end and its
+ * tokens are good for nothing from this moment on, even when it cannot be destroyed: then it is down.
+ */
 void addr_remove(struct client *c, const struct address *address, bool force);
 void contact_add(struct client *c);
 void contact_delete(struct client *c);
