@@ -160,11 +160,16 @@ static void on_created(void *ctx, int err, const struct address *id)
 
 	login_unpromise(s);
 	call_end(call);
-	if (!err && c->phase != CLIENT_DEAD)
+	if (!err && c->phase != CLIENT_DEAD) {
 		refused = open_session(c, id);
+		/* A client that left is noticed by now. */
+		client_flush(c);
+	}
 	/* Nobody was told of the user, and nobody would find him. */
-	if (!err && (refused || c->phase == CLIENT_DEAD))
+	if (!err && (refused || c->phase == CLIENT_DEAD)) {
+		login_address_gone(s, id);
 		s->ops->session->discard(s->be, id);
+	}
 	if (!client_answered(c))
 		return;
 	if (err)
