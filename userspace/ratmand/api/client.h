@@ -52,6 +52,7 @@ struct client {
 	struct api_server *server;
 	struct client *prev, *next;
 	struct client *turn_prev, *turn_next;	/* in server->turns */
+	uint64_t serial;	/* no other connection has it */
 	enum client_phase phase;
 	bool local;		/* came over the Unix socket */
 	bool uid_known;		/* client_uid() */
@@ -132,6 +133,7 @@ struct api_server {
 	void *be;
 	struct token_table *tokens;
 	struct client *clients;
+	uint64_t serials;	/* clients there ever were */
 	struct client *turns;	/* who goes on in the next turn of the loop, in order */
 	size_t n_turns;
 	uv_prepare_t turn_start;

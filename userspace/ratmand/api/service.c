@@ -31,7 +31,8 @@ struct registration {
 	struct api_server *server;
 	struct backend_service *service;	/* owned */
 	char name[LIMIT_SERVICE_NAME + 1];
-	uid_t uid;			/* whose program has registered it */
+	struct origin origin;		/* whose program has registered it */
+	uint64_t by;			/* client->serial of the connection it came over */
 	struct helper *helper;		/* NULL when it has gone */
 	struct client *listener;	/* NULL: nobody has connected yet */
 	struct event *early;		/* owned; what listener shall hear first */
@@ -171,13 +172,13 @@ static const struct helper_ops helper_ops = {
 	.gone = on_helper_gone,
 };
 
-static size_t count_of(const struct api_server *s, uid_t uid)
+static size_t count_of(const struct api_server *s, const struct origin *origin)
 {
 	const struct registration *r;
 	size_t n = 0;
 
 	DL_FOREACH(s->registrations, r)
-		n += r->uid == uid;
+		n += origin_equal(&r->origin, origin);
 	return n;
 }
 
@@ -185,11 +186,11 @@ static int registration_new(struct client *c, const struct service_create *creat
 			    struct registration **out)
 {
 	struct api_server *s = c->server;
-	uid_t uid = client_uid(c);
+	struct origin origin = origin_of(c);
 	struct registration *r;
 	int err;
 
-	if (count_of(s, uid) >= LIMIT_SERVICES_PER_UID)
+	if (count_of(s, &origin) >= LIMIT_SERVICES_PER_UID)
 		return -EMFILE;
 	r = calloc(1, sizeof(*r));
 	if (!r)
@@ -197,7 +198,8 @@ static int registration_new(struct client *c, const struct service_create *creat
 	r->job.progress = on_progress;
 	r->job.gone = on_gone;
 	r->server = s;
-	r->uid = uid;
+	r->origin = origin;
+	r->by = c->serial;
 	strcpy(r->name, create->name);
 	err = s->ops->service->add(s->be, create->name, create->text, &r->service);
 	if (err) {
@@ -300,12 +302,23 @@ static void reply_no_service(struct client *c)
 	client_reply_service(c, SERVICE_E_NO_SERVICE, "no service of that name is registered");
 }
 
+/*
+ * The superuser's programs, those of the Unix user whose program has registered it, and the
+ * connection it came over. Of two whose users are not known nobody can say that they are the
+ * same, even on one host.
+ */
+static bool may_unregister(struct client *c, const struct registration *r)
+{
+	uid_t uid = client_uid(c);
+
+	return c->serial == r->by || (uid != TOKEN_NO_UID && (!uid || uid == r->origin.uid));
+}
+
 void service_destroy(struct client *c)
 {
 	struct api_server *s = c->server;
 	struct registration *r;
 	const char *name;
-	uid_t uid;
 	int err;
 
 	if (!need_services(c))
@@ -322,10 +335,9 @@ void service_destroy(struct client *c)
 		reply_no_service(c);
 		return;
 	}
-	uid = client_uid(c);
-	if (uid != r->uid && uid) {
+	if (!may_unregister(c, r)) {
 		client_reply_service(c, SERVICE_E_NOT_AUTHORISED,
-				     "another user's program has registered it");
+				     "another user's program has registered it, or one on another host");
 		return;
 	}
 	/* Whatever is closed last frees it. */
