@@ -79,7 +79,7 @@ def bytes_of_it_all():
                  b.token))
     f = b.frame()
     assert f.mode == 0x0a31 and f.token == b.token
-    head = b"\x24\0\1" + b"\1" + ident + a.id + b"\1" + b.id + CHAT + b"\0" + \
+    head = b"\x24\0\1" + b"\1" + ident + a.id + b"\1\1" + b.id + CHAT + b"\0" + \
         b"\0\2" + b"k\0\0\1v" + UNREAD[0] + b"\0\0\0"
     assert f.payload.startswith(head)
     rest = f.payload[len(head):]
@@ -97,7 +97,7 @@ def bytes_of_it_all():
     f = a.frame()
     assert (f.mode, f.payload[0], len(f.payload)) == (0x0a33, 0x23, 33)
     mine, = seen(a, NEWS)
-    assert mine["id"] == f.payload[1:] and mine["to"] == b"\0" * 32 and mine["data"] == b""
+    assert mine["id"] == f.payload[1:] and mine["to"] is None and mine["data"] == b""
 
 
 @test
@@ -179,7 +179,7 @@ def many():
         m, = arrived(o, 1)
         assert m["id"] == ident and m["to"] == o.id and m["data"] == b"all of you"
     mine, = seen(a)
-    assert mine["id"] == ident and mine["mode"] == STD and mine["to"] == b"\0" * 32
+    assert mine["id"] == ident and mine["mode"] == STD and mine["to"] is None
     assert seen(stranger) == []
     refused(INVALID_PAYLOAD, a.message_send_many, [], CHAT, b"x")
     refused(INVALID_PAYLOAD, a.message_send_many, [others[0].id] * 2, CHAT, b"x")
