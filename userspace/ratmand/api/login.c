@@ -22,7 +22,11 @@ static void arm(struct api_server *s)
 
 static void on_timer(uv_timer_t *timer)
 {
-	login_tick(timer->data);
+	struct api_server *s = timer->data;
+
+	login_tick(s);
+	/* It was early, when the session it was set for has been used since. */
+	arm(s);
 }
 
 static void on_closed(uv_handle_t *handle)
