@@ -16,6 +16,7 @@
 #include "base/log.h"
 #include "ratmand/flow/parcel.h"
 #include "ratmand/service/messages.h"
+#include "ratmand/service/online.h"
 #include "unit/flow_world.h"
 
 static struct service *services[ROUTERS];
@@ -453,6 +454,66 @@ static void test_forget(void **state)
 	assert_int_equal(count(b, STORE_BODIES), 1);
 }
 
+/* ---- subscriptions ---- */
+
+struct subscribed {
+	bool done;
+	int err;
+	struct ident id;
+};
+
+static void on_subscribed(void *ctx, int err, const struct ident *id)
+{
+	struct subscribed *s = ctx;
+
+	s->done = true;
+	s->err = err;
+	if (id)
+		s->id = *id;
+}
+
+static bool is_subscribed(void *ctx)
+{
+	return ((struct subscribed *)ctx)->done;
+}
+
+static struct ident subscribe(struct router *r)
+{
+	const struct message_filter filter = { .has_service = true, .service = "s" };
+	struct subscribed s = { 0 };
+
+	messages_subscribe(of(r)->messages, &r->address, &filter, on_subscribed, &s);
+	assert_true(run_until(is_subscribed, &s, 60000));
+	assert_int_equal(s.err, 0);
+	return s.id;
+}
+
+/* As they were before the order of their ends was kept: the first to make room. */
+static void test_old_subscriptions(void **state)
+{
+	static const uint8_t old[] = { 1, 0, 0, 0, 0, 0, 0, 0, 0, 1, 's', 0, 0, 0 };
+	struct router *a = &routers[0];
+	uint8_t key[1 + sizeof(struct ident)] = { 's', 0x55, 0xaa };
+	struct ident id, other;
+
+	(void)state;
+	memcpy(id.b, key + 1, sizeof(id.b));
+	start(a);
+	other = subscribe(a);
+	assert_int_equal(records_put(online_records(of(a)->online, &a->address), RECORD_MESSAGE,
+				     key, sizeof(key), old, sizeof(old)), 0);
+	service_address_down(of(a), &a->address);
+	user_up(a);
+	for (int i = 2; i < LIMIT_MESSAGE_SUBSCRIPTIONS; i++)
+		subscribe(a);
+	assert_int_equal(messages_subscription_check(of(a)->messages, &id, &a->address), 0);
+	subscribe(a);
+	assert_int_equal(messages_subscription_check(of(a)->messages, &id, &a->address), -ESRCH);
+	assert_int_equal(messages_subscription_check(of(a)->messages, &other, &a->address), 0);
+	subscribe(a);
+	assert_int_equal(messages_subscription_check(of(a)->messages, &other, &a->address), -ESRCH);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -463,6 +524,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_unknown_services, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_many_floods, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_forget, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_old_subscriptions, setup, teardown),
 	};
 
 	if (sodium_init() < 0)

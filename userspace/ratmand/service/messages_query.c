@@ -8,9 +8,6 @@
 #include <stdlib.h>
 #include <utlist.h>
 
-/* Messages one id may name: of as many senders. */
-#define SAME_ID_MAX 32
-
 struct messages_query {
 	struct messages_query *prev, *next;
 	struct messages *messages;
@@ -64,8 +61,8 @@ static bool show(struct messages_query *q, uint64_t number, int *err)
 /* The id overrides everything else, skip and take, too. */
 static void show_id(struct messages_query *q)
 {
-	uint64_t numbers[SAME_ID_MAX];
-	ssize_t n = mailbox_find(&q->box->mailbox, &q->what.id, numbers, SAME_ID_MAX);
+	uint64_t numbers[MAILBOX_SAME_ID];
+	ssize_t n = mailbox_find(&q->box->mailbox, &q->what.id, numbers, MAILBOX_SAME_ID);
 	bool more = false;
 	int err = n < 0 ? (int)n : 0;
 

@@ -415,9 +415,6 @@ ssize_t mailbox_find(const struct mailbox *mb, const struct ident *id, uint64_t 
 	return (ssize_t)found.n;
 }
 
-/* Most messages of one id that are changed, or removed at a time: each has another sender. */
-#define SAME_ID_MAX 32
-
 /* Takes it off the lists of tags that go, or (@on) puts it on those of tags that come. */
 static int retag(const struct mailbox *mb, uint64_t number, const struct message_tags *have,
 		 const struct message_tags *want, bool on)
@@ -472,8 +469,8 @@ static int change_one(struct mailbox *mb, uint64_t number, const struct message_
 int mailbox_change(struct mailbox *mb, const struct ident *id, const struct message_tags *add,
 		   const struct message_tags *remove)
 {
-	uint64_t numbers[SAME_ID_MAX];
-	ssize_t n = mailbox_find(mb, id, numbers, SAME_ID_MAX);
+	uint64_t numbers[MAILBOX_SAME_ID];
+	ssize_t n = mailbox_find(mb, id, numbers, MAILBOX_SAME_ID);
 	int err = n < 0 ? (int)n : !n ? -ENOENT : 0;
 
 	/* Half of it must not be refused for want of room, or because of tags. */
@@ -507,8 +504,8 @@ int mailbox_remove_number(struct mailbox *mb, uint64_t number)
 
 int mailbox_remove(struct mailbox *mb, const struct ident *id)
 {
-	uint64_t numbers[SAME_ID_MAX];
-	ssize_t n = mailbox_find(mb, id, numbers, SAME_ID_MAX);
+	uint64_t numbers[MAILBOX_SAME_ID];
+	ssize_t n = mailbox_find(mb, id, numbers, MAILBOX_SAME_ID);
 	int err = !n ? -ENOENT : 0;
 
 	for (;;) {
@@ -516,9 +513,9 @@ int mailbox_remove(struct mailbox *mb, const struct ident *id)
 			return (int)n;
 		for (ssize_t i = 0; i < n && !err; i++)
 			err = mailbox_remove_number(mb, numbers[i]);
-		if (err || n < SAME_ID_MAX)
+		if (err || n < MAILBOX_SAME_ID)
 			return err;
-		n = mailbox_find(mb, id, numbers, SAME_ID_MAX);
+		n = mailbox_find(mb, id, numbers, MAILBOX_SAME_ID);
 	}
 }
 
