@@ -9,9 +9,11 @@
 #include <cmocka.h>
 
 #include <errno.h>
+#include <signal.h>
 #include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include "base/log.h"
 #include "ratmand/flow/parcel.h"
@@ -514,6 +516,36 @@ static void test_old_subscriptions(void **state)
 	assert_int_equal(messages_subscription_check(of(a)->messages, &other, &a->address), -ESRCH);
 }
 
+/* What the disk refuses changes nothing: who had to make room is there as before. */
+static void test_subscription_refused(void **state)
+{
+	const struct message_filter filter = { .has_service = true, .service = "s" };
+	const struct rlimit none = { 0, RLIM_INFINITY };
+	struct router *a = &routers[0];
+	struct subscribed s = { 0 };
+	struct rlimit before;
+	struct ident first;
+
+	(void)state;
+	start(a);
+	first = subscribe(a);
+	for (int i = 1; i < LIMIT_MESSAGE_SUBSCRIPTIONS; i++)
+		subscribe(a);
+	signal(SIGXFSZ, SIG_IGN);
+	assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &none), 0);
+	messages_subscribe(of(a)->messages, &a->address, &filter, on_subscribed, &s);
+	assert_int_equal(messages_subscription_check(of(a)->messages, &first, &a->address), -ESRCH);
+	assert_true(run_until(is_subscribed, &s, 60000));
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+	assert_int_not_equal(s.err, 0);
+	assert_int_equal(messages_subscription_check(of(a)->messages, &first, &a->address), 0);
+	/* Nor is there one too many. */
+	service_address_down(of(a), &a->address);
+	user_up(a);
+	assert_int_equal(messages_subscription_check(of(a)->messages, &first, &a->address), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -525,6 +557,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_many_floods, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_forget, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_old_subscriptions, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_subscription_refused, setup, teardown),
 	};
 
 	if (sodium_init() < 0)
