@@ -204,9 +204,14 @@ static void keep_trust(void *ctx, const struct contact *contact)
 
 static int trust(void)
 {
-	int value = 0;
+	struct backend_contacts *list;
+	int value = 0, more;
 
-	assert_int_equal(node_backend_ops.contact_each(&node, &us, NULL, keep_trust, &value), 0);
+	assert_int_equal(node_backend_ops.contact_list_open(&node, &us, NULL, &list), 0);
+	while ((more = node_backend_ops.contact_list_step(list, keep_trust, &value)) > 0)
+		;
+	assert_int_equal(more, 0);
+	node_backend_ops.contact_list_close(list);
 	return value;
 }
 
@@ -232,6 +237,9 @@ static void contacts_come_in(void **state)
 
 static void they_last(void **state)
 {
+	struct backend_contacts *list, *other;
+	int value;
+
 	(void)state;
 	assert_int_equal(put(5), 0);
 	packet_in();
@@ -243,11 +251,15 @@ static void they_last(void **state)
 	assert_true(lets_in());
 	/* Down: nobody may use them, and new sessions know of them when it is up again. */
 	fake_enter(here);
+	assert_int_equal(node_backend_ops.contact_list_open(&node, &us, NULL, &list), 0);
 	mesh_local_down(node.mesh, &us);
 	assert_int_equal(put(6), -EACCES);
 	assert_int_equal(del(), -EACCES);
 	assert_int_equal(modify(6), -EACCES);
-	assert_int_equal(node_backend_ops.contact_each(&node, &us, NULL, keep_trust, NULL), -EACCES);
+	assert_int_equal(node_backend_ops.contact_list_open(&node, &us, NULL, &other), -EACCES);
+	/* One that is under way ends, too. */
+	assert_int_equal(node_backend_ops.contact_list_step(list, keep_trust, &value), -EACCES);
+	node_backend_ops.contact_list_close(list);
 	fake_run(5000);
 	up();
 	/* They still have the keys of before: we begin. */

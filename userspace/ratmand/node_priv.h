@@ -101,8 +101,10 @@ void node_contact_del(void *be, const struct address *owner, const struct addres
 		      backend_done_cb cb, void *ctx);
 void node_contact_modify(void *be, const struct address *owner,
 			 const struct contact_change *change, backend_touched_cb cb, void *ctx);
-int node_contact_each(void *be, const struct address *owner, const struct contact_filter *filter,
-		      backend_contact_cb cb, void *ctx);
+int node_contact_list_open(void *be, const struct address *owner,
+			   const struct contact_filter *filter, struct backend_contacts **out);
+int node_contact_list_step(struct backend_contacts *list, backend_contact_cb cb, void *ctx);
+void node_contact_list_close(struct backend_contacts *list);
 bool node_is_contact(void *ctx, const struct address *local, const struct address *peer);
 
 #endif

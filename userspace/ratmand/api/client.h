@@ -319,10 +319,6 @@ void contact_delete(struct client *c);
 void contact_modify(struct client *c);
 void contact_list(struct client *c);
 void contact_query(struct client *c);
-/* What a reader of proto/contact.h found wrong, as an Error. */
-void contact_refuse(struct client *c, int err);
-/* What contact_each of the backend found wrong. */
-void contact_refuse_search(struct client *c, int err);
 void link_create(struct client *c);
 void link_destroy(struct client *c);
 void link_up(struct client *c);
