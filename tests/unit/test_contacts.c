@@ -118,6 +118,29 @@ static int contacts_of(const uint8_t *secret)
 	return n;
 }
 
+/* What goes between two steps is left out, what comes is not seen. */
+static void walk_over_changes(void **state)
+{
+	struct contact a = make(1, "", 1), b = make(2, "", 1), c = make(3, "", 1);
+	struct contacts_walk w;
+	int n = 0;
+
+	(void)state;
+	assert_int_equal(contacts_put(store, alice, &a), 0);
+	assert_int_equal(contacts_put(store, alice, &b), 0);
+	assert_int_equal(contacts_walk_begin(store, alice, &w), 0);
+	assert_int_equal(contacts_walk_next(store, alice, &w, 1, count, &n), 1);
+	assert_int_equal(contacts_remove(store, alice, &a.address), 0);
+	assert_int_equal(contacts_remove(store, alice, &b.address), 0);
+	assert_int_equal(contacts_put(store, alice, &c), 0);
+	assert_int_equal(contacts_walk_next(store, alice, &w, 1, count, &n), 0);
+	assert_int_equal(contacts_walk_next(store, alice, &w, 1, count, &n), 0);
+	assert_int_equal(n, 1);
+	assert_int_equal(w.damaged, 0);
+	contacts_walk_end(&w);
+	assert_int_equal(contacts_remove(store, alice, &c.address), 0);
+}
+
 static void life(void **state)
 {
 	struct contact a = make(1, "from the train", 5), b = make(2, "", 1), got;
@@ -439,6 +462,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(life, setup, teardown),
+		cmocka_unit_test_setup_teardown(walk_over_changes, setup, teardown),
 		cmocka_unit_test_setup_teardown(owners_apart, setup, teardown),
 		cmocka_unit_test_setup_teardown(damage, setup, teardown),
 		cmocka_unit_test_setup_teardown(modify, setup, teardown),

@@ -159,7 +159,7 @@ void contact_modify(struct client *c)
 
 /* Lists --------------------------------------------------------------------------- */
 
-#define STEP_COST 32768		/* bytes that are as much work as a step of a list */
+#define STEP_COST 65536		/* bytes that are as much work as a step of a list */
 
 struct list_job {
 	struct client_job job;		/* first member */
