@@ -2,6 +2,7 @@
 """Other hosts, whose users the daemon's kernel does not know: network namespaces with a cable to ours."""
 import contextlib
 import ctypes
+import itertools
 import os
 import subprocess
 
@@ -9,6 +10,7 @@ from harness import Skip
 
 CLONE_NEWNET = 0x40000000
 libc = ctypes.CDLL(None, use_errno=True)
+numbers = itertools.count()
 
 
 def run(*command):
@@ -27,10 +29,13 @@ def enter(path):
 class Host:
     """One with an address of its own; .here is ours on the cable to it."""
 
-    def __init__(self, n):
+    def __init__(self):
+        # Of its own: what was unplugged goes when the kernel likes, and others run these tests, too.
+        pid, n = os.getpid(), next(numbers)
         self.process = subprocess.Popen(["unshare", "--net", "sleep", "600"])
-        self.cable = "e2e%d.%d" % (os.getpid() % 100000, n)
-        self.here = "10.213.%d.1" % n
+        self.cable = "e2e%d.%d" % (pid % 100000, n)
+        subnet = "10.%d.%d." % (200 + pid // 250 % 50, pid % 250)
+        self.here, self.there = (subnet + "%d" % (4 * n + i) for i in (1, 2))
         self.namespace = "/proc/%d/ns/net" % self.process.pid
 
     def plug(self):
@@ -42,7 +47,7 @@ class Host:
         run("ip", "address", "add", self.here + "/30", "dev", self.cable)
         run("ip", "link", "set", self.cable, "up")
         inside = ("nsenter", "--net=" + self.namespace, "ip")
-        run(*inside, "address", "add", self.here[:-1] + "2/30", "dev", "up0")
+        run(*inside, "address", "add", self.there + "/30", "dev", "up0")
         run(*inside, "link", "set", "up0", "up")
 
     @contextlib.contextmanager
@@ -67,8 +72,8 @@ def hosts(n):
     """@n of them; for the superuser only."""
     all_of_them = []
     try:
-        for i in range(n):
-            all_of_them.append(Host(i))
+        for _ in range(n):
+            all_of_them.append(Host())
             all_of_them[-1].plug()
         yield all_of_them
     finally:

@@ -67,8 +67,8 @@ def services_end_by_who_registered_them_and_nobody_unknown():
 def the_token_of_nobody_goes_to_services_of_other_hosts():
     with reachable(1) as (d, ((one, bind),)):
         with one.acting():
-            events = Service(bind).service_register(b"curious")
-            c = Service(bind)
+            c, curious = Service(bind), Service(bind)
+            events = curious.service_register(b"curious")
             c.user_create(PASSWORD)
         assert events.session() == (1, c.id) and events.token is None
         c.logout()
