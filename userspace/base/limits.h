@@ -81,6 +81,7 @@
 #define LIMIT_PROFILE_SERVICE_BYTES (4u << 10)	/* all names, each with its NUL */
 #define LIMIT_AVATAR (32u << 10)	/* bytes */
 #define LIMIT_PROFILES 131072		/* of others, empty ones included */
+#define LIMIT_BYGONE 16384		/* remembered of those who have no profile any more */
 #define LIMIT_PROFILE_PAGE (256u << 10)	/* bytes of one reply; at least one profile */
 #define LIMIT_PROFILE_TAKE 1000		/* profiles of one reply */
 #define LIMIT_QUERY_TERMS 16

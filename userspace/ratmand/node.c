@@ -405,6 +405,7 @@ static void server_closed(void *ctx)
 {
 	struct node *node = ctx;
 
+	node_farewell_end(node);
 	if (node->service)
 		service_stop(node->service);
 	if (node->flow)

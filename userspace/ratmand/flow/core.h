@@ -427,6 +427,7 @@ struct send_parcel {
 	const uint8_t *meta;
 	size_t meta_len;
 	uint64_t created_s;		/* 0: now */
+	const uint8_t *secret;		/* the sender's (64 bytes, borrowed); NULL: he is up */
 };
 
 /* 0, -EACCES (the sender is not up) or -EINVAL: what letterheads of one stream must be. */

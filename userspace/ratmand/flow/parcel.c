@@ -419,6 +419,34 @@ int flow_parcel_send(struct flow *f, enum parcel_kind kind, const struct address
 	return err;
 }
 
+int flow_commons_goodbye(struct flow *f, const struct address *from, const uint8_t *secret,
+			 const void *data, size_t len)
+{
+	struct letterhead head = { .from = *from, .to = *flow_everybody() };
+	struct send_parcel parcel = { .kind = PARCEL_PROFILE, .secret = secret };
+	struct flow_content_writer *w;
+	struct flow_content content;
+	struct inbox_entry *kept;
+	int err;
+
+	if (!len || len > LIMIT_PARCEL_DATA || commons_is(from) ||
+	    memcmp(secret + crypto_sign_SEEDBYTES, from->b, ADDRESS_LEN))
+		return -EINVAL;
+	err = flow_content_open(f, NULL, NULL, &w);
+	if (err)
+		return err;
+	err = content_put(w, data, len);
+	if (!err)
+		err = flow_content_finish(w, &content);
+	if (!err) {
+		parcel.created_s = commons_next_created(f, from, &kept);
+		err = send_queue(f, &head, 1, &parcel, &content, NULL, NULL);
+	}
+	flow_content_close(w);
+	sodium_memzero(&content, sizeof(content));
+	return err;
+}
+
 /* ---- life ---- */
 
 void parcel_init(struct flow *f)
