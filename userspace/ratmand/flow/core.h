@@ -204,7 +204,7 @@ struct flow {
 	uv_timer_t turn;		/* goes on with long walks */
 	uv_timer_t handover;		/* gives parcels to their handlers */
 	uint64_t expiry_at;
-	uint64_t handover_at;		/* loop ms: some parcel comes again, or UINT64_MAX */
+	uint64_t handover_at;		/* loop ms: some parcel comes again */
 	struct flow_stats stats;
 	uint64_t wrong_peers;		/* connections closed for what the peer sent */
 	size_t pending;			/* commits and handles that will still call back */

@@ -219,28 +219,39 @@ int space_admit(struct space *sp, const struct exchange_mark *mark, const struct
 	return newer >= share_items(sp) || bytes > share_bytes(sp) ? EXCHANGE_OLD : 0;
 }
 
+/* What a sender has of a namespace, of the items newer than those still to be looked at. */
+struct share {
+	UT_hash_handle hh;
+	struct address from;
+	size_t n;
+	uint64_t bytes;
+	bool profile;
+};
+
+/* The next older item of the sender whose @share it is: counted, or dropped when there is no room. */
+static void tidy_one(struct flow *f, struct space *sp, struct share *share, struct inbox_entry *e)
+{
+	bool old = e->kind == PARCEL_PROFILE && share->profile;
+
+	if (!old && (!share->n || (share->n < share_items(sp) &&
+				   share->bytes + e->size <= share_bytes(sp)))) {
+		share->n++;
+		share->bytes += e->size;
+		share->profile = share->profile || e->kind == PARCEL_PROFILE;
+		return;
+	}
+	f->stats.items_evicted += !old;
+	item_drop(f, e);
+}
+
 /* Drops what @from has beyond his share, and profiles that a newer one supersedes. */
 static void tidy(struct flow *f, struct space *sp, const struct address *from)
 {
-	bool profile = false;
-	uint64_t bytes = 0;
-	size_t n = 0;
+	struct share share = { .n = 0 };
 
-	for (size_t i = sp->n_items; i-- > 0;) {
-		struct inbox_entry *e = sp->items[i];
-		bool old = e->kind == PARCEL_PROFILE && profile;
-
-		if (!is_of(e, from))
-			continue;
-		if (!old && (!n || (n < share_items(sp) && bytes + e->size <= share_bytes(sp)))) {
-			n++;
-			bytes += e->size;
-			profile = profile || e->kind == PARCEL_PROFILE;
-			continue;
-		}
-		f->stats.items_evicted += !old;
-		item_drop(f, e);
-	}
+	for (size_t i = sp->n_items; i-- > 0;)
+		if (is_of(sp->items[i], from))
+			tidy_one(f, sp, &share, sp->items[i]);
 }
 
 /* For want of room: the horizon moves, so that it does not come back. */
@@ -537,15 +548,42 @@ static int collect(struct flow *f, struct space *sp)
 	return 0;
 }
 
+/* The share of @from, a new one when there is none; NULL when memory is short. */
+static struct share *share_of(struct share **shares, const struct address *from)
+{
+	struct share *share;
+
+	HASH_FIND(hh, *shares, from->b, ADDRESS_LEN, share);
+	if (share)
+		return share;
+	share = calloc(1, sizeof(*share));
+	if (!share)
+		return NULL;
+	share->from = *from;
+	HASH_ADD_KEYPTR(hh, *shares, share->from.b, ADDRESS_LEN, share);
+	if (!share->hh.tbl) {
+		free(share);
+		return NULL;
+	}
+	return share;
+}
+
 /* Items may have come while there was no member here to keep the shares. */
 static void tidy_all(struct flow *f, struct space *sp)
 {
-	for (size_t i = sp->n_items; i-- > 0;) {
-		struct address from = sp->items[i]->from;
+	struct share *shares = NULL, *share, *next;
 
-		tidy(f, sp, &from);
-		if (i > sp->n_items)
-			i = sp->n_items;
+	for (size_t i = sp->n_items; i-- > 0;) {
+		share = share_of(&shares, &sp->items[i]->from);
+		/* The next item of his puts it right. */
+		if (share)
+			tidy_one(f, sp, share, sp->items[i]);
+	}
+	share = shares;
+	HASH_CLEAR(hh, shares);
+	for (; share; share = next) {
+		next = share->hh.next;
+		free(share);
 	}
 }
 
