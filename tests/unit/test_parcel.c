@@ -284,6 +284,36 @@ static void test_not_taken(void **state)
 	assert_int_equal(count(a, STORE_INBOX), 0);
 }
 
+/* As they were completed, whoever of a router they are for; one that was not taken comes later. */
+static void test_order(void **state)
+{
+	struct router *a = &routers[0];
+	struct recipient to[2] = { address_of(a), { RECIPIENT_ADDRESS, a->second } };
+	struct inbox *b = inbox_of(a);
+	const size_t n = 40;
+
+	(void)state;
+	router_start(a, true);
+	router_second_up(a);
+	for (size_t i = 0; i < n; i++)
+		send_parcel(a, i % 5 ? PARCEL_MESSAGE : PARCEL_NOTICE, &a->second, to[i % 3 % 2], i,
+			    60);
+	assert_true(run_until(outbox_empty, a, 60000));
+	router_stop(a);
+	router_start(a, true);
+	b->refuse_next = true;
+	handle_all(a);
+	expect(a, n);
+	for (size_t i = 0; i < n; i++)
+		assert_int_equal(b->got[i].seed, i);
+	/* What came after it does not wait for it. */
+	send_parcel(a, PARCEL_NOTICE, &a->second, to[0], n, 60);
+	expect(a, n + 1);
+	expect(a, n + 2);
+	assert_int_equal(b->got[n].seed, n);
+	assert_int_equal(b->got[n + 1].seed, 0);
+}
+
 /* While a handler has PARCEL_OPEN_MAX the others wait; those that it had come again after a restart. */
 static void test_open(void **state)
 {
@@ -820,7 +850,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, world_teardown)
 		TEST(test_kinds), TEST(test_not_for_clients), TEST(test_recipient_down),
-		TEST(test_not_taken), TEST(test_open), TEST(test_bad_arguments),
+		TEST(test_not_taken), TEST(test_order), TEST(test_open), TEST(test_bad_arguments),
 		TEST(test_offered), TEST(test_content), TEST(test_content_to_many),
 		TEST(test_progress), TEST(test_refuse_arriving), TEST(test_killed),
 	};
