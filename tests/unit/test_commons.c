@@ -13,7 +13,7 @@
 
 #include "base/clock.h"
 #include "base/limits.h"
-#include "ratmand/flow/parcel.h"
+#include "ratmand/flow/core.h"
 #include "unit/flow_world.h"
 
 #define KEPT 512
@@ -265,11 +265,13 @@ static void test_shares(void **state)
 	join(a);
 	say_as(a, &a->crowd[0], PARCEL_MESSAGE, 200);
 	say_as(a, &a->crowd[1], PARCEL_PROFILE, 201);
+	/* No messages push out the profile. */
+	say(a, PARCEL_PROFILE, 202);
 	for (size_t i = 0; i < share + 6; i++)
 		say(a, PARCEL_MESSAGE, (uint8_t)i);
-	expect(a, share + 8, share + 2);
+	expect(a, share + 9, share + 3);
 	join(b);
-	expect(b, share + 2, share + 2);
+	expect(b, share + 3, share + 3);
 	/* Those that were sent first went. */
 	for (size_t i = 0; i < mail_of(b)->n; i++)
 		assert_true(mail_of(b)->got[i].first >= 6);
@@ -278,9 +280,62 @@ static void test_shares(void **state)
 	start(a);
 	join(a);
 	run_until(never, NULL, 1500);
-	expect(a, share + 8, share + 2);
-	expect(b, share + 2, share + 2);
+	expect(a, share + 9, share + 3);
+	expect(b, share + 3, share + 3);
 	assert_int_equal(flow_stats(b->flow)->items_evicted, 0);
+}
+
+/* Makes the commons of a router that takes part smaller than they are. */
+static void make_small(struct router *r, size_t most)
+{
+	space_find(r->flow, &flow_everybody()->address)->shares.most = most;
+}
+
+static size_t got_of(const struct router *r, const struct address *from)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < mail_of(r)->n; i++)
+		n += address_equal(&mail_of(r)->got[i].from, from);
+	return n;
+}
+
+/* When they are full, those go first who have the most; and what went does not come back. */
+static void test_full(void **state)
+{
+	struct router *a = &routers[0], *b = &routers[1];
+
+	(void)state;
+	start(a);
+	start(b);
+	join(a);
+	make_small(a, 14);
+	say(a, PARCEL_PROFILE, 1);
+	say(a, PARCEL_MESSAGE, 2);
+	say(a, PARCEL_MESSAGE, 3);
+	for (uint8_t i = 0; i < 40; i++)
+		say_as(a, &a->crowd[i % 4], PARCEL_MESSAGE, 100 + i);
+	expect(a, 43, 14);
+	/* One who says nothing but his first finds room. */
+	say_as(a, &a->crowd[4], PARCEL_MESSAGE, 200);
+	expect(a, 44, 14);
+	join(b);
+	make_small(b, 14);
+	expect(b, 14, 14);
+	assert_int_equal(got_of(b, &a->address), 3);
+	assert_int_equal(got_of(b, &a->crowd[4]), 1);
+	for (int i = 0; i < 4; i++)
+		assert_in_range(got_of(b, &a->crowd[i]), 2, 3);
+	/* Restarted in the room they have, they do not differ. */
+	router_stop(b);
+	start(b);
+	join(b);
+	make_small(b, 14);
+	run_until(never, NULL, 1500);
+	expect(a, 44, 14);
+	expect(b, 14, 14);
+	assert_int_equal(flow_stats(a->flow)->items_refused, 0);
+	assert_int_equal(flow_stats(b->flow)->items_refused, 0);
 }
 
 /* Two who were apart and both held as much as they may come to hold the same. */
@@ -429,7 +484,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, world_teardown)
 		TEST(test_key), TEST(test_everybody), TEST(test_from_outside),
-		TEST(test_superseding), TEST(test_shares), TEST(test_shares_meet),
+		TEST(test_superseding), TEST(test_shares), TEST(test_full), TEST(test_shares_meet),
 		TEST(test_noes), TEST(test_no_clients), TEST(test_hostile),
 	};
 

@@ -105,6 +105,7 @@
 #define LIMIT_SPACE_SHARE_BYTES (1ull << 30)
 #define LIMIT_COMMONS_SHARE_ITEMS 64
 #define LIMIT_COMMONS_SHARE_BYTES (64ull << 20)
+#define LIMIT_COMMONS_PROFILES 3072	/* of all; less than LIMIT_SPACE_ITEMS: the rest is for others */
 #define LIMIT_COMMONS_ITEM (1ull << 20)	/* bytes of one parcel to the commons */
 
 /* Messages. */

@@ -16,6 +16,7 @@
 #include "ratmand/flow/outbox.h"
 #include "ratmand/flow/parcel.h"
 #include "ratmand/flow/peerlink.h"
+#include "ratmand/flow/shares.h"
 #include "ratmand/store/subscriptions.h"
 
 /* Wrong blocks, receipts and wishes a peer may send before it is cut off. */
@@ -126,6 +127,7 @@ struct space {
 	struct inbox_entry **items;	/* owned; complete ones, by mark */
 	size_t n_items, room;
 	uint64_t bytes;			/* of their content */
+	struct shares shares;		/* of the commons; else empty */
 	uint64_t version;		/* changes with every item that comes or goes */
 	struct exchange_mark horizon;	/* the newest one that had to go for want of room */
 	bool missed;			/* some member here did not get some item */
@@ -322,8 +324,8 @@ int space_join(struct flow *f, const struct address *space, const uint8_t *secre
 	       const struct address *member);
 
 /*
- * What is to become of an item of @from: 0 when it is taken; EXCHANGE_OLD when his share has
- * no room for one so old. *superseded: it is not needed any more.
+ * What is to become of an item of @from: 0 when it is taken; EXCHANGE_OLD when his share, or
+ * the commons, have no room for one so old. *superseded: it is not needed any more.
  */
 int space_admit(struct space *sp, const struct exchange_mark *mark, const struct address *from,
 		uint8_t kind, uint64_t size, bool *superseded);

@@ -152,6 +152,8 @@ static int keep(struct space *sp, struct inbox_entry *e)
 		sp->items = wider;
 		sp->room = room;
 	}
+	if (sp->commons && shares_add(&sp->shares, e))
+		return -ENOMEM;
 	at = place(sp, &mark);
 	memmove(&sp->items[at + 1], &sp->items[at],
 		(sp->n_items - at) * sizeof(struct inbox_entry *));
@@ -173,6 +175,8 @@ static void item_drop(struct flow *f, struct inbox_entry *e)
 		sp->n_items--;
 		sp->version++;
 		sp->bytes -= e->size;
+		if (sp->commons)
+			shares_remove(&sp->shares, e);
 		memmove(&sp->items[at], &sp->items[at + 1],
 			(sp->n_items - at) * sizeof(struct inbox_entry *));
 	}
@@ -185,7 +189,7 @@ static void item_drop(struct flow *f, struct inbox_entry *e)
 
 /*
  * Of each sender a namespace keeps the newest items, as many as his share has room for, and
- * of his profiles the newest. Both only depend on what is held, by one order for
+ * of his profiles the newest, beyond it. Both only depend on what is held, by one order for
  * all (marks), and nothing is remembered of what went: so two members that offer each
  * other what the other lacks always come to hold the same.
  */
@@ -197,6 +201,7 @@ static bool is_of(const struct inbox_entry *e, const struct address *from)
 int space_admit(struct space *sp, const struct exchange_mark *mark, const struct address *from,
 		uint8_t kind, uint64_t size, bool *superseded)
 {
+	bool profile = kind == PARCEL_PROFILE;
 	size_t newer = 0;
 	uint64_t bytes = size;
 
@@ -209,21 +214,24 @@ int space_admit(struct space *sp, const struct exchange_mark *mark, const struct
 			break;
 		if (!is_of(e, from))
 			continue;
-		newer++;
+		newer += e->kind != PARCEL_PROFILE;
 		bytes += e->size;
-		if (kind == PARCEL_PROFILE && e->kind == PARCEL_PROFILE)
+		if (profile && e->kind == PARCEL_PROFILE)
 			*superseded = true;
 	}
 	if (*superseded)
 		return 0;
-	return newer >= share_items(sp) || bytes > share_bytes(sp) ? EXCHANGE_OLD : 0;
+	if (!profile && (newer >= share_items(sp) || bytes > share_bytes(sp)))
+		return EXCHANGE_OLD;
+	return !sp->commons || shares_admit(&sp->shares, sp->items, sp->n_items, mark, from, kind,
+					    newer) ? 0 : EXCHANGE_OLD;
 }
 
 /* What a sender has of a namespace, of the items newer than those still to be looked at. */
 struct share {
 	UT_hash_handle hh;
 	struct address from;
-	size_t n;
+	size_t n;			/* that are no profiles */
 	uint64_t bytes;
 	bool profile;
 };
@@ -231,17 +239,18 @@ struct share {
 /* The next older item of the sender whose @share it is: counted, or dropped when there is no room. */
 static void tidy_one(struct flow *f, struct space *sp, struct share *share, struct inbox_entry *e)
 {
-	bool old = e->kind == PARCEL_PROFILE && share->profile;
+	bool profile = e->kind == PARCEL_PROFILE;
+	bool fits = !share->n || (share->n < share_items(sp) &&
+				  share->bytes + e->size <= share_bytes(sp));
 
-	if (!old && (!share->n || (share->n < share_items(sp) &&
-				   share->bytes + e->size <= share_bytes(sp)))) {
-		share->n++;
-		share->bytes += e->size;
-		share->profile = share->profile || e->kind == PARCEL_PROFILE;
+	if (profile ? share->profile : !fits) {
+		f->stats.items_evicted += !profile;
+		item_drop(f, e);
 		return;
 	}
-	f->stats.items_evicted += !old;
-	item_drop(f, e);
+	share->n += !profile;
+	share->bytes += e->size;
+	share->profile = share->profile || profile;
 }
 
 /* Drops what @from has beyond his share, and profiles that a newer one supersedes. */
@@ -287,7 +296,14 @@ static struct inbox_entry *oldest_of_all(struct flow *f)
 
 static void make_room(struct flow *f, struct space *sp)
 {
-	while (sp && sp->n_items > 1 &&
+	struct inbox_entry *excess;
+
+	/* No horizon moves: what is taken again would be the first to go again. */
+	while (sp && sp->commons && (excess = shares_excess(&sp->shares, sp->items, sp->n_items))) {
+		f->stats.items_evicted++;
+		item_drop(f, excess);
+	}
+	while (sp && !sp->commons && sp->n_items > 1 &&
 	       (sp->n_items > LIMIT_SPACE_ITEMS || sp->bytes > LIMIT_SPACE_BYTES))
 		item_evict(f, sp->items[0]);
 	while (f->n_items > 1 &&
@@ -501,6 +517,7 @@ void space_expire(struct flow *f)
 static void space_free(struct space *sp)
 {
 	sodium_free(sp->secret);
+	shares_free(&sp->shares);
 	free(sp->members);
 	free(sp->items);
 	free(sp);
@@ -596,6 +613,7 @@ static struct space *space_new(struct flow *f, const struct address *address,
 		return NULL;
 	sp->address = *address;
 	sp->commons = commons_is(address);
+	shares_init(&sp->shares, LIMIT_SPACE_ITEMS, LIMIT_COMMONS_PROFILES);
 	sp->up_at = uv_now(f->loop);
 	sp->secret = sodium_malloc(crypto_sign_SECRETKEYBYTES);
 	if (!sp->secret)
@@ -607,6 +625,7 @@ static struct space *space_new(struct flow *f, const struct address *address,
 	if (!sp->hh.tbl)
 		goto fail;
 	tidy_all(f, sp);
+	make_room(f, sp);
 	return sp;
 fail:
 	space_free(sp);
