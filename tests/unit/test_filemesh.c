@@ -379,6 +379,83 @@ static void sent(void **state)
 	same_content(1, &big, 5, ACCEPT + 1);
 }
 
+struct held {
+	int i;
+	size_t n;
+};
+
+static bool holds(void *ctx)
+{
+	const struct held *h = ctx;
+
+	return count(&routers[h->i], STORE_CONTENTS) == h->n;
+}
+
+/* What comes unasked has a room of its own, over restarts, and what is deleted makes room. */
+static void unasked(void **state)
+{
+	struct held none = { 1, 1 };
+	struct ident id[5];
+
+	(void)state;
+	for (int i = 0; i < 3; i++)
+		start(i);
+	files_set_accept_total(users[1].files, 200000);
+	for (int i = 0; i < 5; i++)
+		id[i] = pack(i % 2 ? 0 : 2, 20 + (uint64_t)i, 80000);
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(send_file(i % 2 ? 0 : 2, &id[i], address(1)), 0);
+		expect(1, &id[i], FILE_AVAILABLE);
+	}
+	/* The third does not fit, whoever sends it: not a byte of it comes, and who sent it forgets it. */
+	stop(1);
+	start(1);
+	files_set_accept_total(users[1].files, 200000);
+	assert_int_equal(send_file(2, &id[2], address(1)), 0);
+	expect(1, &id[2], FILE_ADVERTISED);
+	assert_true(run_until(outbox_empty, &routers[2], 30000));
+	assert_int_equal(received(1), 0);
+	/* What is asked for comes, and counts for nothing. */
+	assert_int_equal(request(1, &id[2], NULL), 0);
+	expect(1, &id[2], FILE_AVAILABLE);
+	same_content(1, &id[2], 22, 80000);
+	assert_int_equal(remove_file(1, &id[0]), 0);
+	assert_int_equal(remove_file(1, &id[1]), 0);
+	assert_true(run_until(holds, &none, 30000));
+	for (int i = 3; i < 5; i++) {
+		assert_int_equal(send_file(i % 2 ? 0 : 2, &id[i], address(1)), 0);
+		expect(1, &id[i], FILE_AVAILABLE);
+	}
+	assert_int_equal(send_file(2, &id[0], address(1)), 0);
+	expect(1, &id[0], FILE_ADVERTISED);
+}
+
+/* Many that begin at once, or are left in the middle, have no more room than those that have come. */
+static void unasked_arriving(void **state)
+{
+	struct ident id[4];
+	int here = 0;
+
+	(void)state;
+	start(0);
+	start(1);
+	files_set_accept(users[1].files, 4 << 20);
+	files_set_accept_total(users[1].files, 9 << 20);
+	for (int i = 0; i < 4; i++)
+		id[i] = pack(0, 30 + (uint64_t)i, 4 << 20);
+	for (int i = 0; i < 4; i++)
+		assert_int_equal(send_file(0, &id[i], address(1)), 0);
+	assert_true(run_until(outbox_empty, &routers[0], 60000));
+	run_until(never, NULL, 500);
+	for (int i = 0; i < 4; i++) {
+		here += state_of(1, &id[i]) == FILE_AVAILABLE;
+		if (state_of(1, &id[i]) != FILE_AVAILABLE)
+			assert_int_equal(state_of(1, &id[i]), FILE_ADVERTISED);
+	}
+	assert_int_equal(here, 2);
+	assert_true(received(1) < 3 * (4 << 20) / 32768);
+}
+
 static void on_change(void *ctx, const struct file_meta *meta)
 {
 	struct user *u = ctx;
@@ -629,6 +706,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(one_address, setup, teardown),
 		cmocka_unit_test_setup_teardown(namespace, setup, teardown),
 		cmocka_unit_test_setup_teardown(sent, setup, teardown),
+		cmocka_unit_test_setup_teardown(unasked, setup, teardown),
+		cmocka_unit_test_setup_teardown(unasked_arriving, setup, teardown),
 		cmocka_unit_test_setup_teardown(resume, setup, teardown),
 		cmocka_unit_test_setup_teardown(called_off, setup, teardown),
 		cmocka_unit_test_setup_teardown(liars, setup, teardown),

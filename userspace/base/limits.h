@@ -96,6 +96,7 @@
 #define LIMIT_FILE_GROUPS 4096		/* announced to everybody and to namespaces; the oldest go first */
 #define LIMIT_FILE_CATALOG 256		/* announced by one address to everybody, or to one namespace */
 #define LIMIT_FILE_ACCEPT (16u << 20)	/* bytes: sent unasked, taken up to; a configuration key */
+#define LIMIT_FILE_ACCEPT_TOTAL (1ull << 30)	/* … all that came unasked; a configuration key */
 #define LIMIT_FILE_SHARES 64		/* to whom one file is announced or was sent */
 
 /* Parcels (flow/parcel.h) and the commons. */

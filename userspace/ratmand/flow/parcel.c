@@ -338,6 +338,13 @@ int flow_parcel_refuse(struct flow *f, const struct ident *id)
 	return transfer_unwanted(f, e) ? 0 : inbox_set_unwanted(&f->inbox, e);
 }
 
+bool flow_parcel_is_here(struct flow *f, const struct ident *id)
+{
+	const struct inbox_entry *e = inbox_find(&f->inbox, id);
+
+	return e && !e->unwanted;
+}
+
 /* ---- sending ---- */
 
 static int check_parcel(struct flow *f, enum parcel_kind kind, const struct letterhead *head,

@@ -134,6 +134,9 @@ void flow_parcels_arriving_each(struct flow *flow, const struct address *local,
  */
 int flow_parcel_refuse(struct flow *flow, const struct ident *id);
 
+/* True for one that is arriving, or has come and was not taken yet. */
+bool flow_parcel_is_here(struct flow *flow, const struct ident *id);
+
 /* ---- the commons ---- */
 
 /*

@@ -370,6 +370,8 @@ int files_new(struct files **out, uv_loop_t *loop, struct store *store, struct f
 		uv_unref((uv_handle_t *)f->timer);
 		f->timer->data = f;
 		err = catalogs_load(&f->catalogs, store);
+		if (!err)
+			err = fileroom_load(&f->room, store, flow);
 	}
 	if (err) {
 		files_free(f);
@@ -384,6 +386,11 @@ int files_new(struct files **out, uv_loop_t *loop, struct store *store, struct f
 void files_set_accept(struct files *f, uint64_t accept)
 {
 	f->accept = accept;
+}
+
+void files_set_accept_total(struct files *f, uint64_t total)
+{
+	f->room.most = total;
 }
 
 void files_stop(struct files *f)
@@ -404,5 +411,6 @@ void files_free(struct files *f)
 	if (f->timer)
 		uv_close((uv_handle_t *)f->timer, free_handle);
 	catalogs_free(&f->catalogs);
+	fileroom_free(&f->room);
 	free(f);
 }

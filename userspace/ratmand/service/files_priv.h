@@ -9,6 +9,7 @@
 #include "proto/notice.h"
 #include "ratmand/flow/content.h"
 #include "ratmand/service/filehash.h"
+#include "ratmand/service/fileroom.h"
 #include "ratmand/service/files.h"
 #include "ratmand/store/catalogs.h"
 #include "ratmand/store/contents.h"
@@ -50,6 +51,7 @@ struct files {
 	struct flow *flow;
 	struct online *online;
 	uint64_t accept;		/* bytes */
+	struct fileroom room;		/* of what came unasked */
 	struct catalogs catalogs;
 	struct files_watch *watches;
 	struct arrival *arrivals;	/* parcels being looked at (filerecv.c) */
