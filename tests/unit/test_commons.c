@@ -479,6 +479,61 @@ static void test_hostile(void **state)
 	assert_int_equal(flow_stats(a->flow)->items, 0);
 }
 
+static bool is_arriving(void *ctx)
+{
+	const struct router *r = ctx;
+
+	return r->flow->inbox.all && r->flow->inbox.all->arriving;
+}
+
+/*
+ * Sent before this daemon took part, it comes back from one who got it meanwhile, who stops in the
+ * middle: what is not whole is no item, and what was sent is not lost with it.
+ */
+static void test_own_comes_back(void **state)
+{
+	struct router *a = &routers[0], *other = &routers[4];
+	static uint8_t bytes[EXCHANGE_ITEM_HEAD + MANIFEST_MAX];
+	const struct address *commons = &flow_everybody()->address;
+	uint8_t seed[32], secret[64];
+	struct outbox_entry *sent;
+	struct address key;
+	struct hostile h;
+	ssize_t len;
+
+	(void)state;
+	crypto_generichash(seed, sizeof(seed), (const uint8_t *)"ratman commons v1\0", 19, NULL, 0);
+	crypto_sign_seed_keypair(key.b, secret, seed);
+	start(a);
+	say(a, PARCEL_MESSAGE, 7);
+	sent = a->flow->outbox.all;
+	assert_non_null(sent);
+	len = outbox_sealed(&a->flow->outbox, sent, bytes + EXCHANGE_ITEM_HEAD);
+	assert_true(len > 0);
+	exchange_put_item(bytes, commons, (size_t)len);
+	/* The disk was slow, say: it is not taken over at once. */
+	sent->retry_at = uv_now(&loop) + 3000;
+	join(a);
+	hostile_start(&h, other, a, commons);
+	hostile_prove(&h, secret, &other->address);
+	hostile_send(&h, bytes, EXCHANGE_ITEM_HEAD + (size_t)len);
+	assert_true(run_until(is_arriving, a, 2000));
+	run_until(never, NULL, 4500);
+	assert_int_equal(flow_stats(a->flow)->items, 0);
+	assert_int_equal(mail_of(a)->n, 0);
+	assert_int_equal(count(a, STORE_OUTBOX), 1);
+	/* He is gone: it is ours again. */
+	hostile_end(&h);
+	expect(a, 1, 1);
+	assert_int_equal(last(a)->first, 7);
+	assert_true(run_until(outbox_empty, a, 60000));
+	router_stop(a);
+	start(a);
+	join(a);
+	run_until(never, NULL, 300);
+	assert_int_equal(flow_stats(a->flow)->items, 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -486,6 +541,7 @@ int main(void)
 		TEST(test_key), TEST(test_everybody), TEST(test_from_outside),
 		TEST(test_superseding), TEST(test_shares), TEST(test_full), TEST(test_shares_meet),
 		TEST(test_noes), TEST(test_no_clients), TEST(test_hostile),
+		TEST(test_own_comes_back),
 	};
 
 	if (sodium_init() < 0)

@@ -503,6 +503,12 @@ bool recv_has_next(const struct flow_listener *l);
 /* Frees what deliveries left behind whose commit failed. */
 void recv_free(struct flow *f);
 
+/*
+ * One of ours with @id is about to be put into the inbox whole. 0: what was left there of
+ * it half-way is gone. -EEXIST: all of it is there; -EAGAIN: somebody is sending it just now.
+ */
+int recv_make_way(struct flow *f, const struct ident *id);
+
 /* Removes an inbox entry, also from under a client that reads it. */
 void recv_forget(struct flow *f, struct inbox_entry *e, bool stored);
 
