@@ -16,8 +16,7 @@
 #include "base/log.h"
 #include "proto/notice.h"
 #include "ratmand/flow/content.h"
-#include "ratmand/service/files.h"
-#include "ratmand/store/files.h"
+#include "ratmand/service/files_priv.h"
 #include "unit/flow_world.h"
 
 #define ACCEPT 100000
@@ -513,6 +512,106 @@ static void resume(void **state)
 	assert_true(routers[1].received_before + received(1) < size / 32768 * 5 / 4);
 }
 
+static void count_arriving(void *ctx, const struct parcel_arriving *arriving)
+{
+	(void)arriving;
+	++*(size_t *)ctx;
+}
+
+static bool nothing_arrives(void *ctx)
+{
+	size_t n = 0;
+
+	(void)ctx;
+	flow_parcels_arriving_each(routers[1].flow, address(1), count_arriving, &n);
+	return !n;
+}
+
+static bool asked_again(void *ctx)
+{
+	return files_stats(((struct user *)ctx)->files)->asked_again;
+}
+
+/* Both 0 and 2 announce the same; who was asked stops half-way and does not come back. */
+static void stops_half_way(bool restart)
+{
+	const uint64_t size = 20 << 20;
+	struct ident id;
+	struct progress p = { &id, size / 8 };
+
+	for (int i = 0; i < 3; i++)
+		start(i);
+	id = pack(0, 6, size);
+	pack(2, 6, size);
+	assert_int_equal(announce(0, &id, NULL, true), 0);
+	expect(1, &id, FILE_ADVERTISED);
+	users[1].files->stall_ms = 600;
+	assert_int_equal(request(1, &id, address(0)), 0);
+	assert_true(run_until(has_bytes, &p, 60000));
+	stop(0);
+	if (restart) {
+		stop(1);
+		start(1);
+		users[1].files->stall_ms = 600;
+		/* What runs was set by what was found before. */
+		uv_timer_set_repeat(users[1].files->tender, 100);
+		uv_timer_again(users[1].files->tender);
+	}
+	/* Nobody else is known yet: it is waited for. */
+	run_until(never, NULL, 1500);
+	assert_int_equal(state_of(1, &id), FILE_IN_PROGRESS);
+	assert_false(asked_again(&users[1]));
+	assert_int_equal(announce(2, &id, NULL, true), 0);
+	assert_true(run_until(asked_again, &users[1], 30000));
+	expect(1, &id, FILE_AVAILABLE);
+	same_content(1, &id, 6, size);
+	assert_int_equal(files_stats(users[1].files)->asked_again, 1);
+	/* What the first has sent goes; he may come back and is not taken. */
+	start(0);
+	assert_true(run_until(outbox_empty, &routers[0], 60000));
+	assert_true(run_until(nothing_arrives, NULL, 30000));
+	assert_int_equal(state_of(1, &id), FILE_AVAILABLE);
+	same_content(1, &id, 6, size);
+}
+
+static void next_holder(void **state)
+{
+	(void)state;
+	stops_half_way(false);
+}
+
+static void next_holder_restarted(void **state)
+{
+	(void)state;
+	stops_half_way(true);
+}
+
+/* The other one has it no more: who sent a part is waited for, and may go on. */
+static void first_holder_after_all(void **state)
+{
+	const uint64_t size = 20 << 20;
+	struct ident id;
+	struct progress p = { &id, size / 8 };
+
+	(void)state;
+	for (int i = 0; i < 3; i++)
+		start(i);
+	id = pack(0, 6, size);
+	assert_int_equal(announce(0, &id, NULL, true), 0);
+	expect(1, &id, FILE_ADVERTISED);
+	assert_int_equal(request(1, &id, address(0)), 0);
+	assert_true(run_until(has_bytes, &p, 60000));
+	stop(0);
+	assert_int_equal(request(1, &id, address(2)), 0);
+	run_until(never, NULL, 1500);
+	assert_int_equal(files_stats(users[2].files)->requests_refused, 1);
+	assert_int_equal(state_of(1, &id), FILE_IN_PROGRESS);
+	start(0);
+	expect(1, &id, FILE_AVAILABLE);
+	same_content(1, &id, 6, size);
+	assert_true(routers[1].received_before + received(1) < size / 32768 * 5 / 4);
+}
+
 /* Deleted while it arrives: its parts go, and what comes later of it is sent away. */
 static void called_off(void **state)
 {
@@ -709,6 +808,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(unasked, setup, teardown),
 		cmocka_unit_test_setup_teardown(unasked_arriving, setup, teardown),
 		cmocka_unit_test_setup_teardown(resume, setup, teardown),
+		cmocka_unit_test_setup_teardown(next_holder, setup, teardown),
+		cmocka_unit_test_setup_teardown(next_holder_restarted, setup, teardown),
+		cmocka_unit_test_setup_teardown(first_holder_after_all, setup, teardown),
 		cmocka_unit_test_setup_teardown(called_off, setup, teardown),
 		cmocka_unit_test_setup_teardown(liars, setup, teardown),
 		cmocka_unit_test_setup_teardown(vanished, setup, teardown),

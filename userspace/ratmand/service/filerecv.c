@@ -134,6 +134,9 @@ static int take_for(struct arrival *a, const struct records *r, const struct flo
 	err = is_new ? files_make_room(f, r) : 0;
 	if (!err)
 		err = files_take(f, r, &e, content);
+	/* Of the others who were asked nobody need go on. */
+	if (!err && asked)
+		files_cancel(f, &r->address, &a->file.id);
 	if (!err && !asked)
 		fileroom_keep(&f->room, &a->id, content);
 	if (!err) {

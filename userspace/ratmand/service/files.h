@@ -118,6 +118,7 @@ void files_remove(struct files *f, const struct file_ref *ref, files_done_cb don
 struct files_stats {
 	uint64_t packed, shared;	/* contents; of them, were here already */
 	uint64_t received;		/* files taken in from others */
+	uint64_t asked_again;		/* holders, because another did not go on */
 	uint64_t liars;			/* came with other content than was asked for */
 	uint64_t notices_bad;		/* not to be read, or out of place */
 	uint64_t requests_refused;	/* for what is not for them, or not here */
