@@ -72,7 +72,7 @@ void flow_free(struct flow *flow, flow_cb closed, void *ctx);
 /* @local came up: listen on its endpoint, go on with its outbox and unread streams. */
 int flow_local_up(struct flow *flow, const struct address *local);
 void flow_local_down(struct flow *flow, const struct address *local);
-/* Drops everything stored for and from @local. */
+/* Drops everything stored for and from @local, but profiles on their way to everybody. */
 int flow_local_purge(struct flow *flow, const struct address *local);
 
 /* A route to @peer appeared: offer what waits for it, now. */

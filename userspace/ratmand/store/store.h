@@ -46,6 +46,7 @@ enum store_table {
 	STORE_PROFILES,		/* cache: of users elsewhere (profiles.h) */
 	STORE_USERS,		/* the same of users here */
 	STORE_PROFILE_VALUES,	/* cache: hash of a value, address → nothing (service/exact.h) */
+	STORE_BYGONE,		/* cache: who has no profile any more → its version (bygone.h) */
 	STORE_TABLES
 };
 
