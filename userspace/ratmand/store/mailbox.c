@@ -15,7 +15,7 @@
 #define TAG_LEN crypto_aead_xchacha20poly1305_ietf_ABYTES
 #define VERSION 1
 #define PAD 64
-#define FIXED_LEN (1 + 32 + 32 + ADDRESS_LEN + 1 + 1 + 8 + 1 + 2)
+#define FIXED_LEN (1 + 32 + 4 + 4 + 32 + ADDRESS_LEN + 1 + 1 + 8 + 1 + 2)
 #define PLAIN_MAX \
 	(FIXED_LEN + ADDRESS_LEN + LIMIT_MESSAGE_SERVICE + MESSAGE_TAG_BYTES_MAX + PAD)
 
@@ -26,23 +26,24 @@
 /* What one change may take of the store beside the body: an entry and its lists. */
 #define CHANGE_MAX (4 * PLAIN_MAX)
 
+struct group {
+	uint8_t b[GROUP_LEN];
+};
+
 struct mailbox_keys {
 	uint8_t index[32];	/* hides the names of lists */
 	uint8_t value[32];	/* seals entries */
+	struct group all, ids;	/* names of lists */
 };
 
 /* Lists; on the disk. */
 enum list_kind {
 	LIST_ALL = 'a',		/* by number: the entries */
-	LIST_ID = 'i',		/* by a hash of the sender: their numbers */
-	LIST_SERVICE = 's',	/* the others by number, without values */
+	LIST_IDS = 'i',		/* by hashes of id and sender, and number: see id_order() */
+	LIST_SERVICE = 's',	/* the others by number */
 	LIST_SENDER = 'f',
 	LIST_TAG = 't',
-	LIST_BODY = 'b',	/* none of ours: a number on the body's own list */
-};
-
-struct group {
-	uint8_t b[GROUP_LEN];
+	LIST_ID = 'h',		/* not on the disk: hashes for LIST_IDS */
 };
 
 void mailbox_key(const struct records *records, uint8_t out[static MAILBOX_KEY_LEN])
@@ -103,10 +104,9 @@ static void make_key(const struct group *g, uint64_t order, uint8_t out[static K
 	wire_put_be64(&w, order);
 }
 
-int mailbox_open(struct mailbox *mb, const struct bodies *bodies,
+int mailbox_open(struct mailbox *mb, struct bodies *bodies,
 		 const uint8_t key[static MAILBOX_KEY_LEN])
 {
-	struct group all;
 	uint64_t last = 0;
 	int err;
 
@@ -116,8 +116,9 @@ int mailbox_open(struct mailbox *mb, const struct bodies *bodies,
 		return -ENOMEM;
 	derive(key, "index", mb->keys->index);
 	derive(key, "value", mb->keys->value);
-	all = make_group(mb, LIST_ALL, NULL, 0);
-	err = store_last_order(bodies->store, STORE_OVERLAY, all.b, &last);
+	mb->keys->all = make_group(mb, LIST_ALL, NULL, 0);
+	mb->keys->ids = make_group(mb, LIST_IDS, NULL, 0);
+	err = store_last_order(bodies->store, STORE_OVERLAY, mb->keys->all.b, &last);
 	mb->next = last + 1;
 	if (err < 0)
 		mailbox_close(mb);
@@ -146,7 +147,9 @@ static size_t write_entry(const struct mailbox_entry *e, uint8_t plain[static PL
 
 	wire_write_init(&w, plain, PLAIN_MAX);
 	wire_put_u8(&w, VERSION);
-	wire_put(&w, e->key.b, sizeof(e->key.b));
+	wire_put(&w, e->ref.key.b, sizeof(e->ref.key.b));
+	wire_put_be32(&w, e->ref.number);
+	wire_put_be32(&w, e->ref.reader);
 	wire_put(&w, m->id.b, sizeof(m->id.b));
 	wire_put(&w, m->sender.b, ADDRESS_LEN);
 	wire_put_u8(&w, (m->mode == MESSAGE_STD ? FLAG_STD : 0) | (m->has_to ? FLAG_TO : 0));
@@ -169,7 +172,9 @@ static int read_entry(const uint8_t *plain, size_t len, struct mailbox_entry *ou
 
 	wire_read_init(&r, plain, len);
 	version = wire_get_u8(&r);
-	wire_get(&r, out->key.b, sizeof(out->key.b));
+	wire_get(&r, out->ref.key.b, sizeof(out->ref.key.b));
+	out->ref.number = wire_get_be32(&r);
+	out->ref.reader = wire_get_be32(&r);
 	wire_get(&r, m->id.b, sizeof(m->id.b));
 	wire_get(&r, m->sender.b, ADDRESS_LEN);
 	flags = wire_get_u8(&r);
@@ -191,12 +196,11 @@ static int read_entry(const uint8_t *plain, size_t len, struct mailbox_entry *ou
 
 static int put_entry(const struct mailbox *mb, uint64_t number, const struct mailbox_entry *e)
 {
-	struct group all = make_group(mb, LIST_ALL, NULL, 0);
 	uint8_t sealed[NONCE_LEN + PLAIN_MAX + TAG_LEN];
 	uint8_t key[KEY_LEN];
 	size_t len;
 
-	make_key(&all, number, key);
+	make_key(&mb->keys->all, number, key);
 	randombytes_buf(sealed, NONCE_LEN);
 	len = write_entry(e, sealed + NONCE_LEN);
 	/* In place. */
@@ -208,13 +212,12 @@ static int put_entry(const struct mailbox *mb, uint64_t number, const struct mai
 
 int mailbox_entry(const struct mailbox *mb, uint64_t number, struct mailbox_entry *out)
 {
-	struct group all = make_group(mb, LIST_ALL, NULL, 0);
 	uint8_t sealed[NONCE_LEN + PLAIN_MAX + TAG_LEN], plain[PLAIN_MAX];
 	uint8_t key[KEY_LEN];
 	ssize_t n;
 	int err;
 
-	make_key(&all, number, key);
+	make_key(&mb->keys->all, number, key);
 	n = store_get(mb->bodies->store, STORE_OVERLAY, key, sizeof(key), sealed, sizeof(sealed));
 	if (n < 0)
 		return n == -EMSGSIZE ? -EBADMSG : (int)n;
@@ -237,8 +240,8 @@ int mailbox_read(const struct mailbox *mb, uint64_t number, struct message *out,
 
 	if (err)
 		return err;
-	n = bodies_read(mb->bodies, &e.key, buf, MESSAGE_BODY_MAX);
-	sodium_memzero(&e.key, sizeof(e.key));
+	n = bodies_read(mb->bodies, &e.ref, buf, MESSAGE_BODY_MAX);
+	sodium_memzero(&e.ref, sizeof(e.ref));
 	if (n < 0)
 		return n == -ENOMEM ? -ENOMEM : -EBADMSG;
 	*out = e.message;
@@ -251,29 +254,74 @@ int mailbox_read(const struct mailbox *mb, uint64_t number, struct message *out,
 
 /* ---- lists ---- */
 
-static uint64_t sender_order(const struct mailbox *mb, const struct address *sender)
+/* The first bytes of a group's name, as a number. */
+static uint32_t group_hash(const struct group *g)
 {
-	struct group g = make_group(mb, LIST_SENDER, sender->b, ADDRESS_LEN);
 	struct wire_reader r;
 
-	wire_read_init(&r, g.b, sizeof(g.b));
-	return wire_get_be64(&r);
+	wire_read_init(&r, g->b, sizeof(g->b));
+	return wire_get_be32(&r);
 }
 
-static void id_key(const struct mailbox *mb, const struct ident *id, const struct address *sender,
-		   uint8_t out[static KEY_LEN])
+/*
+ * Where an entry stands on the list of ids: 20 bits of a hash of the id, 12 of one of the
+ * sender, the number (32). Few others have the same bits; the entry itself tells.
+ */
+#define ID_BITS 20
+#define SENDER_BITS 12
+
+static uint64_t id_order(const struct mailbox *mb, const struct ident *id)
 {
 	struct group g = make_group(mb, LIST_ID, id->b, sizeof(id->b));
 
-	make_key(&g, sender_order(mb, sender), out);
+	return (uint64_t)(group_hash(&g) >> (32 - ID_BITS)) << (64 - ID_BITS);
+}
+
+static uint64_t sender_order(const struct group *sender)
+{
+	return (uint64_t)(group_hash(sender) >> (32 - SENDER_BITS)) << 32;
+}
+
+/*
+ * The numbers of the entries with @id, and of @sender unless that is NULL, in @numbers (at
+ * most @n). Damaged ones pass for what is looked for. Returns how many, or an error.
+ */
+static ssize_t find(const struct mailbox *mb, const struct ident *id, const struct address *sender,
+		    uint64_t *numbers, size_t n)
+{
+	uint64_t from = id_order(mb, id), to = from | (UINT64_MAX >> ID_BITS), order;
+	struct mailbox_entry e;
+	size_t found = 0;
+	ssize_t more;
+
+	if (sender) {
+		struct group g = make_group(mb, LIST_SENDER, sender->b, ADDRESS_LEN);
+
+		from |= sender_order(&g);
+		to = from | UINT32_MAX;
+	}
+	for (; found < n; from = order + 1) {
+		int err;
+
+		more = store_orders(mb->bodies->store, STORE_OVERLAY, mb->keys->ids.b, from, to, &order, 1);
+		if (more <= 0)
+			return more < 0 ? more : (ssize_t)found;
+		err = mailbox_entry(mb, order & UINT32_MAX, &e);
+		sodium_memzero(&e.ref, sizeof(e.ref));
+		if (err && err != -EBADMSG && err != -ENOENT)
+			return err;
+		if (err == -EBADMSG || (!err && ident_equal(&e.message.id, id) &&
+					(!sender || address_equal(&e.message.sender, sender))))
+			numbers[found++] = order & UINT32_MAX;
+	}
+	return (ssize_t)found;
 }
 
 bool mailbox_has(const struct mailbox *mb, const struct ident *id, const struct address *sender)
 {
-	uint8_t key[KEY_LEN];
+	uint64_t number;
 
-	id_key(mb, id, sender, key);
-	return store_has(mb->bodies->store, STORE_OVERLAY, key, sizeof(key));
+	return find(mb, id, sender, &number, 1) > 0;
 }
 
 /* Puts the entry on a list, or takes it off. */
@@ -295,19 +343,6 @@ static int list_tag(const struct mailbox *mb, const struct message_tag *tag, uin
 	return list(mb, &g, number, on);
 }
 
-static int list_id(const struct mailbox *mb, const struct message *m, uint64_t number, bool on)
-{
-	struct store *store = mb->bodies->store;
-	uint8_t key[KEY_LEN], value[8];
-	struct wire_writer w;
-
-	id_key(mb, &m->id, &m->sender, key);
-	wire_write_init(&w, value, sizeof(value));
-	wire_put_be64(&w, number);
-	return on ? store_put(store, STORE_OVERLAY, key, sizeof(key), value, sizeof(value)) :
-		    store_del(store, STORE_OVERLAY, key, sizeof(key));
-}
-
 /* Puts the entry on every list it belongs to, or takes it off. */
 static int list_all(const struct mailbox *mb, const struct message *m, uint64_t number, bool on)
 {
@@ -315,7 +350,7 @@ static int list_all(const struct mailbox *mb, const struct message *m, uint64_t 
 	struct group sender = make_group(mb, LIST_SENDER, m->sender.b, ADDRESS_LEN);
 	struct group flood = flood_group(mb);
 	struct message_tag tag;
-	int err = list_id(mb, m, number, on);
+	int err = list(mb, &mb->keys->ids, id_order(mb, &m->id) | sender_order(&sender) | number, on);
 
 	if (!err)
 		err = list(mb, &service, number, on);
@@ -330,41 +365,27 @@ static int list_all(const struct mailbox *mb, const struct message *m, uint64_t 
 
 /* ---- changes ---- */
 
-static struct body_ref make_ref(const struct mailbox *mb, const struct body_key *key)
-{
-	struct group g = make_group(mb, LIST_BODY, key->b, sizeof(key->b));
-	struct body_ref ref;
-
-	memcpy(ref.b, g.b, sizeof(ref.b));
-	return ref;
-}
-
 static int remove_entry(const struct mailbox *mb, uint64_t number, const struct mailbox_entry *e)
 {
-	struct body_ref ref = make_ref(mb, &e->key);
-	struct group all = make_group(mb, LIST_ALL, NULL, 0);
-	int err = list(mb, &all, number, false);
+	int err = list(mb, &mb->keys->all, number, false);
 
 	if (!err)
 		err = list_all(mb, &e->message, number, false);
-	return err ? err : bodies_drop(mb->bodies, &e->key, &ref);
+	return err ? err : bodies_drop(mb->bodies, &e->ref);
 }
 
-int mailbox_add(struct mailbox *mb, const struct message *m, const void *body, size_t len)
+int mailbox_add(struct mailbox *mb, const struct message *m, struct body *body)
 {
 	struct store *store = mb->bodies->store;
 	struct mailbox_entry e = { .message = *m };
-	struct body_ref ref;
 	int err;
 
 	if (mailbox_has(mb, &m->id, &m->sender))
 		return -EEXIST;
-	if (store_room(store) < len + CHANGE_MAX)
+	if (store_room(store) < body->len + CHANGE_MAX || mb->next > UINT32_MAX)
 		return -EDQUOT;
-	bodies_key(mb->bodies, body, len, &e.key);
-	ref = make_ref(mb, &e.key);
 	store_together(store, true);
-	err = bodies_add(mb->bodies, &e.key, &ref, body, len);
+	err = bodies_add(mb->bodies, body, &e.ref);
 	if (!err)
 		err = put_entry(mb, mb->next, &e);
 	if (!err)
@@ -372,28 +393,10 @@ int mailbox_add(struct mailbox *mb, const struct message *m, const void *body, s
 	if (err)
 		remove_entry(mb, mb->next, &e);
 	store_together(store, false);
-	sodium_memzero(&e.key, sizeof(e.key));
+	sodium_memzero(&e.ref, sizeof(e.ref));
 	/* Not even when it failed: the number may be on some list. */
 	mb->next++;
 	return err;
-}
-
-struct numbers {
-	uint64_t *list;
-	size_t n, size;
-};
-
-static int take_number(void *ctx, const void *key, size_t key_len, const void *value,
-		       size_t value_len)
-{
-	struct numbers *numbers = ctx;
-	struct wire_reader r;
-
-	(void)key;
-	(void)key_len;
-	wire_read_init(&r, value, value_len);
-	numbers->list[numbers->n++] = wire_get_be64(&r);
-	return numbers->n == numbers->size;
 }
 
 static int compare_numbers(const void *a, const void *b)
@@ -405,14 +408,11 @@ static int compare_numbers(const void *a, const void *b)
 
 ssize_t mailbox_find(const struct mailbox *mb, const struct ident *id, uint64_t *numbers, size_t n)
 {
-	struct group g = make_group(mb, LIST_ID, id->b, sizeof(id->b));
-	struct numbers found = { .list = numbers, .size = n };
-	int err = n ? store_each_of(mb->bodies->store, STORE_OVERLAY, g.b, take_number, &found) : 0;
+	ssize_t found = find(mb, id, NULL, numbers, n);
 
-	if (err < 0)
-		return err;
-	qsort(numbers, found.n, sizeof(*numbers), compare_numbers);
-	return (ssize_t)found.n;
+	if (found > 1)
+		qsort(numbers, (size_t)found, sizeof(*numbers), compare_numbers);
+	return found;
 }
 
 /* Most messages of one id that are changed, or removed at a time: each has another sender. */
@@ -465,7 +465,7 @@ static int change_one(struct mailbox *mb, uint64_t number, const struct message_
 			err = retag(mb, number, &old, &e.message.tags, true);
 		store_together(store, false);
 	}
-	sodium_memzero(&e.key, sizeof(e.key));
+	sodium_memzero(&e.ref, sizeof(e.ref));
 	return err;
 }
 
@@ -490,18 +490,17 @@ int mailbox_change(struct mailbox *mb, const struct ident *id, const struct mess
 int mailbox_remove_number(struct mailbox *mb, uint64_t number)
 {
 	struct store *store = mb->bodies->store;
-	struct group all = make_group(mb, LIST_ALL, NULL, 0);
 	struct mailbox_entry e;
 	int err = mailbox_entry(mb, number, &e);
 
 	if (err == -EBADMSG)
-		return list(mb, &all, number, false);
+		return list(mb, &mb->keys->all, number, false);
 	if (err)
 		return err;
 	store_together(store, true);
 	err = remove_entry(mb, number, &e);
 	store_together(store, false);
-	sodium_memzero(&e.key, sizeof(e.key));
+	sodium_memzero(&e.ref, sizeof(e.ref));
 	return err;
 }
 
@@ -524,14 +523,13 @@ int mailbox_remove(struct mailbox *mb, const struct ident *id)
 
 int mailbox_empty(struct mailbox *mb, size_t n)
 {
-	struct group all = make_group(mb, LIST_ALL, NULL, 0);
 	uint64_t numbers[64];
 	ssize_t got;
 	int err = 0;
 
 	if (n > sizeof(numbers) / sizeof(numbers[0]))
 		n = sizeof(numbers) / sizeof(numbers[0]);
-	got = store_orders(mb->bodies->store, STORE_OVERLAY, all.b, 0, numbers, n);
+	got = store_orders(mb->bodies->store, STORE_OVERLAY, mb->keys->all.b, 0, UINT64_MAX, numbers, n);
 	if (got < 0)
 		return (int)got;
 	for (ssize_t i = 0; i < got && !err; i++)
@@ -589,7 +587,7 @@ static size_t choose(const struct mailbox *mb, const struct message_filter *f, s
 			choose_one(out, &n, tag_group(mb, &tag));
 	}
 	if (!n)
-		choose_one(out, &n, make_group(mb, LIST_ALL, NULL, 0));
+		choose_one(out, &n, mb->keys->all);
 	return n;
 }
 
@@ -623,8 +621,8 @@ static int cursor_fetch(const struct mailbox_walk *walk, struct cursor *c, uint6
 		c->batch = c->batch * 2 < ORDERS_MAX ? c->batch * 2 : ORDERS_MAX;
 	else
 		c->batch = ORDERS_MIN;
-	n = store_orders(walk->mb->bodies->store, STORE_OVERLAY, c->group.b, from, c->orders,
-			 c->batch);
+	n = store_orders(walk->mb->bodies->store, STORE_OVERLAY, c->group.b, from, UINT64_MAX,
+			 c->orders, c->batch);
 	if (n < 0)
 		return (int)n;
 	c->i = 0;

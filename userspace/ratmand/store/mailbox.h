@@ -23,7 +23,7 @@
 struct mailbox_keys;
 
 struct mailbox {
-	const struct bodies *bodies;	/* borrowed */
+	struct bodies *bodies;		/* borrowed */
 	struct mailbox_keys *keys;	/* owned, in guarded memory */
 	uint64_t next;			/* number of the next entry */
 };
@@ -32,7 +32,7 @@ struct mailbox {
 void mailbox_key(const struct records *records, uint8_t out[static MAILBOX_KEY_LEN]);
 
 /* -ENOMEM, storage errors. */
-int mailbox_open(struct mailbox *mb, const struct bodies *bodies,
+int mailbox_open(struct mailbox *mb, struct bodies *bodies,
 		 const uint8_t key[static MAILBOX_KEY_LEN]);
 void mailbox_close(struct mailbox *mb);
 
@@ -43,11 +43,11 @@ void mailbox_reserve(struct mailbox *mb, uint64_t next);
 bool mailbox_has(const struct mailbox *mb, const struct ident *id, const struct address *sender);
 
 /* Adds an entry for @m, whose body is @body. -EEXIST, -EDQUOT, storage errors. */
-int mailbox_add(struct mailbox *mb, const struct message *m, const void *body, size_t len);
+int mailbox_add(struct mailbox *mb, const struct message *m, struct body *body);
 
 /* An entry: @message has everything but data. */
 struct mailbox_entry {
-	struct body_key key;
+	struct body_ref ref;
 	struct message message;
 };
 
