@@ -49,8 +49,12 @@ static void on_sent(void *ctx, int err)
 	free(s);
 }
 
-/* The message as it travels, signed, into m->body. Its length. */
-static size_t encode(struct messages *m, const struct message *message, const uint8_t *secret)
+/*
+ * The message as it travels, signed, into m->body: its length. What does not travel needs no
+ * signature: in whose session it was sent only this router could tell, and it was there.
+ */
+static size_t encode(struct messages *m, const struct message *message, const uint8_t *secret,
+		     bool sign)
 {
 	uint8_t signature[crypto_sign_BYTES];
 	struct wire_writer w;
@@ -58,9 +62,11 @@ static size_t encode(struct messages *m, const struct message *message, const ui
 
 	wire_write_init(&w, m->body, MESSAGE_BODY_MAX);
 	message_body_write(&w, message);
-	begin_signature(&st, m->body, wire_len(&w));
+	wire_put_u8(&w, sign);
+	if (!sign)
+		return wire_len(&w);
+	begin_signature(&st, m->body, wire_len(&w) - 1);
 	crypto_sign_final_create(&st, signature, NULL, secret);
-	wire_put_u8(&w, 1);
 	wire_put(&w, signature, sizeof(signature));
 	return wire_len(&w);
 }
@@ -186,7 +192,7 @@ static int start_sending(struct messages *m, const struct message_send *send, st
 		return -EDQUOT;
 	make_message(send, &message);
 	s->id = message.id;
-	body.len = encode(m, &message, secret);
+	body.len = encode(m, &message, secret, body.travels);
 	/* With an id that is known it is sent, but not kept again (R18). */
 	err = mailbox_add(&box->mailbox, &message, &body);
 	kept = !err;
