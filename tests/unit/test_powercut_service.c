@@ -1,0 +1,994 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * The power goes under a whole router whose users are busy (powercut.h): messages to
+ * themselves, to each other, to several at once, to somebody elsewhere and to everybody,
+ * tags, deletions, values of services, profiles, files, and one of them is destroyed. After
+ * any cut the router starts, has everything it had answered, each once, and of the rest
+ * whole operations only; lists, entries, bodies, holds and blocks agree to the last record.
+ *
+ * POWERCUT_ROUNDS=n cuts n times instead of a few, POWERCUT_SECONDS=n for so long.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <cmocka.h>
+
+#include <errno.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "ratmand/flow/journal.h"
+#include "ratmand/service/messages_priv.h"
+#include "ratmand/store/inspect.h"
+#include "ratmand/store/services.h"
+#include "unit/flow_world.h"
+#include "unit/powercut.h"
+
+#define USERS 3		/* the last one is destroyed on the way */
+#define LAST (USERS - 1)
+#define OPS 260
+#define VALUES 6
+#define FILES 4
+#define FILE_USERS 2
+#define ROUNDS 24
+#define ROUNDS_OF_A_RUN 24
+
+static struct router *const r = &routers[0];
+static struct service *service;
+static struct address users[USERS], elsewhere;
+
+/* ---- what should be there ---- */
+
+/* Something that operations change, one after the other: what each of them makes of it. */
+struct slot {
+	struct change {
+		uint32_t op, value;
+	} *list;	/* owned */
+	size_t n;
+};
+
+/* Of a message, as values: 0 is none. */
+#define PRESENT 1u
+#define UNREAD 2u
+#define COLOUR(c) ((uint32_t)(c) << 2)
+#define COLOURS 3
+
+struct sent {
+	uint32_t op;
+	struct address sender;
+	bool flood, remote;
+	bool removed[USERS];	/* somebody was to remove it */
+};
+
+static struct slot copies[OPS][USERS], values[VALUES], profiles[FILE_USERS], files[FILES][FILE_USERS];
+static struct sent sent[OPS];	/* messages, by operation */
+static uint32_t n_ops;
+static uint32_t destroyed;	/* the operation that destroys the last user, or n_ops */
+static bool acknowledged[OPS], pending_file[FILES][FILE_USERS];
+static unsigned int pending;
+
+static void note(struct slot *s, uint32_t op, uint32_t value)
+{
+	s->list = realloc(s->list, (s->n + 1) * sizeof(*s->list));
+	assert_non_null(s->list);
+	s->list[s->n++] = (struct change){ op, value };
+}
+
+static uint32_t latest(const struct slot *s)
+{
+	return s->n ? s->list[s->n - 1].value : 0;
+}
+
+/* True when @value is what the last acknowledged operation left, or one after it. */
+static bool may_be(const struct slot *s, uint32_t value)
+{
+	size_t from = s->n;
+
+	while (from && !acknowledged[s->list[from - 1].op])
+		from--;
+	if (!from && !value)
+		return true;
+	for (size_t i = from ? from - 1 : 0; i < s->n; i++)
+		if (s->list[i].value == value)
+			return true;
+	return false;
+}
+
+static void forget_slot(struct slot *s)
+{
+	free(s->list);
+	*s = (struct slot){ NULL, 0 };
+}
+
+static void forget_all(void)
+{
+	for (size_t i = 0; i < OPS * USERS; i++)
+		forget_slot(&copies[0][0] + i);
+	for (size_t i = 0; i < VALUES; i++)
+		forget_slot(&values[i]);
+	for (size_t i = 0; i < FILE_USERS; i++)
+		forget_slot(&profiles[i]);
+	for (size_t i = 0; i < FILES * FILE_USERS; i++)
+		forget_slot(&files[0][0] + i);
+	n_ops = 1;	/* 0, as a value, is nothing */
+	destroyed = OPS;
+}
+
+/* ---- the router ---- */
+
+static const uint8_t *secret_of(void *ctx, const struct address *user)
+{
+	(void)ctx;
+	return address_equal(user, &users[0]) ? r->secret :
+	       address_equal(user, &users[1]) ? r->second_secret : r->crowd_secret[0];
+}
+
+static void key_of(int user, uint8_t key[ADDRESS_KEY_LEN])
+{
+	memset(key, 0x30 + user, ADDRESS_KEY_LEN);
+}
+
+static void user_up(int user)
+{
+	uint8_t key[ADDRESS_KEY_LEN];
+
+	key_of(user, key);
+	assert_int_equal(service_address_up(service, &users[user], key), 0);
+}
+
+static void begin(void)
+{
+	const struct messages_options options = { .god_mode = true, .secret = secret_of };
+
+	router_start(r, true);
+	assert_int_equal(store_damaged(r->store), 0);
+	router_second_up(r);
+	assert_int_equal(service_new(&service, &loop, r->store, r->flow), 0);
+	assert_int_equal(users_ready(service->users), 0);
+	assert_int_equal(messages_new(&service->messages, service, &options), 0);
+	for (int i = 0; i < USERS; i++)
+		user_up(i);
+}
+
+static void end(void)
+{
+	service_stop(service);
+	service_free(service);
+	service = NULL;
+	router_stop(r);
+}
+
+static struct message_box *box_of(int user)
+{
+	struct message_box *box;
+	int err;
+
+	box = messages_box(service->messages, &users[user], true, &err);
+	assert_non_null(box);
+	return box;
+}
+
+static struct ident id_of(uint32_t op)
+{
+	struct ident id;
+
+	memset(id.b, 0x77, sizeof(id.b));
+	memcpy(id.b, &op, sizeof(op));
+	return id;
+}
+
+static const char *const service_names[] = { "chat", "mail" };
+
+static const char *service_of(uint32_t op)
+{
+	return service_names[op % 2];
+}
+
+static struct message_tag colour(uint32_t c)
+{
+	static const char *const names[COLOURS + 1] = { "", "red", "green", "blue" };
+	struct message_tag tag = { "colour", (const uint8_t *)names[c], strlen(names[c]) };
+
+	return tag;
+}
+
+/* ---- operations ---- */
+
+static void on_done(void *ctx, int err)
+{
+	assert_int_equal(err, 0);
+	pending--;
+	powercut_acknowledge((uint32_t)(uintptr_t)ctx);
+}
+
+static void *expect_done(uint32_t op)
+{
+	pending++;
+	return (void *)(uintptr_t)op;
+}
+
+static void on_sent(void *ctx, int err, const struct ident *id)
+{
+	(void)id;
+	on_done(ctx, err);
+}
+
+static size_t payload_of(uint32_t op, char text[2000])
+{
+	memset(text, 'a' + (int)(op % 26), 2000);
+	snprintf(text, 2000, "message %u", op);
+	return 20 + op * 131 % 1900;
+}
+
+/* @to are the users who get it beside the sender; @remote: somebody elsewhere, too. */
+static void send_to(uint32_t op, int from, const bool to[USERS], bool remote, bool flood)
+{
+	struct message_tag tag = colour(op % (COLOURS + 1));
+	uint8_t addresses[(USERS + 1) * ADDRESS_LEN];
+	static struct message_send m;
+	char text[2000];
+
+	memset(&m, 0, sizeof(m));
+	m.sender = users[from];
+	m.mode = flood ? MESSAGE_FLOOD : MESSAGE_STD;
+	m.grouped = true;
+	m.id = id_of(op);
+	m.to = addresses;
+	strcpy(m.service, service_of(op));
+	if (tag.len)
+		assert_int_equal(message_tags_add(&m.tags, &tag), 0);
+	m.data = (const uint8_t *)text;
+	m.len = payload_of(op, text);
+	note(&copies[op][from], op, PRESENT | COLOUR(op % (COLOURS + 1)));
+	for (int i = 0; i < USERS; i++) {
+		if (!to[i] || i == from)
+			continue;
+		note(&copies[op][i], op, PRESENT | UNREAD | COLOUR(op % (COLOURS + 1)));
+		if (!flood)
+			memcpy(addresses + m.n++ * ADDRESS_LEN, users[i].b, ADDRESS_LEN);
+	}
+	if (remote)
+		memcpy(addresses + m.n++ * ADDRESS_LEN, elsewhere.b, ADDRESS_LEN);
+	/* A note to oneself. */
+	if (!m.n && !flood)
+		memcpy(addresses + m.n++ * ADDRESS_LEN, users[from].b, ADDRESS_LEN);
+	sent[op] = (struct sent){ .op = op, .sender = users[from], .flood = flood, .remote = remote };
+	messages_send(service->messages, &m, on_sent, expect_done(op));
+}
+
+static int active_users(void)
+{
+	return destroyed < OPS ? USERS - 1 : USERS;
+}
+
+static int some_user(void)
+{
+	return (int)randombytes_uniform((uint32_t)active_users());
+}
+
+static void do_send(uint32_t op)
+{
+	int from = some_user(), kind = (int)randombytes_uniform(5);
+	bool to[USERS] = { false };
+
+	if (kind == 1)
+		to[some_user()] = true;
+	for (int i = 0; i < active_users() && kind >= 2; i++)
+		to[i] = kind == 2 || kind == 3;
+	/* What the last one sends elsewhere would outlive his mailbox. */
+	send_to(op, from, to, (kind == 3 || kind == 4) && from != LAST, kind == 2);
+}
+
+/* A message a user has, whose copy the caller changes; false when none was found. */
+static bool some_copy(uint32_t op, uint32_t *message, int *user)
+{
+	for (int tries = 0; tries < 20 && op; tries++) {
+		struct ident id;
+
+		*message = randombytes_uniform(op);
+		*user = some_user();
+		id = id_of(*message);
+		if (latest(&copies[*message][*user]) & PRESENT &&
+		    mailbox_has(&box_of(*user)->mailbox, &id, &sent[*message].sender))
+			return true;
+	}
+	return false;
+}
+
+static bool do_change(uint32_t op)
+{
+	static struct message_change c;
+	uint32_t message, was, now;
+	int user;
+
+	if (!some_copy(op, &message, &user))
+		return false;
+	was = latest(&copies[message][user]);
+	memset(&c, 0, sizeof(c));
+	c.user = users[user];
+	c.id = id_of(message);
+	if (was & UNREAD && randombytes_uniform(2)) {
+		const struct message_tag unread = { .key = MESSAGE_TAG_UNREAD };
+
+		now = was & ~UNREAD;
+		assert_int_equal(message_tags_add(&c.remove, &unread), 0);
+	} else {
+		uint32_t old = was >> 2, new = (old + 1) % (COLOURS + 1);
+		struct message_tag rm = colour(old), add = colour(new);
+
+		now = (was & (PRESENT | UNREAD)) | COLOUR(new);
+		if (old)
+			assert_int_equal(message_tags_add(&c.remove, &rm), 0);
+		if (new)
+			assert_int_equal(message_tags_add(&c.add, &add), 0);
+	}
+	note(&copies[message][user], op, now);
+	messages_change(service->messages, &c, on_done, expect_done(op));
+	return true;
+}
+
+static bool do_remove(uint32_t op)
+{
+	struct ident id;
+	uint32_t message;
+	int user;
+
+	/* What was sent elsewhere stays, to be held against the outbox. */
+	if (!some_copy(op, &message, &user) || sent[message].remote)
+		return false;
+	id = id_of(message);
+	note(&copies[message][user], op, 0);
+	sent[message].removed[user] = true;
+	messages_remove(service->messages, &users[user], &id, on_done, expect_done(op));
+	return true;
+}
+
+static void value_key(unsigned int i, struct service_key *key, char text[8])
+{
+	snprintf(text, 8, "k%u", i);
+	*key = (struct service_key){ "chat", "ns", text };
+}
+
+static size_t value_of(uint32_t op, uint8_t out[600])
+{
+	memset(out, (int)op, 600);
+	memcpy(out, &op, sizeof(op));
+	return 4 + op * 7 % 590;
+}
+
+static void do_value(uint32_t op)
+{
+	unsigned int i = randombytes_uniform(VALUES);
+	bool remove = randombytes_uniform(3) == 0;
+	struct services *s;
+	struct service_key key;
+	uint8_t value[600];
+	char text[8];
+
+	value_key(i, &key, text);
+	assert_int_equal(values_of(service->values, &users[0], &s), 0);
+	assert_int_equal(remove ? services_del(s, &key) :
+				  services_put(s, &key, value, value_of(op, value)), 0);
+	note(&values[i], op, remove ? 0 : op);
+	store_commit(r->store, on_done, expect_done(op));
+}
+
+static size_t avatar_of(uint32_t op, uint8_t *out)
+{
+	size_t len = 100 + op * 53 % 9000;
+
+	for (size_t i = 0; i < len; i++)
+		out[i] = pattern(op, i);
+	return len;
+}
+
+static void do_profile(uint32_t op)
+{
+	static uint8_t avatar[LIMIT_AVATAR];
+	static struct user_update u;
+	int user = (int)randombytes_uniform(FILE_USERS);
+	char text[16];
+
+	memset(&u, 0, sizeof(u));
+	snprintf(text, sizeof(text), "%u", op);
+	assert_int_equal(profile_bio_set(&u.add_bio, "version", text), 0);
+	if (randombytes_uniform(2)) {
+		assert_int_equal(profile_bio_set(&u.add_bio, "avatar", text), 0);
+		u.avatar_change = USER_SET;
+		u.avatar = avatar;
+		u.avatar_len = avatar_of(op, avatar);
+	}
+	note(&profiles[user], op, op);
+	users_modify(service->users, &users[user], &u, on_done, expect_done(op));
+}
+
+struct packing {
+	uint32_t op;
+	unsigned int file;
+	int user;
+};
+
+static struct ident file_ids[FILES];
+
+static void on_packed(void *ctx, int err, const struct ident *id, uint64_t size)
+{
+	struct packing *p = ctx;
+
+	(void)size;
+	file_ids[p->file] = *id;
+	pending_file[p->file][p->user] = false;
+	on_done((void *)(uintptr_t)p->op, err);
+	free(p);
+}
+
+static void on_file_removed(void *ctx, int err)
+{
+	struct packing *p = ctx;
+
+	pending_file[p->file][p->user] = false;
+	on_done((void *)(uintptr_t)p->op, err);
+	free(p);
+}
+
+static size_t content_of(unsigned int file, uint8_t *out)
+{
+	size_t len = 3000 + file * 15000;
+
+	for (size_t i = 0; i < len; i++)
+		out[i] = pattern(1000 + file, i);
+	return len;
+}
+
+#define CONTENT_MAX (3000 + FILES * 15000)
+
+static bool do_file(uint32_t op)
+{
+	unsigned int file = randombytes_uniform(FILES);
+	static uint8_t content[CONTENT_MAX];
+	int user = (int)randombytes_uniform(FILE_USERS);
+	struct packing *p;
+	size_t len;
+
+	if (pending_file[file][user])
+		return false;
+	p = malloc(sizeof(*p));
+	*p = (struct packing){ op, file, user };
+	pending_file[file][user] = true;
+	expect_done(op);
+	if (latest(&files[file][user]) && randombytes_uniform(2)) {
+		const struct file_ref ref = { users[user], file_ids[file] };
+
+		note(&files[file][user], op, 0);
+		files_remove(service->files, &ref, on_file_removed, p);
+	} else {
+		char name[16];
+		const struct files_order order = { .user = users[user], .name = name,
+						   .mime = "a/b" };
+		struct files_pack *pack;
+
+		snprintf(name, sizeof(name), "%u", op);
+		len = content_of(file, content);
+		note(&files[file][user], op, op);
+		assert_int_equal(files_pack_open(service->files, &order, NULL, NULL, &pack), 0);
+		assert_int_equal(files_pack_write(pack, content, len), 0);
+		files_pack_finish(pack, on_packed, p);
+	}
+	return true;
+}
+
+static void do_destroy(uint32_t op)
+{
+	destroyed = op;
+	assert_int_equal(service_address_forget(service, &users[LAST], NULL), 0);
+	service_address_down(service, &users[LAST]);
+	store_commit(r->store, on_done, expect_done(op));
+}
+
+static void do_something(uint32_t op)
+{
+	uint32_t what = randombytes_uniform(100);
+
+	if (op == OPS * 2 / 3)
+		do_destroy(op);
+	else if (what < 20 && do_change(op))
+		return;
+	else if (what < 32 && do_remove(op))
+		return;
+	else if (what < 44)
+		do_value(op);
+	else if (what < 52)
+		do_profile(op);
+	else if (what < 66 && do_file(op))
+		return;
+	else
+		do_send(op);
+}
+
+/* Records a run from an empty store. */
+static void record(void)
+{
+	char path[96];
+
+	forget_all();
+	begin();
+	for (int i = 0; i < USERS; i++) {
+		box_of(i);
+		assert_int_equal(service_user_create(service, &users[i], "user"), 0);
+	}
+	assert_int_equal(store_flush(r->store), 0);
+	snprintf(path, sizeof(path), "%s/state/data.mdb", r->dir);
+	powercut_watch(path);
+	powercut_begin();
+	while (n_ops < OPS) {
+		for (uint32_t n = 1 + randombytes_uniform(4); n && n_ops < OPS; n--)
+			do_something(n_ops++);
+		for (uint32_t n = randombytes_uniform(3); n; n--)
+			uv_run(&loop, pending ? UV_RUN_ONCE : UV_RUN_NOWAIT);
+	}
+	while (pending)
+		uv_run(&loop, UV_RUN_ONCE);
+	powercut_end();
+	end();
+}
+
+/* ---- what is there ---- */
+
+/* What the mailboxes and the log come to, in records. */
+struct sum {
+	uint64_t overlay, bodies, floods, contents;
+};
+
+static bool settled(void *ctx)
+{
+	(void)ctx;
+	for (int i = 0; i < USERS; i++)
+		if (messages_box_behind(box_of(i)))
+			return false;
+	return !service->messages->errands && !store_backlog(r->store);
+}
+
+static size_t walk(const struct mailbox *mb, const struct message_filter *f)
+{
+	struct mailbox_walk *w = mailbox_walk_new(mb, f, 0);
+	uint64_t number;
+	size_t n = 0;
+	int found;
+
+	do {
+		int budget = 100000;
+
+		found = mailbox_walk_next(w, &budget, &number);
+		assert_true(found >= 0);
+		n += (size_t)found;
+	} while (found);
+	mailbox_walk_free(w);
+	return n;
+}
+
+/* What lists a user's copies are on, counted one way and the other. */
+static void check_lists(int user, const uint32_t *have)
+{
+	const struct mailbox *mb = &box_of(user)->mailbox;
+	static struct message_filter f;
+
+	for (int list = 0; list < 2 + USERS + 1 + COLOURS; list++) {
+		struct message_tag tag = { .key = MESSAGE_TAG_UNREAD };
+		size_t n = 0;
+
+		memset(&f, 0, sizeof(f));
+		if (list < 2) {
+			f.has_service = true;
+			strcpy(f.service, service_names[list]);
+		} else if (list < 2 + USERS) {
+			f.has_sender = true;
+			f.sender = users[list - 2];
+		} else {
+			if (list > 2 + USERS)
+				tag = colour((uint32_t)(list - 2 - USERS));
+			assert_int_equal(message_tags_add(&f.tags, &tag), 0);
+		}
+		for (uint32_t m = 0; m < OPS; m++)
+			n += have[m] && (list < 2 ? !strcmp(service_of(m), service_names[list]) :
+					 list < 2 + USERS ?
+					 address_equal(&sent[m].sender, &users[list - 2]) :
+					 list == 2 + USERS ? have[m] & UNREAD :
+					 have[m] >> 2 == (uint32_t)(list - 2 - USERS));
+		assert_int_equal(walk(mb, &f), n);
+	}
+}
+
+/* One entry: everything of it right, and known by its id. Its value, and which message it is. */
+static uint32_t check_entry(const struct mailbox *mb, uint64_t number, uint32_t *op)
+{
+	const struct message_tag unread = { .key = MESSAGE_TAG_UNREAD };
+	static uint8_t buf[MESSAGE_BODY_MAX];
+	static struct message m;
+	struct message_tag tag;
+	uint32_t value = PRESENT;
+	struct ident id;
+	uint64_t found[2];
+	char text[2000];
+
+	assert_int_equal(mailbox_read(mb, number, &m, buf), 0);
+	memcpy(op, m.id.b, sizeof(*op));
+	assert_true(*op < OPS);
+	id = id_of(*op);
+	assert_true(ident_equal(&m.id, &id));
+	assert_true(address_equal(&m.sender, &sent[*op].sender));
+	assert_string_equal(m.service, service_of(*op));
+	assert_int_equal(m.mode == MESSAGE_FLOOD, sent[*op].flood);
+	assert_int_equal(m.len, payload_of(*op, text));
+	assert_memory_equal(m.data, text, m.len);
+	assert_int_equal(mailbox_find(mb, &id, found, 2), 1);
+	assert_int_equal(found[0], number);
+	if (message_tags_has(&m.tags, &unread))
+		value |= UNREAD;
+	for (uint32_t c = 1; c <= COLOURS; c++) {
+		tag = colour(c);
+		if (message_tags_has(&m.tags, &tag))
+			value |= COLOUR(c);
+	}
+	assert_int_equal(m.tags.n, (value & UNREAD ? 1 : 0) + (value >> 2 ? 1 : 0));
+	return value;
+}
+
+/* What a user has of the messages, into @have (OPS). */
+static void look(int user, uint32_t *have, struct sum *sum)
+{
+	static const struct message_filter all;
+	const struct mailbox *mb = &box_of(user)->mailbox;
+	struct mailbox_walk *w = mailbox_walk_new(mb, &all, 0);
+	int budget = 1000000;
+	uint64_t number;
+	uint32_t op;
+
+	memset(have, 0, OPS * sizeof(*have));
+	while (mailbox_walk_next(w, &budget, &number) == 1) {
+		uint32_t value = check_entry(mb, number, &op);
+
+		assert_int_equal(have[op], 0);
+		have[op] = value;
+		/* Entry, id, service, sender, body; flood; tags. */
+		sum->overlay += 5 + sent[op].flood + !!(value & UNREAD) + !!(value >> 2);
+	}
+	mailbox_walk_free(w);
+	check_lists(user, have);
+}
+
+/* Which floods the log has. */
+static void look_floods(bool *in_log, struct sum *sum)
+{
+	struct flood flood;
+	uint64_t order = 0;
+	uint32_t op;
+
+	memset(in_log, 0, OPS * sizeof(*in_log));
+	while (floods_next(&service->messages->floods, order + 1, &order, &flood) == 1) {
+		memcpy(&op, flood.id.b, sizeof(op));
+		assert_true(op < OPS && sent[op].flood && !in_log[op]);
+		in_log[op] = true;
+		sum->overlay++;
+		sum->floods += 2;
+	}
+}
+
+static bool last_user_is_there(void)
+{
+	return users_has_local(service->users, &users[LAST]);
+}
+
+static void check_messages(struct sum *sum, size_t *remote)
+{
+	static uint32_t have[USERS][OPS];
+	bool in_log[OPS], gone = !last_user_is_there();
+
+	for (int u = 0; u < USERS; u++)
+		look(u, have[u], sum);
+	look_floods(in_log, sum);
+	assert_true(!gone || destroyed < OPS);
+	assert_true(gone || !acknowledged[OPS * 2 / 3]);
+	*remote = 0;
+	for (uint32_t m = 0; m < OPS; m++) {
+		const struct sent *s = &sent[m];
+		int n = 0, holders = 0;
+		bool any = in_log[m];
+
+		for (int u = 0; u < USERS; u++) {
+			any = any || have[u][m];
+			if (u == LAST && gone && !have[u][m])
+				continue;
+			/* Who is destroyed takes floods anew: he is a stranger. */
+			if (u == LAST && gone && s->flood)
+				continue;
+			assert_true(may_be(&copies[m][u], have[u][m]));
+			if (copies[m][u].n && !s->removed[u]) {
+				holders++;
+				n += !!have[u][m];
+			}
+		}
+		/* All who were to have it do, or nobody does. */
+		assert_true(!n || n == holders);
+		if (holders && s->flood)
+			assert_int_equal(in_log[m], !!n);
+		sum->bodies += any;
+		*remote += s->remote && n;
+	}
+}
+
+static void check_values(void)
+{
+	struct services *s;
+
+	assert_int_equal(values_of(service->values, &users[0], &s), 0);
+	for (unsigned int i = 0; i < VALUES; i++) {
+		uint8_t got[600], want[600];
+		struct service_key key;
+		uint32_t op = 0;
+		char text[8];
+		ssize_t n;
+
+		value_key(i, &key, text);
+		n = services_get(s, &key, got, sizeof(got));
+		if (n != -ENODATA) {
+			assert_true(n >= 4);
+			memcpy(&op, got, sizeof(op));
+			assert_int_equal(n, value_of(op, want));
+			assert_memory_equal(got, want, (size_t)n);
+		}
+		assert_true(may_be(&values[i], op));
+	}
+}
+
+static void check_profiles(void)
+{
+	static uint8_t avatar[LIMIT_AVATAR], want[LIMIT_AVATAR];
+	static struct profile_record record;
+
+	for (int u = 0; u < FILE_USERS; u++) {
+		const char *version, *pictured;
+
+		assert_int_equal(users_get(service->users, &users[u], &record, avatar), 0);
+		version = profile_bio_find(&record.profile.bio, "version");
+		assert_true(may_be(&profiles[u], version ? (uint32_t)atoi(version) : 0));
+		pictured = profile_bio_find(&record.profile.bio, "avatar");
+		if (!pictured) {
+			assert_int_equal(record.profile.avatar_len, 0);
+			continue;
+		}
+		assert_int_equal(record.profile.avatar_len, avatar_of((uint32_t)atoi(pictured), want));
+		assert_memory_equal(avatar, want, record.profile.avatar_len);
+	}
+}
+
+/* Who keeps blocks: contents, and what is on its way. */
+struct tags {
+	struct journal_tag list[512];
+	size_t n;
+	size_t to_elsewhere;	/* messages on their way there */
+	uint64_t holds;
+};
+
+static struct tags tags;
+
+static void keep_tag(const uint8_t *tag)
+{
+	assert_true(tags.n < 512);
+	memcpy(tags.list[tags.n++].b, tag, JOURNAL_TAG_LEN);
+}
+
+static int on_outgoing(void *ctx, const void *key, size_t key_len, const void *value, size_t len)
+{
+	const uint8_t *to = (const uint8_t *)value + 1 + JOURNAL_TAG_LEN + ADDRESS_LEN + 1;
+	(void)ctx;
+	(void)key;
+	(void)key_len;
+	(void)len;
+	keep_tag((const uint8_t *)value + 1);
+	tags.to_elsewhere += !memcmp(to, elsewhere.b, ADDRESS_LEN);
+	return 0;
+}
+
+static int on_incoming(void *ctx, const void *key, size_t key_len, const void *value, size_t len)
+{
+	(void)ctx;
+	(void)key;
+	(void)key_len;
+	(void)len;
+	keep_tag((const uint8_t *)value + 2);
+	return 0;
+}
+
+static int on_content(void *ctx, const void *key, size_t key_len, const void *value, size_t len)
+{
+	struct wire_reader w;
+
+	(void)ctx;
+	assert_int_equal(key_len, JOURNAL_TAG_LEN);
+	keep_tag(key);
+	wire_read_init(&w, value, len);
+	tags.holds += wire_get_be32(&w);
+	assert_true(wire_done(&w));
+	return 0;
+}
+
+static int on_block(void *ctx, const void *key, size_t key_len, const void *value, size_t len)
+{
+	(void)ctx;
+	(void)key_len;
+	(void)value;
+	(void)len;
+	for (size_t i = 0; i < tags.n; i++)
+		if (!memcmp(key, tags.list[i].b, JOURNAL_TAG_LEN))
+			return 0;
+	return 1;
+}
+
+/* True when every block in the journal belongs to something. */
+static bool is_swept(void *ctx)
+{
+	(void)ctx;
+	memset(&tags, 0, sizeof(tags));
+	assert_int_equal(store_each(r->store, STORE_OUTBOX, on_outgoing, NULL), 0);
+	assert_int_equal(store_each(r->store, STORE_INBOX, on_incoming, NULL), 0);
+	assert_int_equal(store_each(r->store, STORE_CONTENTS, on_content, NULL), 0);
+	return !store_each_key(r->store, STORE_BLOCKS, NULL, on_block, NULL);
+}
+
+/* What a user has of a file: the operation that packed it, or 0. */
+static uint32_t look_file(unsigned int file, int user)
+{
+	static uint8_t want[CONTENT_MAX], got[CONTENT_MAX + 1];
+	size_t len = content_of(file, want), n = 0;
+	struct file_meta meta;
+	struct files_read *read;
+	uint64_t size;
+	ssize_t more;
+	int err;
+
+	err = files_status(service->files, &users[user], &file_ids[file], &meta);
+	if (err) {
+		assert_int_equal(err, -ENOENT);
+		return 0;
+	}
+	assert_int_equal(meta.state, FILE_LOCAL);
+	assert_int_equal(files_read_open(service->files, &users[user], &file_ids[file], &size, &read),
+			 0);
+	assert_int_equal(size, len);
+	while ((more = files_read_next(read, got + n, sizeof(got) - n)) > 0)
+		n += (size_t)more;
+	assert_int_equal(more, 0);
+	assert_int_equal(n, len);
+	assert_memory_equal(got, want, len);
+	files_read_close(read);
+	return (uint32_t)atoi(meta.name);
+}
+
+static void check_files(struct sum *sum)
+{
+	uint64_t holds = 0;
+
+	for (unsigned int f = 0; f < FILES; f++) {
+		bool any = false;
+
+		for (int u = 0; u < FILE_USERS; u++) {
+			uint32_t op = look_file(f, u);
+
+			assert_true(may_be(&files[f][u], op));
+			any = any || op;
+			holds += op > 0;
+		}
+		sum->contents += any;
+	}
+	assert_true(run_until(is_swept, NULL, 60000));
+	assert_int_equal(tags.holds, holds);
+	assert_int_equal(count(r, STORE_CONTENTS), sum->contents);
+}
+
+static void on_table(void *ctx, const struct inspect_table *t)
+{
+	const struct sum *sum = ctx;
+
+	assert_int_equal(t->damaged, 0);
+	if (!strcmp(t->name, "overlay"))
+		assert_int_equal(t->records, sum->overlay);
+	if (!strcmp(t->name, "messages"))
+		assert_int_equal(t->records, sum->bodies);
+	if (!strcmp(t->name, "floods"))
+		assert_int_equal(t->records, sum->floods);
+}
+
+/* Starts with what the disk holds, looks at everything, and goes on working. */
+static void check(void)
+{
+	static const struct inspect_ops ops = { .table = on_table };
+	struct sum sum = { 0 };
+	bool structure;
+	char why[256];
+	size_t remote;
+
+	begin();
+	assert_true(run_until(settled, NULL, 60000));
+	check_messages(&sum, &remote);
+	check_values();
+	check_profiles();
+	check_files(&sum);
+	assert_int_equal(tags.to_elsewhere, remote);
+	end();
+	assert_int_equal(inspect_verify(r->dir, NULL, &ops, &sum, &structure, why, sizeof(why)), 0);
+	assert_true(structure);
+}
+
+static void on_acknowledged(void *ctx, uint32_t op)
+{
+	(void)ctx;
+	acknowledged[op] = true;
+}
+
+static void test_cuts(void **state)
+{
+	static const unsigned int keep[] = { 0, 30, 70, 100 };
+	const char *wanted = getenv("POWERCUT_ROUNDS"), *seconds = getenv("POWERCUT_SECONDS");
+	long most = wanted ? atol(wanted) : seconds ? 1000000000 : ROUNDS, done = 0;
+	time_t until = time(NULL) + (seconds ? atol(seconds) : 1000000000);
+
+	(void)state;
+	while (done < most && time(NULL) < until) {
+		char cmd[192];
+
+		snprintf(cmd, sizeof(cmd), "rm -rf %s/state %s/cache", r->dir, r->dir);
+		assert_int_equal(system(cmd), 0);
+		record();
+		assert_true(powercut_moments() > 200);
+		for (int i = 0; i < ROUNDS_OF_A_RUN && done < most && time(NULL) < until; i++) {
+			memset(acknowledged, 0, sizeof(acknowledged));
+			powercut_make(randombytes_uniform((uint32_t)powercut_moments()),
+				      keep[done++ % 4], on_acknowledged, NULL);
+			check();
+		}
+		powercut_reset();
+	}
+	printf("# %ld power cuts\n", done);
+}
+
+static int setup(void **state)
+{
+	char old[64];
+
+	if (world_setup(state))
+		return -1;
+	/* In memory: whole files are written. */
+	strcpy(old, r->dir);
+	assert_int_equal(rmdir(old), 0);
+	strcpy(r->dir, access("/dev/shm", W_OK) ? "/tmp/test_powercut.XXXXXX" :
+						  "/dev/shm/powercut.XXXXXX");
+	assert_non_null(mkdtemp(r->dir));
+	users[0] = r->address;
+	users[1] = r->second;
+	users[2] = r->crowd[0];
+	elsewhere = routers[1].address;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	powercut_reset();
+	forget_all();
+	return world_teardown(state);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_cuts, setup, teardown),
+	};
+
+	if (sodium_init() < 0)
+		return 1;
+	log_set_level(LOG_ERROR + 1);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
