@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
@@ -46,16 +47,20 @@ static bool recording;
 static struct image base;
 static struct event *events;
 static size_t n_events, room;
+/* Commits are in the pool, answers on the loop. */
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
-static struct event *add(int kind)
+static void add(struct event e)
 {
+	pthread_mutex_lock(&lock);
 	if (n_events == room) {
 		room = room ? 2 * room : 1024;
 		events = realloc(events, room * sizeof(*events));
-		assert_non_null(events);
+		if (!events)
+			abort();
 	}
-	events[n_events] = (struct event){ .kind = kind };
-	return &events[n_events++];
+	events[n_events++] = e;
+	pthread_mutex_unlock(&lock);
 }
 
 static bool is_watched(int fd)
@@ -81,13 +86,11 @@ static bool fails(void)
 
 static void note_write(int fd, const void *data, size_t len, uint64_t at)
 {
-	struct event *e = add(WRITE);
+	struct event e = { .kind = WRITE, .at = at, .len = len, .data = malloc(len) };
 
-	e->at = at;
-	e->len = len;
-	e->data = malloc(len);
-	memcpy(e->data, data, len);
-	e->durable = fcntl(fd, F_GETFL) & O_DSYNC;
+	memcpy(e.data, data, len);
+	e.durable = fcntl(fd, F_GETFL) & O_DSYNC;
+	add(e);
 }
 
 /* These stand before libc's for liblmdb, too, which must see them. */
@@ -146,7 +149,7 @@ int fdatasync(int fd)
 	if (watched && fails())
 		return -1;
 	if (watched && recording)
-		add(SYNC);
+		add((struct event){ .kind = SYNC });
 	/* The real disk does not matter here. */
 	return 0;
 }
@@ -209,7 +212,7 @@ void powercut_reset(void)
 void powercut_acknowledge(uint32_t n)
 {
 	if (recording)
-		add(ACKNOWLEDGED)->n = n;
+		add((struct event){ .kind = ACKNOWLEDGED, .n = n });
 }
 
 size_t powercut_moments(void)

@@ -977,6 +977,8 @@ static int setup(void **state)
 static int teardown(void **state)
 {
 	powercut_reset();
+	if (service)
+		end();
 	forget_all();
 	return world_teardown(state);
 }
