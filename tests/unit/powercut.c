@@ -6,6 +6,7 @@
 
 #include "unit/powercut.h"
 
+#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -14,11 +15,14 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
 #define SECTOR 512
+/* Bytes of LMDB's two heads. */
+#define HEADS 8192
 
 /* What happened to the file, in order. */
 struct event {
@@ -71,10 +75,13 @@ static bool is_watched(int fd)
 	       st.st_dev == file_dev;
 }
 
-/* True, and errno says why, when this write or sync is to fail. */
-static bool fails(void)
+/*
+ * True, and errno says why, when the write at @at (or a sync, SIZE_MAX) is to fail. The heads of the
+ * file are in their place since it was made: there is room for them.
+ */
+static bool fails(uint64_t at)
 {
-	if (!powercut_errno)
+	if (!powercut_errno || (powercut_errno == ENOSPC && at < HEADS))
 		return false;
 	if (powercut_errno_after) {
 		powercut_errno_after--;
@@ -101,7 +108,7 @@ ssize_t pwrite(int fd, const void *data, size_t len, off_t at)
 	bool watched = is_watched(fd);
 	ssize_t n;
 
-	if (watched && fails())
+	if (watched && fails((uint64_t)at))
 		return -1;
 	n = syscall(SYS_pwrite64, fd, data, len, at);
 	if (watched && recording && n > 0)
@@ -146,12 +153,25 @@ int fdatasync(int fd)
 {
 	bool watched = is_watched(fd);
 
-	if (watched && fails())
+	if (watched && fails(SIZE_MAX))
 		return -1;
 	if (watched && recording)
 		add((struct event){ .kind = SYNC });
 	/* The real disk does not matter here. */
 	return 0;
+}
+
+int fstatvfs(int fd, struct statvfs *st);
+int fstatvfs(int fd, struct statvfs *st)
+{
+	int (*real)(int fd, struct statvfs *st) = (int (*)(int, struct statvfs *))
+						  dlsym(RTLD_NEXT, "fstatvfs");
+	int err = real(fd, st);
+
+	/* A write may have been cut short before one was refused. */
+	if (powercut_errno == ENOSPC)
+		st->f_bavail = 0;
+	return err;
 }
 
 void *mmap(void *addr, size_t len, int prot, int flags, int fd, off_t at);

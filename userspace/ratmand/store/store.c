@@ -102,6 +102,11 @@ uint64_t store_failures(const struct store *s)
 	return s->state.failures;
 }
 
+int store_failure(const struct store *s)
+{
+	return s->state.failure ? s->state.failure : -EIO;
+}
+
 uint64_t store_damaged(const struct store *s)
 {
 	return s->layout.state.damaged + s->layout.cache.damaged;

@@ -122,6 +122,9 @@ int store_flush(struct store *store);
  */
 uint64_t store_failures(const struct store *store);
 
+/* The error of the last one that failed; -EIO when none did. */
+int store_failure(const struct store *store);
+
 /* Damaged records met so far, in state/ and cache/: each was left out and named in the log. */
 uint64_t store_damaged(const struct store *store);
 
