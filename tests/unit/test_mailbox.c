@@ -22,6 +22,7 @@
 #include "base/log.h"
 #include "base/wire.h"
 #include "ratmand/store/floods.h"
+#include "ratmand/store/lists.h"
 #include "ratmand/store/mailbox.h"
 
 #define USERS 3
@@ -55,6 +56,9 @@ static int begin(void)
 	for (int i = 0; i < USERS && !err; i++) {
 		box_key(i, key);
 		err = mailbox_open(&boxes[i], &bodies, key);
+		/* Few, so that lists are written often; one mailbox has them in memory alone. */
+		if (!err && i)
+			boxes[i].lists->max = 7u * (unsigned int)i;
 	}
 	return err;
 }
@@ -112,6 +116,7 @@ struct seen {
 	int sender, service;
 	unsigned int tags;	/* bits */
 	bool flood;
+	bool first;		/* nobody had it before */
 };
 
 static struct ident id_of(unsigned int n)
@@ -164,6 +169,14 @@ static size_t make(const struct seen *s, struct message *m, uint8_t *body)
 	return len;
 }
 
+/* Adds what may come again from elsewhere. */
+static int add(int user, const struct message *m, const void *data, size_t len)
+{
+	struct body body = { .data = data, .len = len, .travels = true };
+
+	return mailbox_add(&boxes[user], m, &body);
+}
+
 /* ---- the model ---- */
 
 struct model {
@@ -171,12 +184,12 @@ struct model {
 	size_t n[USERS];
 };
 
-static bool model_has(const struct model *m, int user, unsigned int id, int sender)
+static const struct seen *model_find(const struct model *m, int user, unsigned int id, int sender)
 {
 	for (size_t i = 0; i < m->n[user]; i++)
 		if (m->list[user][i].id == id && m->list[user][i].sender == sender)
-			return true;
-	return false;
+			return &m->list[user][i];
+	return NULL;
 }
 
 static bool passes(const struct seen *s, int service, int sender, unsigned int tags, bool flood)
@@ -212,7 +225,7 @@ static void expect_query(const struct model *m, int user, int service, int sende
 {
 	struct message_filter f = { .has_service = service >= 0, .has_sender = sender >= 0 };
 	struct message_tag flood_tag = { .key = MESSAGE_TAG_FLOOD };
-	const struct mailbox *mb = &boxes[user];
+	struct mailbox *mb = &boxes[user];
 	struct mailbox_walk *walk;
 	uint64_t number, last = 0;
 	size_t i = 0;
@@ -306,20 +319,44 @@ static size_t count_overlay(void)
 	return st.ms_entries;
 }
 
+/* Records that tell who reads the body: of all but the first one, and that he has gone. */
+static size_t readers(const struct model *m, const struct seen *s)
+{
+	size_t n = 0;
+	bool first = false;
+
+	for (int user = 0; user < USERS; user++) {
+		const struct seen *there = model_find(m, user, s->id, s->sender);
+
+		n += there && !there->first;
+		first = first || (there && there->first);
+	}
+	return n + !first;
+}
+
 /* No record too many and none too few, whoever they belong to. */
 static void expect_records(const struct model *m)
 {
-	size_t lists = 0, distinct = 0;
+	size_t recent[USERS], lists = 0, distinct = 0;
 
+	for (int user = 0; user < USERS; user++) {
+		recent[user] = boxes[user].lists->n;
+		lists += boxes[user].lists->from > 0;
+	}
 	for (int user = 0; user < USERS; user++) {
 		for (size_t i = 0; i < m->n[user]; i++) {
 			const struct seen *s = &m->list[user][i];
-			bool first = true;
+			bool counted = false;
 
-			lists += 5 + s->flood + (size_t)__builtin_popcount(s->tags);
+			lists++;
+			if (i + recent[user] < m->n[user])
+				lists += 3 + s->flood + (size_t)__builtin_popcount(s->tags);
 			for (int other = 0; other < user; other++)
-				first = first && !model_has(m, other, s->id, s->sender);
-			distinct += first;
+				counted = counted || model_find(m, other, s->id, s->sender);
+			if (counted)
+				continue;
+			distinct++;
+			lists += 1 + readers(m, s);
 		}
 	}
 	assert_int_equal(count_overlay(), lists);
@@ -342,18 +379,22 @@ static void step_add(struct model *m, int user, bool real)
 	/* Few ids: often it is there, for this user or another one. */
 	unsigned int id = draw(200);
 	int sender = (int)(id % SENDERS);
-	struct seen s = { id, sender, (int)(id % SERVICES), draw(1u << TAGS), id % 5 == 0 };
+	struct seen s = { .id = id, .sender = sender, .service = (int)(id % SERVICES),
+			  .tags = draw(1u << TAGS), .flood = id % 5 == 0 };
 	bool there;
 
 	/* Now and then somebody else uses the same id. */
 	if (!draw(10))
 		s.sender = (sender + 1) % SENDERS;
-	there = model_has(m, user, s.id, s.sender);
+	there = model_find(m, user, s.id, s.sender);
+	s.first = true;
+	for (int other = 0; other < USERS; other++)
+		s.first = s.first && !model_find(m, other, s.id, s.sender);
 	if (real) {
 		size_t len = make(&s, &msg, body);
 
 		assert_int_equal(mailbox_has(&boxes[user], &msg.id, &msg.sender), there);
-		assert_int_equal(mailbox_add(&boxes[user], &msg, body, len), there ? -EEXIST : 0);
+		assert_int_equal(add(user, &msg, body, len), there ? -EEXIST : 0);
 	}
 	if (!there)
 		m->list[user][m->n[user]++] = s;
@@ -499,6 +540,18 @@ static void run_until_killed(struct shared *shared, uint64_t seed)
 	}
 }
 
+static bool has_tags(const struct message_tags *tags, unsigned int bits)
+{
+	bool same = tags->n == __builtin_popcount(bits);
+
+	for (int t = 0; t < TAGS; t++) {
+		struct message_tag tag = tag_of(t);
+
+		same = same && message_tags_has(tags, &tag) == (bits >> t & 1);
+	}
+	return same;
+}
+
 static bool is_state(const struct model *m)
 {
 	uint64_t number, last;
@@ -523,7 +576,7 @@ static bool is_state(const struct model *m)
 				break;
 			assert_int_equal(mailbox_entry(&boxes[user], number, &e), 0);
 			same = e.message.id.b[0] == (uint8_t)m->list[user][i].id &&
-			       e.message.tags.n == __builtin_popcount(m->list[user][i].tags);
+			       has_tags(&e.message.tags, m->list[user][i].tags);
 			i++;
 		}
 		mailbox_walk_free(walk);
@@ -595,7 +648,9 @@ static void flood(unsigned int id, int expected)
 	struct seen s = { .id = id, .flood = true };
 	size_t len = make(&s, &m, body);
 
-	assert_int_equal(floods_add(&floods, &m, body, len), expected);
+	struct body at_hand = { .data = body, .len = len, .travels = true };
+
+	assert_int_equal(floods_add(&floods, &m, &at_hand), expected);
 }
 
 static void expect_log(unsigned int first, unsigned int last)
@@ -653,22 +708,23 @@ static void test_flood_and_mailbox(void **state)
 	static struct message m;
 	struct seen s = { .id = 1, .flood = true };
 	size_t len = make(&s, &m, body);
+	struct body at_hand = { .data = body, .len = len, .travels = true };
 	struct flood f;
 	uint64_t order;
 
 	(void)state;
 	floods.limit = 1;
-	assert_int_equal(floods_add(&floods, &m, body, len), 0);
-	assert_int_equal(mailbox_add(&boxes[0], &m, body, len), 0);
-	assert_int_equal(mailbox_add(&boxes[1], &m, body, len), 0);
+	assert_int_equal(floods_add(&floods, &m, &at_hand), 0);
+	assert_int_equal(add(0, &m, body, len), 0);
+	assert_int_equal(add(1, &m, body, len), 0);
 	assert_int_equal(count_bodies(), 1);
 	assert_int_equal(mailbox_remove(&boxes[0], &m.id), 0);
 	assert_int_equal(floods_next(&floods, 0, &order, &f), 1);
-	assert_int_equal(bodies_read(&bodies, &f.key, buf, sizeof(buf)), len);
+	assert_int_equal(bodies_read(&bodies, &f.ref, buf, sizeof(buf)), len);
 	flood(2, 0);
 	expect_message(&boxes[1], 1, &s);
 	assert_int_equal(mailbox_remove(&boxes[1], &m.id), 0);
-	assert_int_equal(bodies_read(&bodies, &f.key, buf, sizeof(buf)), -ENOENT);
+	assert_int_equal(bodies_read(&bodies, &f.ref, buf, sizeof(buf)), -ENOENT);
 }
 
 /* ---- keys, damage ---- */
@@ -680,13 +736,14 @@ static void test_keys(void **state)
 	struct seen s = { .id = 1, .tags = 9 };
 	size_t len = make(&s, &m, body);
 	struct message_filter none = { 0 };
-	struct body_key key, other;
+	struct body one, other;
+	struct body_ref ref;
 	uint64_t number;
 	struct mailbox_walk *walk;
 	int budget = 100;
 
 	(void)state;
-	assert_int_equal(mailbox_add(&boxes[0], &m, body, len), 0);
+	assert_int_equal(add(0, &m, body, len), 0);
 	/* Another key sees nothing and finds nothing. */
 	walk = mailbox_walk_new(&boxes[1], &none, 0);
 	assert_int_equal(mailbox_walk_next(walk, &budget, &number), 0);
@@ -695,15 +752,26 @@ static void test_keys(void **state)
 	assert_int_equal(mailbox_read(&boxes[1], 1, &got, buf), -ENOENT);
 	assert_int_equal(mailbox_remove(&boxes[1], &m.id), -ENOENT);
 	/* The same content has the same key, another one not, nor in another store. */
-	bodies_key(&bodies, body, len, &key);
-	bodies_key(&bodies, body, len, &other);
-	assert_memory_equal(key.b, other.b, sizeof(key.b));
-	bodies_key(&bodies, body, len - 1, &other);
-	assert_memory_not_equal(key.b, other.b, sizeof(key.b));
-	assert_int_equal(bodies_read(&bodies, &other, buf, sizeof(buf)), -ENOENT);
+	one = other = (struct body){ .data = body, .len = len, .travels = true };
+	assert_int_equal(bodies_add(&bodies, &one, &ref), 0);
+	assert_int_equal(one.number, 1);
+	assert_memory_equal(one.key.b, ref.key.b, sizeof(ref.key.b));
+	assert_int_equal(bodies_read(&bodies, &ref, buf, sizeof(buf)), len);
+	assert_memory_equal(buf, body, len);
+	other.len--;
+	assert_int_equal(bodies_add(&bodies, &other, &ref), 0);
+	assert_int_equal(other.number, 2);
+	assert_memory_not_equal(one.key.b, other.key.b, sizeof(other.key.b));
+	ref.number = 1;
+	assert_int_equal(bodies_read(&bodies, &ref, buf, sizeof(buf)), -EBADMSG);
+	/* Who has not the key cannot take it away, either. */
+	assert_int_equal(bodies_drop(&bodies, &ref), 0);
+	ref.key = one.key;
+	assert_int_equal(bodies_read(&bodies, &ref, buf, sizeof(buf)), len);
+	other = (struct body){ .data = body, .len = len };
 	bodies.secret[0] ^= 1;
-	bodies_key(&bodies, body, len, &other);
-	assert_memory_not_equal(key.b, other.b, sizeof(key.b));
+	assert_int_equal(bodies_add(&bodies, &other, &ref), 0);
+	assert_memory_not_equal(one.key.b, other.key.b, sizeof(other.key.b));
 }
 
 /* The numbers of what was deleted last are given again only if nobody counts on them. */
@@ -715,10 +783,10 @@ static void test_numbers(void **state)
 	size_t len = make(&s, &m, body);
 
 	(void)state;
-	assert_int_equal(mailbox_add(&boxes[0], &m, body, len), 0);
+	assert_int_equal(add(0, &m, body, len), 0);
 	assert_int_equal(mailbox_remove(&boxes[0], &m.id), 0);
 	assert_int_equal(boxes[0].next, 2);
-	assert_int_equal(mailbox_add(&boxes[0], &m, body, len), 0);
+	assert_int_equal(add(0, &m, body, len), 0);
 	expect_message(&boxes[0], 2, &s);
 	reopen();
 	assert_int_equal(boxes[0].next, 3);
@@ -739,7 +807,7 @@ static void test_same_id(void **state)
 	(void)state;
 	for (int i = 0; i < 100; i++) {
 		m.sender.b[0] = (uint8_t)i;
-		assert_int_equal(mailbox_add(&boxes[0], &m, body, len), 0);
+		assert_int_equal(add(0, &m, body, len), 0);
 	}
 	assert_int_equal(mailbox_find(&boxes[0], &m.id, numbers, 4), 4);
 	assert_int_equal(mailbox_remove(&boxes[0], &m.id), 0);
@@ -778,9 +846,9 @@ static void test_damage(void **state)
 
 	(void)state;
 	len = make(&s, &m, body);
-	assert_int_equal(mailbox_add(&boxes[0], &m, body, len), 0);
+	assert_int_equal(add(0, &m, body, len), 0);
 	len = make(&t, &m, body);
-	assert_int_equal(mailbox_add(&boxes[0], &m, body, len), 0);
+	assert_int_equal(add(0, &m, body, len), 0);
 	/* An entry that is not what was sealed. */
 	assert_int_equal(store_each(store, STORE_OVERLAY, find_one, &f), 1);
 	assert_int_equal(store_put(store, STORE_OVERLAY, f.key, f.len, body, 200), 0);
@@ -797,7 +865,7 @@ static void test_damage(void **state)
 	len = make(&s, &m, body);
 	assert_int_equal(store_each(store, STORE_BODIES, find_one, &f), 1);
 	assert_int_equal(store_put(store, STORE_BODIES, f.key, f.len, "damaged", 7), 0);
-	assert_int_equal(mailbox_add(&boxes[1], &m, body, len), 0);
+	assert_int_equal(add(1, &m, body, len), 0);
 	expect_message(&boxes[1], 1, &s);
 	/* They can be taken away. */
 	assert_int_equal(mailbox_empty(&boxes[0], 10), 0);
@@ -836,7 +904,7 @@ static void test_bare(void **state)
 		assert_int_equal(store_each(store, STORE_OVERLAY, count_one, &n), 0);
 		assert_int_equal(store_each_key(store, STORE_OVERLAY, key, count_one, &n), 0);
 		assert_int_equal(n, 2);
-		assert_int_equal(store_orders(store, STORE_OVERLAY, key, 0, order, 4), 3);
+		assert_int_equal(store_orders(store, STORE_OVERLAY, key, 0, UINT64_MAX, order, 4), 3);
 	}
 	/* With a value, and without again; and gone. */
 	key[23] = 1;
@@ -858,7 +926,7 @@ static ssize_t orders(uint64_t from, uint64_t *out, size_t n)
 {
 	const uint8_t prefix = 7;
 
-	return store_orders(store, STORE_FLOODS, &prefix, from, out, n);
+	return store_orders(store, STORE_FLOODS, &prefix, from, UINT64_MAX, out, n);
 }
 
 static void put_order(uint64_t order, bool del)

@@ -93,8 +93,7 @@ void messages_wake(struct messages *m);
 void messages_mail_start(struct messages *m);
 
 /* Adds @message, whose body is @body, as received. As mailbox_add(). */
-int messages_deliver(struct message_box *box, struct message *message, const void *body,
-		     size_t len);
+int messages_deliver(struct message_box *box, struct message *message, struct body *body);
 
 /* ---- messages_query.c ---- */
 

@@ -15,9 +15,7 @@ enum group {
 
 #define KEY_LEN (1 + 8)
 #define VERSION 1
-#define VALUE_LEN (1 + 32 + 32 + ADDRESS_LEN + 1 + 4)
-
-static const struct body_ref log_ref = { "the log" };
+#define VALUE_LEN (1 + 32 + 4 + 4 + 32 + ADDRESS_LEN + 1 + 4)
 
 static void make_key(enum group group, uint64_t order, uint8_t out[static KEY_LEN])
 {
@@ -53,7 +51,9 @@ static bool read_value(const void *value, size_t len, struct flood *out)
 
 	wire_read_init(&r, value, len);
 	version = wire_get_u8(&r);
-	wire_get(&r, out->key.b, sizeof(out->key.b));
+	wire_get(&r, out->ref.key.b, sizeof(out->ref.key.b));
+	out->ref.number = wire_get_be32(&r);
+	out->ref.reader = wire_get_be32(&r);
 	wire_get(&r, out->id.b, sizeof(out->id.b));
 	wire_get(&r, out->sender.b, ADDRESS_LEN);
 	trust = wire_get_u8(&r);
@@ -104,7 +104,7 @@ static int count(struct floods *f)
 	return err < 0 ? err : 0;
 }
 
-int floods_open(struct floods *f, const struct bodies *bodies, uint64_t limit, uint64_t limit_bytes)
+int floods_open(struct floods *f, struct bodies *bodies, uint64_t limit, uint64_t limit_bytes)
 {
 	*f = (struct floods){
 		.bodies = bodies,
@@ -143,7 +143,7 @@ static int drop(const struct floods *f, uint64_t order, const struct flood *floo
 	make_key(GROUP_INDEX, index_of(f, &flood->id, &flood->sender), key);
 	if (!err)
 		err = store_del(store, STORE_FLOODS, key, sizeof(key));
-	return err ? err : bodies_drop(f->bodies, &flood->key, &log_ref);
+	return err ? err : bodies_drop(f->bodies, &flood->ref);
 }
 
 /* Drops the oldest. */
@@ -154,7 +154,7 @@ static int evict(struct floods *f)
 	uint8_t key[KEY_LEN];
 	struct flood flood;
 	uint64_t order;
-	ssize_t n = store_orders(store, STORE_FLOODS, &prefix, 0, &order, 1);
+	ssize_t n = store_orders(store, STORE_FLOODS, &prefix, 0, UINT64_MAX, &order, 1);
 	int err;
 
 	if (n <= 0) {
@@ -177,7 +177,7 @@ static int evict(struct floods *f)
 	return err;
 }
 
-static int put(struct floods *f, const struct message *m, const void *data, size_t len)
+static int put(struct floods *f, const struct message *m, struct body *body)
 {
 	struct flood flood = { .id = m->id, .sender = m->sender };
 	uint8_t key[KEY_LEN], value[VALUE_LEN], at[8];
@@ -185,16 +185,17 @@ static int put(struct floods *f, const struct message *m, const void *data, size
 	struct wire_writer w;
 	int err;
 
-	bodies_key(f->bodies, data, len, &flood.key);
+	store_together(store, true);
+	err = bodies_add(f->bodies, body, &flood.ref);
 	wire_write_init(&w, value, sizeof(value));
 	wire_put_u8(&w, VERSION);
-	wire_put(&w, flood.key.b, sizeof(flood.key.b));
+	wire_put(&w, flood.ref.key.b, sizeof(flood.ref.key.b));
+	wire_put_be32(&w, flood.ref.number);
+	wire_put_be32(&w, flood.ref.reader);
 	wire_put(&w, m->id.b, sizeof(m->id.b));
 	wire_put(&w, m->sender.b, ADDRESS_LEN);
 	wire_put_u8(&w, (uint8_t)m->trust);
-	wire_put_be32(&w, (uint32_t)len);
-	store_together(store, true);
-	err = bodies_add(f->bodies, &flood.key, &log_ref, data, len);
+	wire_put_be32(&w, (uint32_t)body->len);
 	make_key(GROUP_LOG, f->next, key);
 	if (!err)
 		err = store_put(store, STORE_FLOODS, key, sizeof(key), value, sizeof(value));
@@ -209,8 +210,9 @@ static int put(struct floods *f, const struct message *m, const void *data, size
 	return err;
 }
 
-int floods_add(struct floods *f, const struct message *m, const void *data, size_t len)
+int floods_add(struct floods *f, const struct message *m, struct body *body)
 {
+	size_t len = body->len;
 	int err = 0;
 
 	if (store_failures(f->bodies->store) != f->failures)
@@ -222,7 +224,7 @@ int floods_add(struct floods *f, const struct message *m, const void *data, size
 	while (!err && f->n && (f->n >= f->limit || f->bytes + len > f->limit_bytes))
 		err = evict(f);
 	if (!err)
-		err = put(f, m, data, len);
+		err = put(f, m, body);
 	if (err)
 		return err;
 	f->next++;
@@ -234,7 +236,7 @@ int floods_add(struct floods *f, const struct message *m, const void *data, size
 int floods_next(const struct floods *f, uint64_t from, uint64_t *order, struct flood *out)
 {
 	const uint8_t prefix = GROUP_LOG;
-	ssize_t n = store_orders(f->bodies->store, STORE_FLOODS, &prefix, from, order, 1);
+	ssize_t n = store_orders(f->bodies->store, STORE_FLOODS, &prefix, from, UINT64_MAX, order, 1);
 	int err;
 
 	if (n <= 0)

@@ -175,11 +175,11 @@ void store_together(struct store *store, bool on);
 
 /*
  * In an ordered table: the orders of at most @n records of the group @prefix, from
- * @from on, ascending. Much cheaper than reading them, and does not see damage.
- * Returns how many (fewer than @n only at the end of the group), or an error.
+ * @from to @to, ascending. Much cheaper than reading them, and does not see damage.
+ * Returns how many (fewer than @n only when there are no more), or an error.
  */
 ssize_t store_orders(struct store *store, enum store_table table, const void *prefix,
-		     uint64_t from, uint64_t *orders, size_t n);
+		     uint64_t from, uint64_t to, uint64_t *orders, size_t n);
 
 /*
  * The highest order in the group, or a higher one that was deleted and whose
