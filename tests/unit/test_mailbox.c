@@ -16,6 +16,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -876,6 +878,179 @@ static void test_damage(void **state)
 	expect_message(&boxes[1], 1, &s);
 }
 
+/* ---- lists that are behind ---- */
+
+/* Messages @first to @last for @user, each of service and sender by its number. */
+static void add_many(struct model *m, int user, unsigned int first, unsigned int last)
+{
+	static uint8_t body[MESSAGE_BODY_MAX];
+	static struct message msg;
+
+	for (unsigned int id = first; id <= last; id++) {
+		struct seen s = { .id = id, .sender = (int)(id % SENDERS),
+				  .service = (int)(id % SERVICES), .tags = id % (1u << TAGS) };
+		size_t len = make(&s, &msg, body);
+
+		assert_int_equal(add(user, &msg, body, len), 0);
+		s.first = true;
+		m->list[user][m->n[user]++] = s;
+	}
+}
+
+static void drop_one(struct model *m, int user, unsigned int id)
+{
+	struct ident ident = id_of(id);
+	size_t kept = 0;
+
+	assert_int_equal(mailbox_remove(&boxes[user], &ident), 0);
+	for (size_t i = 0; i < m->n[user]; i++)
+		if (m->list[user][i].id != id)
+			m->list[user][kept++] = m->list[user][i];
+	m->n[user] = kept;
+}
+
+/* What was queued and never got to the disk is on no list, and what was removed so is back. */
+static void test_failed_commit(void **state)
+{
+	static struct model m, ignored;
+	struct rlimit limit, old;
+	struct stat st;
+	char path[128];
+
+	(void)state;
+	memset(&m, 0, sizeof(m));
+	for (int user = 0; user < USERS; user++)
+		add_many(&m, user, 100u * (unsigned int)user + 1, 100u * (unsigned int)user + 10);
+	assert_int_equal(store_flush(store), 0);
+	ignored = m;
+	snprintf(path, sizeof(path), "%s/state/data.mdb", dir);
+	assert_int_equal(stat(path, &st), 0);
+	assert_int_equal(getrlimit(RLIMIT_FSIZE, &old), 0);
+	limit = old;
+	limit.rlim_cur = 4096;
+	signal(SIGXFSZ, SIG_IGN);
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+	for (int user = 0; user < USERS; user++) {
+		unsigned int base = 100u * (unsigned int)user;
+
+		add_many(&ignored, user, base + 11, base + 40);
+		drop_one(&ignored, user, base + 2);
+		drop_one(&ignored, user, base + 9);
+	}
+	expect_model(&ignored);
+	assert_true(store_flush(store) < 0);
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &old), 0);
+	expect_model(&m);
+	reopen();
+	expect_model(&m);
+	expect_records(&m);
+	add_many(&m, 2, 250, 290);
+	expect_model(&m);
+	reopen();
+	expect_model(&m);
+	expect_records(&m);
+}
+
+/* Where the lists end is not forgotten when all that was on them goes. */
+static void test_listed_and_removed(void **state)
+{
+	static struct model m;
+
+	(void)state;
+	memset(&m, 0, sizeof(m));
+	add_many(&m, 1, 1, 8);
+	assert_int_equal(boxes[1].lists->from, 8);
+	for (unsigned int id = 1; id <= 8; id++)
+		drop_one(&m, 1, id);
+	reopen();
+	expect_model(&m);
+	add_many(&m, 1, 1, 2);
+	reopen();
+	expect_model(&m);
+	expect_records(&m);
+}
+
+/* Without the word where the lists end they still tell what they told. */
+static void test_damaged_mark(void **state)
+{
+	static struct model m;
+	uint8_t key[LIST_KEY_LEN];
+
+	(void)state;
+	memset(&m, 0, sizeof(m));
+	add_many(&m, 1, 1, 40);
+	lists_key(&boxes[1].lists->mark, 0, key);
+	assert_true(store_has(store, STORE_OVERLAY, key, sizeof(key)));
+	assert_int_equal(store_put(store, STORE_OVERLAY, key, sizeof(key), "???", 3), 0);
+	reopen();
+	expect_model(&m);
+	add_many(&m, 1, 41, 60);
+	expect_model(&m);
+	reopen();
+	expect_model(&m);
+	expect_records(&m);
+}
+
+/* ---- bodies ---- */
+
+/* What stays here is stored once for those it is handed to, and gone with the last of them. */
+static void test_body_that_stays(void **state)
+{
+	static uint8_t data[MESSAGE_BODY_MAX];
+	static struct message m;
+	struct seen s = { .id = 1 };
+	size_t len = make(&s, &m, data);
+
+	(void)state;
+	for (int last = 0; last < USERS; last++) {
+		struct body body = { .data = data, .len = len, .fresh = true };
+
+		for (int user = 0; user < USERS; user++)
+			assert_int_equal(mailbox_add(&boxes[user], &m, &body), 0);
+		assert_int_equal(count_bodies(), 1);
+		reopen();
+		for (int i = 1; i < USERS; i++) {
+			assert_int_equal(mailbox_remove(&boxes[(last + i) % USERS], &m.id), 0);
+			assert_int_equal(count_bodies(), 1);
+			expect_message(&boxes[last], boxes[last].next - 1, &s);
+		}
+		assert_int_equal(mailbox_remove(&boxes[last], &m.id), 0);
+		assert_int_equal(count_bodies(), 0);
+		assert_int_equal(count_overlay(), 0);
+	}
+}
+
+/* What travels is found again, but for a reader whose place was taken back half way. */
+static void test_body_that_travels(void **state)
+{
+	static uint8_t data[MESSAGE_BODY_MAX], buf[MESSAGE_BODY_MAX];
+	static struct message m;
+	struct seen s = { .id = 1 };
+	size_t len = make(&s, &m, data);
+	struct body body = { .data = data, .len = len, .travels = true }, again = body, third = body;
+	struct body_ref refs[3];
+
+	(void)state;
+	assert_int_equal(bodies_add(&bodies, &body, &refs[0]), 0);
+	reopen();
+	assert_int_equal(bodies_add(&bodies, &again, &refs[1]), 0);
+	assert_int_equal(again.number, body.number);
+	assert_int_equal(bodies_drop(&bodies, &refs[0]), 0);
+	assert_int_equal(bodies_drop(&bodies, &refs[1]), 0);
+	assert_int_equal(count_bodies(), 0);
+	/* Who still has it at hand stores it anew. */
+	assert_int_equal(bodies_add(&bodies, &again, &refs[1]), 0);
+	assert_int_equal(bodies_add(&bodies, &third, &refs[2]), 0);
+	assert_int_equal(count_bodies(), 1);
+	assert_int_equal(bodies_read(&bodies, &refs[2], buf, sizeof(buf)), len);
+	assert_int_equal(bodies_drop(&bodies, &refs[1]), 0);
+	assert_int_equal(bodies_read(&bodies, &refs[2], buf, sizeof(buf)), len);
+	assert_memory_equal(buf, data, len);
+	assert_int_equal(bodies_drop(&bodies, &refs[2]), 0);
+	assert_int_equal(count_bodies(), 0);
+	assert_int_equal(count_overlay(), 0);
+}
+
 /* ---- the store's part ---- */
 
 /* What has no value in a bare table is there, and passed over by who wants values. */
@@ -988,6 +1163,11 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_numbers, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_same_id, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_damage, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_failed_commit, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_listed_and_removed, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_damaged_mark, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_body_that_stays, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_body_that_travels, setup, teardown),
 	};
 
 	assert_true(sodium_init() >= 0);

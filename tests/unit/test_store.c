@@ -327,18 +327,19 @@ static void test_second_open(void **state)
 	close_store(s);
 }
 
-static void test_newer_version(void **state)
+/* Of another format, newer or older, nothing is read, nor is a key asked for. */
+static void expect_refused(uint8_t format, const char *what)
 {
-	static const uint8_t newer[200] = "ratmand\0\0\0\0\3";
-	MDB_val key = { 6, (void *)"header" }, val = { sizeof(newer), (void *)newer };
+	uint8_t header[200] = "ratmand\0";
+	MDB_val key = { 6, (void *)"header" }, val = { sizeof(header), header };
 	struct store *s = open_store();
 	char path[96];
 	MDB_env *env;
 	MDB_txn *txn;
 	MDB_dbi dbi;
 
-	(void)state;
 	close_store(s);
+	header[11] = format;
 	snprintf(path, sizeof(path), "%s/state", dir);
 	assert_int_equal(mdb_env_create(&env), 0);
 	mdb_env_set_maxdbs(env, 8);
@@ -349,8 +350,21 @@ static void test_newer_version(void **state)
 	assert_int_equal(mdb_txn_commit(txn), 0);
 	mdb_env_close(env);
 	assert_int_equal(store_open(&s, &loop, dir, NULL, why, sizeof(why)), -EPROTO);
-	assert_non_null(strstr(why, "format 3"));
+	assert_non_null(strstr(why, what));
+}
+
+static void test_newer_version(void **state)
+{
+	(void)state;
+	expect_refused(4, "format 4");
 	assert_non_null(strstr(why, "newer"));
+}
+
+static void test_older_version(void **state)
+{
+	(void)state;
+	expect_refused(2, "format 2");
+	assert_non_null(strstr(why, "move it away"));
 }
 
 /* What format 1 was: one environment in the directory itself, records in clear. */
@@ -766,6 +780,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_order, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_second_open, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_newer_version, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_older_version, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_migration, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_migration_refused, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_migration_disk_full, setup, teardown),

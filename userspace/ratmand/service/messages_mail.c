@@ -176,7 +176,9 @@ static int start_sending(struct messages *m, const struct message_send *send, st
 {
 	const uint8_t *secret = m->options.secret(m->options.ctx, &send->sender);
 	struct message message;
-	struct body body = { .data = m->body, .travels = travels(m, send) };
+	struct body body = { .data = m->body,
+			     .fresh = !send->grouped,
+			     .travels = travels(m, send) };
 	struct message_box *box;
 	bool kept = false;
 	size_t queued;

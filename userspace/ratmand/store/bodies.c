@@ -175,36 +175,46 @@ ssize_t bodies_read(const struct bodies *b, const struct body_ref *ref, void *da
 
 /* ---- readers come ---- */
 
-/* What there is under the number of a body at hand: 0 or -ENOENT, -EBADMSG when it is damaged. */
-static int look(const struct bodies *b, const struct body *body)
+static bool is_there(const struct bodies *b, uint32_t number)
+{
+	uint8_t key[BODY_KEY_LEN];
+
+	body_key(number, key);
+	return store_has(b->store, STORE_BODIES, key, sizeof(key));
+}
+
+static bool is_whole(const struct bodies *b, const struct body *body)
 {
 	struct body_ref ref = { .key = body->key, .number = body->number };
 	uint8_t *copy = malloc(body->len + 1);
-	ssize_t n;
+	bool whole;
 
-	if (!copy)
-		return 0;
-	n = bodies_read(b, &ref, copy, body->len);
-	sodium_memzero(copy, body->len);
+	whole = !copy || bodies_read(b, &ref, copy, body->len) == (ssize_t)body->len;
+	if (copy)
+		sodium_memzero(copy, body->len);
 	free(copy);
-	return n == -ENOENT ? -ENOENT : n == (ssize_t)body->len ? 0 : -EBADMSG;
+	sodium_memzero(&ref, sizeof(ref));
+	return whole;
 }
 
-/* The number of a body that came before, or 0. */
-static uint32_t find(const struct bodies *b, const struct body *body, const uint8_t *name)
+/* Sets the number of a body that came before. A damaged one is replaced by the one at hand. */
+static int find(const struct bodies *b, struct body *body, const uint8_t *name)
 {
 	uint64_t numbers[SAME_NAME_MAX];
 	ssize_t n = store_orders(b->store, STORE_OVERLAY, name, 1, UINT32_MAX, numbers, SAME_NAME_MAX);
-	struct body there = *body;
-	uint32_t found = 0;
+	int err = 0;
 
-	for (ssize_t i = 0; i < n && !found; i++) {
-		there.number = (uint32_t)numbers[i];
-		if (look(b, &there) != -ENOENT)
-			found = there.number;
+	for (ssize_t i = 0; i < n; i++) {
+		if (!is_there(b, (uint32_t)numbers[i]))
+			continue;
+		body->number = (uint32_t)numbers[i];
+		if (!is_whole(b, body))
+			err = put(b, body);
+		if (err)
+			body->number = 0;
+		return err;
 	}
-	sodium_memzero(&there.key, sizeof(there.key));
-	return found;
+	return n < 0 ? (int)n : 0;
 }
 
 static int add_first(struct bodies *b, struct body *body, const uint8_t *name, struct body_ref *ref)
@@ -235,25 +245,22 @@ static int add_reader(const struct bodies *b, const struct body *body, struct bo
 int bodies_add(struct bodies *b, struct body *body, struct body_ref *ref)
 {
 	uint8_t name[NAME_LEN];
-	int there = -ENOENT;
 	int err = 0;
 
+	if (body->number && !is_there(b, body->number))
+		body->number = 0;
 	if (!body->number)
 		crypto_generichash(body->key.b, sizeof(body->key.b), body->data, body->len, b->secret,
 				   BODIES_SECRET_LEN);
 	*ref = (struct body_ref){ .key = body->key };
-	if (body->travels)
+	if (!body->number && body->travels) {
 		make_name(&body->key, name);
-	if (!body->number && body->travels)
-		body->number = find(b, body, name);
-	if (body->number)
-		there = look(b, body);
-	if (there == -ENOENT)
-		return add_first(b, body, name, ref);
-	/* A damaged one is replaced by the one at hand. */
-	if (there)
-		err = put(b, body);
-	return err ? err : add_reader(b, body, ref);
+		if (!body->fresh)
+			err = find(b, body, name);
+	}
+	if (err)
+		return err;
+	return body->number ? add_reader(b, body, ref) : add_first(b, body, name, ref);
 }
 
 /* ---- readers go ---- */

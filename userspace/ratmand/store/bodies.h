@@ -39,11 +39,12 @@ struct body_ref {
 
 /*
  * Content at hand, while it goes to one reader after the other. @number is 0 before
- * the first; then the key is there, too, and the next find the body without a look.
+ * the first; then the key is there, too, and the next need not look for the body.
  */
 struct body {
 	const void *data;	/* borrowed */
 	size_t len;
+	bool fresh;		/* made just now, of a message with an id of its own: nobody has it */
 	bool travels;		/* it may come again from elsewhere, and is to be found then */
 	uint32_t number;
 	struct body_key key;

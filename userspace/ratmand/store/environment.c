@@ -724,7 +724,11 @@ static int write_one(struct environment *e, MDB_txn *txn, const struct outgoing 
 	if (store_tables[table].bare && !r->value_len)
 		return mdb_put(txn, e->dbi[table], &k, &v, 0);
 	v.mv_size = cipher_sealed_len(table, r->key_len, r->value_len);
-	rc = mdb_put(txn, e->dbi[table], &k, &v, MDB_RESERVE);
+	rc = store_tables[table].grows ?
+		     mdb_put(txn, e->dbi[table], &k, &v, MDB_RESERVE | MDB_APPEND) : MDB_KEYEXIST;
+	/* It is not the last one. */
+	if (rc == MDB_KEYEXIST)
+		rc = mdb_put(txn, e->dbi[table], &k, &v, MDB_RESERVE);
 	if (!rc)
 		cipher_seal(e->keys, table, o->hidden, overlay_key(r), r->key_len, overlay_value(r),
 			    r->value_len, plain, v.mv_data);

@@ -315,7 +315,7 @@ int mailbox_add(struct mailbox *mb, const struct message *m, struct body *body)
 	struct store *store = mb->bodies->store;
 	struct mailbox_entry e = { .message = *m };
 	uint64_t there;
-	ssize_t n = find(mb, &m->id, &m->sender, &there, 1);
+	ssize_t n = body->fresh ? refresh(mb) : find(mb, &m->id, &m->sender, &there, 1);
 	int err;
 
 	if (n)
