@@ -938,7 +938,7 @@ static void empty_all(void)
 {
 	struct floods *floods = &service->messages->floods;
 	struct message m = { .id = { { 1 } } };
-	struct body body = { "new", 3, true, 0, { { 0 } } };
+	struct body body = { .data = "new", .len = 3, .travels = true };
 	int more;
 
 	for (int u = 0; u < USERS; u++) {

@@ -307,6 +307,11 @@ void store_together(struct store *s, bool on)
 	overlay_together(&s->state.overlay, on);
 }
 
+void store_take_back(struct store *s)
+{
+	overlay_take_back(&s->state.overlay);
+}
+
 /* Where the group @prefix goes on at @from, as hidden keys have it. */
 static void hide_order(struct store *s, enum store_table table, const void *prefix, uint64_t from,
 		       uint8_t out[static CIPHER_KEY_LEN])
