@@ -264,12 +264,20 @@ static void image_tear(struct image *im, const struct event *e, unsigned int kee
 	}
 }
 
+static void write_file(const struct image *im)
+{
+	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+
+	assert_true(fd >= 0);
+	assert_int_equal(write(fd, im->data, im->len), im->len);
+	close(fd);
+}
+
 void powercut_make(size_t cut, unsigned int keep, void (*acknowledged)(void *ctx, uint32_t n),
 		   void *ctx)
 {
 	struct image im = { malloc(base.len), base.len };
 	size_t synced = 0;
-	int fd;
 
 	memcpy(im.data, base.data, base.len);
 	for (size_t i = 0; i < cut; i++) {
@@ -288,9 +296,16 @@ void powercut_make(size_t cut, unsigned int keep, void (*acknowledged)(void *ctx
 		else
 			image_tear(&im, e, keep);
 	}
-	fd = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0600);
-	assert_true(fd >= 0);
-	assert_int_equal(write(fd, im.data, im.len), im.len);
-	close(fd);
+	write_file(&im);
 	free(im.data);
+}
+
+void powercut_flip(void)
+{
+	size_t at = HEADS + randombytes_uniform((uint32_t)(base.len - HEADS));
+	uint8_t bit = (uint8_t)(1u << randombytes_uniform(8));
+
+	base.data[at] ^= bit;
+	write_file(&base);
+	base.data[at] ^= bit;
 }

@@ -46,4 +46,7 @@ size_t powercut_moments(void);
 void powercut_make(size_t cut, unsigned int keep, void (*acknowledged)(void *ctx, uint32_t n),
 		   void *ctx);
 
+/* Writes the file as it was at powercut_begin(), but for one bit in one of its pages that are not heads. */
+void powercut_flip(void);
+
 #endif

@@ -8,7 +8,10 @@
  *
  * The same with a disk that is full again and again: what is refused never happened.
  *
- * POWERCUT_ROUNDS=n does it n times instead of a few, POWERCUT_SECONDS=n for so long.
+ * And bits flip in its database: what is damaged is told and left out, and nothing is wrong.
+ *
+ * POWERCUT_ROUNDS=n does it n times instead of a few, POWERCUT_SECONDS=n for so long,
+ * POWERCUT_TEST=test_flips only that.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -41,6 +44,7 @@
 #define FILE_USERS 2
 #define ROUNDS 24
 #define ROUNDS_FULL 6
+#define ROUNDS_FLIPS 40
 #define ROUNDS_OF_A_RUN 24
 
 static struct router *const r = &routers[0];
@@ -77,6 +81,7 @@ static uint32_t destroyed;	/* the operation that destroys the last user, or n_op
 static bool acknowledged[OPS], refused[OPS], pending_file[FILES][FILE_USERS];
 static unsigned int pending;
 static bool filling;		/* the disk may be full */
+static bool damaging;		/* the disk may be damaged */
 static int wrong_error;		/* what no operation should have failed with */
 
 static void note(struct slot *s, uint32_t op, uint32_t value)
@@ -159,7 +164,7 @@ static void begin(void)
 	const struct messages_options options = { .god_mode = true, .secret = secret_of };
 
 	router_start(r, true);
-	assert_int_equal(store_damaged(r->store), 0);
+	assert_true(damaging || !store_damaged(r->store));
 	router_second_up(r);
 	assert_int_equal(service_new(&service, &loop, r->store, r->flow), 0);
 	assert_int_equal(users_ready(service->users), 0);
@@ -637,39 +642,45 @@ static void check_lists(int user, const uint32_t *have)
 	}
 }
 
-/* One entry: everything of it right, and known by its id. Its value, and which message it is. */
-static uint32_t check_entry(struct mailbox *mb, uint64_t number, uint32_t *op)
+/* A copy, everything of which is right: its value. */
+static uint32_t value_of_copy(const struct message *m, uint32_t op)
 {
 	const struct message_tag unread = { .key = MESSAGE_TAG_UNREAD };
+	uint32_t value = PRESENT;
+	struct ident id = id_of(op);
+	char text[2000];
+
+	assert_true(op < OPS);
+	assert_true(ident_equal(&m->id, &id));
+	assert_true(address_equal(&m->sender, &sent[op].sender));
+	assert_string_equal(m->service, service_of(op));
+	assert_int_equal(m->mode == MESSAGE_FLOOD, sent[op].flood);
+	assert_int_equal(m->len, payload_of(op, text));
+	assert_memory_equal(m->data, text, m->len);
+	if (message_tags_has(&m->tags, &unread))
+		value |= UNREAD;
+	for (uint32_t c = 1; c <= COLOURS; c++) {
+		struct message_tag tag = colour(c);
+
+		if (message_tags_has(&m->tags, &tag))
+			value |= COLOUR(c);
+	}
+	assert_int_equal(m->tags.n, (value & UNREAD ? 1 : 0) + (value >> 2 ? 1 : 0));
+	return value;
+}
+
+/* One entry: right, and known by its id. Its value, and which message it is. */
+static uint32_t check_entry(struct mailbox *mb, uint64_t number, uint32_t *op)
+{
 	static uint8_t buf[MESSAGE_BODY_MAX];
 	static struct message m;
-	struct message_tag tag;
-	uint32_t value = PRESENT;
-	struct ident id;
 	uint64_t found[2];
-	char text[2000];
 
 	assert_int_equal(mailbox_read(mb, number, &m, buf), 0);
 	memcpy(op, m.id.b, sizeof(*op));
-	assert_true(*op < OPS);
-	id = id_of(*op);
-	assert_true(ident_equal(&m.id, &id));
-	assert_true(address_equal(&m.sender, &sent[*op].sender));
-	assert_string_equal(m.service, service_of(*op));
-	assert_int_equal(m.mode == MESSAGE_FLOOD, sent[*op].flood);
-	assert_int_equal(m.len, payload_of(*op, text));
-	assert_memory_equal(m.data, text, m.len);
-	assert_int_equal(mailbox_find(mb, &id, found, 2), 1);
+	assert_int_equal(mailbox_find(mb, &m.id, found, 2), 1);
 	assert_int_equal(found[0], number);
-	if (message_tags_has(&m.tags, &unread))
-		value |= UNREAD;
-	for (uint32_t c = 1; c <= COLOURS; c++) {
-		tag = colour(c);
-		if (message_tags_has(&m.tags, &tag))
-			value |= COLOUR(c);
-	}
-	assert_int_equal(m.tags.n, (value & UNREAD ? 1 : 0) + (value >> 2 ? 1 : 0));
-	return value;
+	return value_of_copy(&m, *op);
 }
 
 /* What a user has of the messages, into @have (OPS). */
@@ -1063,6 +1074,280 @@ static void test_full(void **state)
 	powercut_reset();
 }
 
+/* ---- damage ---- */
+
+/* What of the run's end is there: anything that is must be right. */
+struct losses {
+	size_t messages, values, profiles, files, floods;
+};
+
+struct shown {
+	int user;
+	const struct message_filter *filter;
+	bool seen[OPS];
+	bool done;
+};
+
+/* True when the copy is what the filter asks for. */
+static bool fits(const struct shown *s, const struct message *m)
+{
+	const struct message_filter *f = s->filter;
+	struct message_tag tag;
+
+	for (size_t at = 0; message_tags_next(&f->tags, &at, &tag);)
+		if (!message_tags_has(&m->tags, &tag))
+			return false;
+	return (!f->has_service || !strcmp(f->service, m->service)) &&
+	       (!f->has_sender || address_equal(&f->sender, &m->sender));
+}
+
+static bool on_shown(void *ctx, const struct message *m)
+{
+	struct shown *s = ctx;
+	uint32_t op;
+
+	memcpy(&op, m->id.b, sizeof(op));
+	assert_true(op < OPS && !s->seen[op]);
+	assert_int_equal(value_of_copy(m, op), latest(&copies[op][s->user]));
+	assert_true(fits(s, m));
+	s->seen[op] = true;
+	return true;
+}
+
+static void on_shown_all(void *ctx, int err, bool more)
+{
+	struct shown *s = ctx;
+
+	assert_true(!err || err == -ENODATA);
+	assert_false(more);
+	s->done = true;
+}
+
+/* Asks as a client does. */
+static void query(int user, const struct message_filter *f, struct shown *s)
+{
+	static struct message_query q;
+	struct messages_query *handle;
+
+	memset(&q, 0, sizeof(q));
+	q.user = users[user];
+	q.filter = *f;
+	*s = (struct shown){ .user = user, .filter = f };
+	assert_int_equal(messages_query(service->messages, &q, on_shown, on_shown_all, s, &handle), 0);
+	while (!s->done)
+		uv_run(&loop, UV_RUN_ONCE);
+}
+
+static void look_for_messages(struct losses *lost)
+{
+	static struct message_filter f;
+	struct flood flood;
+	static struct shown s;
+	uint64_t order = 0;
+	uint32_t op;
+	int found;
+
+	for (int u = 0; u < USERS; u++) {
+		memset(&f, 0, sizeof(f));
+		query(u, &f, &s);
+		for (op = 0; op < OPS; op++)
+			lost->messages += latest(&copies[op][u]) && !s.seen[op];
+		for (uint32_t c = 0; c <= COLOURS; c++) {
+			struct message_tag tag = { .key = MESSAGE_TAG_UNREAD };
+
+			memset(&f, 0, sizeof(f));
+			if (c)
+				tag = colour(c);
+			assert_int_equal(message_tags_add(&f.tags, &tag), 0);
+			query(u, &f, &s);
+		}
+		for (int i = 0; i < 2; i++) {
+			memset(&f, 0, sizeof(f));
+			f.has_service = true;
+			strcpy(f.service, service_names[i]);
+			query(u, &f, &s);
+		}
+	}
+	while ((found = floods_next(&service->messages->floods, order + 1, &order, &flood))) {
+		assert_true(found == 1 || found == -EBADMSG);
+		lost->floods += found < 0;
+		memcpy(&op, flood.id.b, sizeof(op));
+		if (found == 1)
+			assert_true(op < OPS && sent[op].flood &&
+				    address_equal(&flood.sender, &sent[op].sender));
+	}
+}
+
+static void look_for_values(struct losses *lost)
+{
+	struct services *s;
+
+	assert_int_equal(values_of(service->values, &users[0], &s), 0);
+	for (unsigned int i = 0; i < VALUES; i++) {
+		uint8_t got[600], want[600];
+		uint32_t op = latest(&values[i]);
+		struct service_key key;
+		char text[8];
+		ssize_t n;
+
+		value_key(i, &key, text);
+		n = services_get(s, &key, got, sizeof(got));
+		if (n < 0) {
+			assert_true(n == -ENODATA || n == -EBADMSG);
+			lost->values += op > 0;
+			continue;
+		}
+		assert_true(op);
+		assert_int_equal(n, value_of(op, want));
+		assert_memory_equal(got, want, (size_t)n);
+	}
+}
+
+static void look_for_profiles(struct losses *lost)
+{
+	static uint8_t avatar[LIMIT_AVATAR], want[LIMIT_AVATAR];
+	static struct profile_record record;
+
+	for (int u = 0; u < FILE_USERS; u++) {
+		int err = users_get(service->users, &users[u], &record, avatar);
+		const char *version, *pictured;
+
+		if (err) {
+			assert_true(err == -ENOENT || err == -EBADMSG);
+			lost->profiles++;
+			continue;
+		}
+		version = profile_bio_find(&record.profile.bio, "version");
+		assert_int_equal(version ? (uint32_t)atoi(version) : 0, latest(&profiles[u]));
+		pictured = profile_bio_find(&record.profile.bio, "avatar");
+		lost->profiles += pictured && !record.profile.avatar_len;
+		if (!record.profile.avatar_len)
+			continue;
+		assert_non_null(pictured);
+		assert_int_equal(record.profile.avatar_len, avatar_of((uint32_t)atoi(pictured), want));
+		assert_memory_equal(avatar, want, record.profile.avatar_len);
+	}
+}
+
+static void look_for_files(struct losses *lost)
+{
+	for (unsigned int f = 0; f < FILES; f++) {
+		static uint8_t want[CONTENT_MAX], got[CONTENT_MAX + 1];
+		size_t len = content_of(f, want);
+
+		for (int u = 0; u < FILE_USERS; u++) {
+			uint32_t op = latest(&files[f][u]);
+			struct files_read *read;
+			struct file_meta meta;
+			uint64_t size;
+			size_t n = 0;
+			ssize_t more = 0;
+			int err = files_status(service->files, &users[u], &file_ids[f], &meta);
+
+			if (!err) {
+				assert_true(op && op == (uint32_t)atoi(meta.name));
+				err = files_read_open(service->files, &users[u], &file_ids[f], &size,
+						      &read);
+			}
+			if (err) {
+				assert_true(err == -ENOENT || err == -EBADMSG);
+				lost->files += op > 0;
+				continue;
+			}
+			assert_int_equal(size, len);
+			while ((more = files_read_next(read, got + n, sizeof(got) - n)) > 0)
+				n += (size_t)more;
+			assert_true(more ? more == -EBADMSG : n == len);
+			assert_memory_equal(got, want, n);
+			lost->files += more < 0;
+			files_read_close(read);
+		}
+	}
+}
+
+static void on_inspected(void *ctx, const struct inspect_table *t)
+{
+	if (!t->cache)
+		*(uint64_t *)ctx += t->damaged;
+}
+
+static uint64_t inspect(void)
+{
+	static const struct inspect_ops ops = { .table = on_inspected };
+	uint64_t damaged = 0;
+	bool structure;
+	char why[256];
+
+	assert_int_equal(inspect_verify(r->dir, NULL, &ops, &damaged, &structure, why, sizeof(why)), 0);
+	return damaged;
+}
+
+/* 1: what is lost is told, -1: the store is refused, 0: nobody notices, and nothing is wrong. */
+static int look_at_damage(struct losses *sum)
+{
+	struct losses lost = { 0 };
+	uint64_t told, verified;
+	char why[256] = "";
+	int err = store_open(&r->store, &loop, r->dir, NULL, why, sizeof(why));
+
+	if (err) {
+		assert_true(err == -EBADMSG || err == -EPROTO || err == -EKEYREJECTED);
+		assert_true(strlen(why) > 10);
+		return -1;
+	}
+	store_close(r->store);
+	uv_run(&loop, UV_RUN_NOWAIT);
+	verified = inspect();
+	begin();
+	assert_true(run_until(settled, NULL, 60000));
+	look_for_messages(&lost);
+	look_for_values(&lost);
+	look_for_profiles(&lost);
+	look_for_files(&lost);
+	told = store_damaged(r->store);
+	end();
+	if (lost.messages + lost.values + lost.profiles + lost.files + lost.floods)
+		assert_true(told && verified);
+	sum->messages += lost.messages;
+	sum->values += lost.values;
+	sum->profiles += lost.profiles;
+	sum->files += lost.files;
+	sum->floods += lost.floods;
+	return verified > 0;
+}
+
+/* A bit flips in the file, anywhere. */
+static void test_flips(void **state)
+{
+	struct quota q = quota(ROUNDS_FLIPS, 20);
+	unsigned int refusals = 0, harmless = 0, told = 0;
+	struct losses lost = { 0 };
+
+	(void)state;
+	begin_anew();
+	filling = true;		/* nobody is destroyed */
+	work(OPS);
+	end();
+	filling = false;
+	damaging = true;
+	for (powercut_begin(); more(&q); q.done++) {
+		int seen;
+
+		powercut_flip();
+		seen = look_at_damage(&lost);
+		refusals += seen < 0;
+		told += seen > 0;
+		harmless += !seen;
+	}
+	powercut_reset();
+	damaging = false;
+	printf("# %ld bits flipped: %u refused, %u without damaged records, %u harmless\n", q.done,
+	       refusals, told, harmless);
+	printf("# lost: %zu messages, %zu floods, %zu values, %zu profiles, %zu files\n", lost.messages,
+	       lost.floods, lost.values, lost.profiles, lost.files);
+	assert_true(refusals && told && harmless);
+}
+
 static int setup(void **state)
 {
 	char old[64];
@@ -1096,10 +1381,12 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_cuts, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_full, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_flips, setup, teardown),
 	};
 
 	if (sodium_init() < 0)
 		return 1;
 	log_set_level(LOG_ERROR + 1);
+	cmocka_set_test_filter(getenv("POWERCUT_TEST"));
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
