@@ -1355,6 +1355,43 @@ static void test_flips(void **state)
 	assert_true(refusals && told && harmless);
 }
 
+/* A record of a list that has become another's: the list names what does not belong there. */
+static void test_strange_list(void **state)
+{
+	static struct message_filter f;
+	const bool nobody[USERS] = { false };
+	struct mailbox *mb;
+	static struct shown s;
+	struct list_name name;
+	uint8_t key[LIST_KEY_LEN];
+	uint64_t number;
+	struct ident id;
+
+	(void)state;
+	begin_anew();
+	send_to(2, 0, nobody, false, false);
+	send_to(3, 0, nobody, false, false);
+	work(1);
+	mb = &box_of(0)->mailbox;
+	mb->lists->max = 1;
+	assert_int_equal(lists_settle(mb->lists), 0);
+	id = id_of(3);
+	assert_int_equal(mailbox_find(mb, &id, &number, 1), 1);
+	name = lists_of_service(mb->lists, service_of(2), strlen(service_of(2)));
+	lists_key(&name, number, key);
+	assert_int_equal(store_put(r->store, STORE_OVERLAY, key, sizeof(key), NULL, 0), 0);
+	memset(&f, 0, sizeof(f));
+	f.has_service = true;
+	strcpy(f.service, service_of(2));
+	assert_int_equal(walk(mb, &f), 2);
+	query(0, &f, &s);
+	assert_true(s.seen[2] && !s.seen[3]);
+	strcpy(f.service, service_of(3));
+	query(0, &f, &s);
+	assert_true(s.seen[3] && !s.seen[2]);
+	end();
+}
+
 static int setup(void **state)
 {
 	char old[64];
@@ -1389,6 +1426,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_cuts, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_full, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_flips, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_strange_list, setup, teardown),
 	};
 
 	if (sodium_init() < 0)
