@@ -227,8 +227,8 @@ static struct pending *collect(struct store *s, const struct environment_range *
 {
 	const struct overlay_record **list;
 	struct pending *out;
-	ssize_t got = overlay_collect(&commits_of(s, range->table)->overlay, range->table, prefix,
-				      &list);
+	struct overlay_range queued = { range->table, prefix, 0, UINT64_MAX };
+	ssize_t got = overlay_collect(&commits_of(s, range->table)->overlay, &queued, &list);
 
 	if (got < 0)
 		return NULL;
@@ -343,21 +343,15 @@ static struct pending_order *collect_orders(struct store *s, enum store_table ta
 {
 	const struct overlay_record **list;
 	struct pending_order *out;
-	ssize_t got = overlay_collect(&commits_of(s, table)->overlay, table, prefix, &list);
+	struct overlay_range range = { table, prefix, from, to };
+	ssize_t got = overlay_collect(&commits_of(s, table)->overlay, &range, &list);
 
 	if (got < 0)
 		return NULL;
+	*n = (size_t)got;
 	out = malloc(((size_t)got + 1) * sizeof(*out));
-	*n = 0;
-	for (ssize_t i = 0; out && i < got; i++) {
-		struct wire_reader r;
-		uint64_t order;
-
-		wire_read_init(&r, overlay_key(list[i]) + store_tables[table].prefix, TABLES_ORDER_LEN);
-		order = wire_get_be64(&r);
-		if (order >= from && order <= to)
-			out[(*n)++] = (struct pending_order){ order, list[i]->deleted };
-	}
+	for (ssize_t i = 0; out && i < got; i++)
+		out[i] = (struct pending_order){ overlay_order(list[i]), list[i]->deleted };
 	free(list);
 	if (out)
 		qsort(out, *n, sizeof(*out), compare_orders);
