@@ -112,7 +112,7 @@ module:
 unit := $(patsubst tests/%.c,build/san/tests/%,$(wildcard tests/unit/test_*.c))
 sims := $(patsubst tests/%.c,build/san/tests/%,$(wildcard tests/sim/test_*.c))
 meshes := $(patsubst tests/%.c,build/san/tests/%,$(wildcard tests/mesh/test_*.c))
-unit_support := $(call objects,san,$(filter-out $(wildcard tests/unit/test_*.c),$(wildcard tests/unit/*.c)))
+unit_support := $(call objects,san,$(filter-out $(wildcard tests/unit/test_*.c) tests/unit/powercut.c,$(wildcard tests/unit/*.c)))
 sim_support := $(call objects,san,$(filter-out $(wildcard tests/sim/test_*.c),$(wildcard tests/sim/*.c)))
 san_archive := build/san/ratman.a
 $(san_archive): $(call objects,san,$(sort $(daemon) $(ratctl_pure) $(tools) $(library) $(proto) $(base)))
@@ -122,6 +122,10 @@ $(san_archive): $(call objects,san,$(sort $(daemon) $(ratctl_pure) $(tools) $(li
 $(unit): build/san/tests/%: build/san/tests/%.o $(unit_support) $(san_archive)
 	@echo "  LD    $@"
 	@$(CC) -fsanitize=address,undefined $^ -o $@ -lcmocka -ljson-c $(libs_daemon)
+
+# A disk that can fail stands before libc's functions: for those who want it only.
+build/san/tests/unit/test_powercut build/san/tests/unit/test_powercut_service: \
+	$(call objects,san,tests/unit/powercut.c)
 
 $(sims): build/san/tests/%: build/san/tests/%.o $(sim_support) $(san_archive)
 	@echo "  LD    $@"
@@ -176,7 +180,7 @@ build/fuzz/obj/%.o: %.c
 		-fno-sanitize-recover=undefined -c $< -o $@
 build/fuzz/ratman.a: $(call objects,fuzz/obj,$(sort $(daemon) $(tools) $(library) $(proto) $(base)))
 	@rm -f $@ && ar rcs $@ $^
-fuzz_support := $(call objects,fuzz/obj,$(filter-out $(wildcard tests/unit/test_*.c) tests/unit/flow_world.c,$(wildcard tests/unit/*.c)))
+fuzz_support := $(call objects,fuzz/obj,$(filter-out $(wildcard tests/unit/test_*.c) tests/unit/flow_world.c tests/unit/powercut.c,$(wildcard tests/unit/*.c)))
 # Time of the server fuzzer passes when its input says so.
 build/fuzz/fuzz_server: fuzz_wraps := uv_timer_start uv_timer_stop uv_timer_get_due_in uv_is_active uv_now uv_close
 $(fuzzers): build/fuzz/%: build/fuzz/obj/tests/fuzz/%.o $(fuzz_support) build/fuzz/ratman.a

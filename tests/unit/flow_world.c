@@ -111,9 +111,10 @@ uint16_t free_port(void)
 
 void router_start(struct router *r, bool up)
 {
-	char why[256];
+	char why[256] = "";
 
-	assert_int_equal(store_open(&r->store, &loop, r->dir, NULL, why, sizeof(why)), 0);
+	if (store_open(&r->store, &loop, r->dir, NULL, why, sizeof(why)))
+		fail_msg("%s", why);
 	assert_int_equal(flow_new(&r->flow, &loop, r->store, &ops, r), 0);
 	if (!up)
 		return;

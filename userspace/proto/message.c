@@ -190,6 +190,28 @@ static int read_tags(struct wire_reader *r, struct message_tags *out)
 	return err ? err : message_tags_fit(out) ? 0 : -E2BIG;
 }
 
+static bool takes_tag(const struct message_tag *tag, const struct message *m)
+{
+	if (!strcmp(tag->key, MESSAGE_TAG_SENDER))
+		return tag->len == ADDRESS_LEN && !memcmp(tag->value, m->sender.b, ADDRESS_LEN);
+	if (!strcmp(tag->key, MESSAGE_TAG_SERVICE))
+		return tag->len == strlen(m->service) && !memcmp(tag->value, m->service, tag->len);
+	if (!strcmp(tag->key, MESSAGE_TAG_FLOOD) && !tag->len)
+		return m->mode == MESSAGE_FLOOD;
+	return message_tags_has(&m->tags, tag);
+}
+
+bool message_filter_takes(const struct message_filter *f, const struct message *m)
+{
+	struct message_tag tag;
+
+	for (size_t at = 0; message_tags_next(&f->tags, &at, &tag);)
+		if (!takes_tag(&tag, m))
+			return false;
+	return (!f->has_service || !strcmp(f->service, m->service)) &&
+	       (!f->has_sender || address_equal(&f->sender, &m->sender));
+}
+
 static int read_opt_service(struct wire_reader *r, struct message_filter *f)
 {
 	f->has_service = field_get_bool(r);

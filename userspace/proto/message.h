@@ -146,6 +146,9 @@ struct message_filter {
 	struct message_tags tags;
 };
 
+/* True when the record @m passes. */
+bool message_filter_takes(const struct message_filter *f, const struct message *m);
+
 /* Message/Query. */
 struct message_query {
 	struct address user;

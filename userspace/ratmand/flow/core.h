@@ -199,6 +199,7 @@ struct flow {
 	struct parcel_door doors[PARCEL_KINDS];
 	struct flow_parcel *parcels;	/* that handlers have */
 	struct held_content *contents;	/* content.c */
+	uint64_t contents_failures;	/* of the store, when they were counted */
 	struct away *away;		/* commons.c */
 	struct delivery *deliveries;	/* not committed yet, or the commit failed */
 	struct subscriptions subscriptions;

@@ -111,7 +111,7 @@ size_t flow_active(const struct flow *flow);
 
 /*
  * The same calls as in api/backend.h, with the same meaning. Further errors:
- * -EFBIG past LIMIT_STREAM_BYTES, -EIO when the store lost a part, -ESTALE when
+ * -EFBIG past LIMIT_STREAM_BYTES, storage errors, also when the store lost a part, -ESTALE when
  * a stream being read was purged, -EBADMSG when its blocks are damaged.
  */
 int flow_send_open(struct flow *flow, const struct letterhead *heads, size_t n, flow_cb drain,

@@ -135,7 +135,7 @@ static int update_catalog(struct files *f, const struct records *r, const struct
 		return 0;
 	stamp = store_next_stamp(f->store, &r->address);
 	if (!stamp)
-		return -EROFS;
+		return store_failure(f->store);
 	if (group->kind == RECIPIENT_NAMESPACE)
 		err = files_grant(r, group, grant);
 	data = err ? NULL : malloc(NOTICE_MAX);

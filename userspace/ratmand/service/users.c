@@ -222,7 +222,7 @@ static int put_local(struct users *u, struct profile_record *record, bool new_av
 
 	record->version = store_next_stamp(u->store, id);
 	if (!record->version)
-		return -EIO;
+		return store_failure(u->store);
 	record->profile.updated_ns = clock_wall_ns();
 	err = profiles_put(u->store, PROFILES_HERE, record, new_avatar);
 	if (err)
