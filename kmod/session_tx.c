@@ -131,17 +131,37 @@ static void ratman_session_encap(const struct ratman_session *session,
 	skb->encapsulation = 0;
 }
 
+/* The largest packet for a path that carries frames of @mtu bytes. */
+static unsigned int ratman_session_mtu(const struct ratman_dev *rdev, unsigned int mtu)
+{
+	return min_t(unsigned int, READ_ONCE(rdev->dev->mtu),
+		     max_t(unsigned int, mtu, RATMAN_LINK_MTU_MIN) - RATMAN_DATA_OVERHEAD);
+}
+
+/*
+ * Drop a packet that is too long, and tell the stack what is not. Twice: the
+ * error is lost while this CPU sends an ICMPv6 message itself, as the answer to
+ * a large ping; a packet that was staged has left its route.
+ */
+static void ratman_session_too_big(struct ratman_dev *rdev, struct sk_buff *skb, unsigned int mtu)
+{
+	skb_dst_update_pmtu_no_confirm(skb, mtu);
+	icmpv6_ndo_send(skb, ICMPV6_PKT_TOOBIG, 0, mtu);
+	ratman_drop(rdev, skb, RATMAN_STAT_tx_too_big);
+}
+
 static void ratman_session_send_one(struct ratman_dev *rdev, struct ratman_session *session,
 				    struct ratman_session_key *key,
-				    struct ratman_neigh_key *hop, struct sk_buff *skb)
+				    struct ratman_neigh_key *hop, unsigned int mtu,
+				    struct sk_buff *skb)
 {
 	const struct net_device *out = hop->link->dev;
 	union ratman_data_tagged tagged __ratman_uninit;
 	unsigned int len = skb->len;
 	u64 nonce;
 
-	if (unlikely(len + RATMAN_DATA_OVERHEAD > ratman_link_mtu(hop->link))) {
-		ratman_drop(rdev, skb, RATMAN_STAT_tx_too_big);
+	if (unlikely(len + RATMAN_DATA_OVERHEAD > mtu)) {
+		ratman_session_too_big(rdev, skb, ratman_session_mtu(rdev, mtu));
 		return;
 	}
 	/* Of the packet as it is now, so that flows stay on their queues. */
@@ -177,6 +197,39 @@ static void ratman_session_send_one(struct ratman_dev *rdev, struct ratman_sessi
 	ratman_neigh_xmit_data(hop, skb, &tagged);
 }
 
+/* Encrypt packets and send frames of @mtu bytes at most to @hop, NULL if there is none. */
+static void ratman_session_send_to(struct ratman_dev *rdev, struct ratman_session *session,
+				   struct ratman_session_key *key, struct ratman_neigh_key *hop,
+				   unsigned int mtu, struct sk_buff *list)
+{
+	struct sk_buff *skb, *next;
+
+	if (unlikely(!hop)) {
+		ratman_drop_list(rdev, list, RATMAN_STAT_tx_no_neigh);
+		return;
+	}
+	skb_list_walk_safe(list, skb, next) {
+		skb_mark_not_on_list(skb);
+		ratman_session_send_one(rdev, session, key, hop, mtu, skb);
+	}
+	ratman_session_used(session);
+	if (unlikely(ratman_session_key_older(key, key->initiator ? RATMAN_REKEY_INITIATOR :
+							  RATMAN_REKEY_RESPONDER)))
+		ratman_session_want(rdev, session, RATMAN_RENEW_GAP);
+}
+
+/* The next hop to a destination that is not ours, and the largest frame for it. */
+static struct ratman_neigh_key *ratman_session_hop(const struct ratman_dest *dest,
+						   unsigned int *mtu)
+{
+	struct ratman_neigh_key *hop;
+	bool back;
+
+	hop = ratman_dest_hop(dest, NULL, &back);
+	*mtu = likely(hop) ? ratman_dest_mtu(dest, hop) : U16_MAX;
+	return hop;
+}
+
 /**
  * ratman_session_send - encrypt packets and send them
  * @rdev: mesh device
@@ -187,29 +240,16 @@ static void ratman_session_send_one(struct ratman_dev *rdev, struct ratman_sessi
 void ratman_session_send(struct ratman_dev *rdev, struct ratman_session *session,
 			 struct ratman_session_key *key, struct sk_buff *list)
 {
-	const struct ratman_dest *dest;
+	const struct ratman_dest *dest = ratman_fib_lookup(rdev, session->peer);
 	struct ratman_neigh_key *hop;
-	struct sk_buff *skb, *next;
-	bool back;
+	unsigned int mtu;
 
-	dest = ratman_fib_lookup(rdev, session->peer);
 	if (unlikely(!dest || dest->local)) {
 		ratman_session_unreachable_list(rdev, list);
 		return;
 	}
-	hop = ratman_dest_hop(dest, NULL, &back);
-	if (unlikely(!hop)) {
-		ratman_drop_list(rdev, list, RATMAN_STAT_tx_no_neigh);
-		return;
-	}
-	skb_list_walk_safe(list, skb, next) {
-		skb_mark_not_on_list(skb);
-		ratman_session_send_one(rdev, session, key, hop, skb);
-	}
-	ratman_session_used(session);
-	if (unlikely(ratman_session_key_older(key, key->initiator ? RATMAN_REKEY_INITIATOR :
-							  RATMAN_REKEY_RESPONDER)))
-		ratman_session_want(rdev, session, RATMAN_RENEW_GAP);
+	hop = ratman_session_hop(dest, &mtu);
+	ratman_session_send_to(rdev, session, key, hop, mtu, list);
 }
 
 /**
@@ -342,14 +382,13 @@ static bool ratman_session_check(struct ratman_dev *rdev, struct sk_buff *skb)
 }
 
 /* One packet, or the list of segments a large one is cut into; NULL when it was consumed. */
-static struct sk_buff *ratman_session_segment(struct ratman_dev *rdev, struct sk_buff *skb)
+static struct sk_buff *ratman_session_segment(struct ratman_dev *rdev, struct sk_buff *skb,
+					      unsigned int mtu)
 {
-	unsigned int mtu = READ_ONCE(rdev->dev->mtu);
 	struct sk_buff *segments;
 
 	if (skb_is_gso(skb) ? !skb_gso_validate_network_len(skb, mtu) : skb->len > mtu) {
-		icmpv6_ndo_send(skb, ICMPV6_PKT_TOOBIG, 0, mtu);
-		ratman_drop(rdev, skb, RATMAN_STAT_tx_too_big);
+		ratman_session_too_big(rdev, skb, mtu);
 		return NULL;
 	}
 	if (!skb_is_gso(skb)) {
@@ -372,9 +411,12 @@ static struct sk_buff *ratman_session_segment(struct ratman_dev *rdev, struct sk
  */
 void ratman_session_xmit(struct ratman_dev *rdev, struct sk_buff *skb)
 {
+	const struct ratman_dest *dest;
 	struct ratman_session *session;
 	struct ratman_session_key *key;
 	struct ratman_session_id id;
+	struct ratman_neigh_key *hop;
+	unsigned int mtu;
 
 	skb = skb_share_check(skb, GFP_ATOMIC);
 	if (unlikely(!skb)) {
@@ -390,18 +432,24 @@ void ratman_session_xmit(struct ratman_dev *rdev, struct sk_buff *skb)
 	session = ratman_session_lookup(rdev, &id);
 	if (unlikely(!session))
 		session = ratman_session_open(rdev, &id, skb);
-	if (likely(session))
-		skb = ratman_session_segment(rdev, skb);
-	if (unlikely(!session || !skb))
+	if (unlikely(!session))
+		goto out;
+	dest = ratman_fib_lookup(rdev, session->peer);
+	if (unlikely(!dest || dest->local)) {
+		ratman_session_unreachable(rdev, skb, ICMPV6_ADDR_UNREACH,
+					   RATMAN_STAT_tx_no_route);
+		goto out;
+	}
+	hop = ratman_session_hop(dest, &mtu);
+	skb = ratman_session_segment(rdev, skb, ratman_session_mtu(rdev, mtu));
+	if (unlikely(!skb))
 		goto out;
 
 	key = rcu_dereference(session->cur);
 	if (likely(key && ratman_session_key_sends(key)))
-		ratman_session_send(rdev, session, key, skb);
-	else if (ratman_fib_lookup(rdev, session->peer))
-		ratman_session_stage(rdev, session, skb);
+		ratman_session_send_to(rdev, session, key, hop, mtu, skb);
 	else
-		ratman_session_unreachable_list(rdev, skb);
+		ratman_session_stage(rdev, session, skb);
 out:
 	rcu_read_unlock();
 }
