@@ -240,12 +240,12 @@ int cmd_route_list(struct ctl *ctl, int argc, char **argv)
 	static const struct print_column columns[] = {
 		PRINT_COLUMN(struct route_row, dest, "addr", "ADDRESS", PRINT_ADDRESS, 0),
 		PRINT_COLUMN(struct route_row, metric, "metric", "METRIC", PRINT_U32, 0),
-		PRINT_COLUMN(struct route_row, mtu, "mtu", "MTU", PRINT_U32, 0),
 		PRINT_COLUMN(struct route_row, via_text, "via", "VIA", PRINT_TEXT, 0),
 		PRINT_COLUMN(struct route_row, n_hops, "next_hops", "NEXT HOPS", PRINT_U32, PRINT_JSON),
 		PRINT_COLUMN(struct route_row, ipv6, "ipv6", "IPV6", PRINT_IPV6, PRINT_WIDE),
 		PRINT_COLUMN(struct route_row, expires_ms, "expires_ms", "EXPIRES ms", PRINT_U32,
 			     PRINT_WIDE),
+		PRINT_COLUMN(struct route_row, mtu, "mtu", "MTU", PRINT_U32, 0),
 	};
 	int err, status = ctl_need_dev(ctl);
 	struct rows rows, neighs;
