@@ -37,11 +37,32 @@ void ratman_session_errors_work(struct work_struct *work)
 		/* The stack takes the control block for its own. */
 		memset(skb->cb, 0, sizeof(skb->cb));
 		local_bh_disable();
-		icmpv6_ndo_send(skb, ICMPV6_DEST_UNREACH, cb.code, 0);
+		icmpv6_ndo_send(skb, cb.type, cb.code, cb.info);
 		ratman_drop(rdev, skb, cb.stat);
 		local_bh_enable();
 		cond_resched();
 	}
+}
+
+/*
+ * Drop a packet and tell its sender. Told from a work item: the sender may be
+ * in here with its socket locked, and TCP takes an error for a passing one as
+ * long as it is; or it is ICMPv6 itself, which answers nothing meanwhile.
+ */
+static void ratman_session_tell(struct ratman_dev *rdev, struct sk_buff *skb,
+				const struct ratman_packet_cb *cb)
+{
+	/* Keepalives are nobody's packets. */
+	if (skb->len < sizeof(struct ipv6hdr) ||
+	    skb_queue_len_lockless(&rdev->errors) >= RATMAN_ERRORS_MAX) {
+		ratman_drop(rdev, skb, cb->stat);
+		return;
+	}
+	skb_orphan(skb);
+	skb_dst_drop(skb);
+	*ratman_packet_cb(skb) = *cb;
+	skb_queue_tail(&rdev->errors, skb);
+	queue_work(system_wq, &rdev->errors_work);
 }
 
 /**
@@ -50,24 +71,15 @@ void ratman_session_errors_work(struct work_struct *work)
  * @skb: the packet; consumed
  * @code: of ICMPV6_DEST_UNREACH
  * @stat: why
- *
- * Told from a work item: the sender may be in here with its socket locked, and
- * TCP takes an error for a passing one as long as it is.
  */
 void ratman_session_unreachable(struct ratman_dev *rdev, struct sk_buff *skb, u8 code,
 				enum ratman_stat stat)
 {
-	/* Keepalives are nobody's packets. */
-	if (skb->len < sizeof(struct ipv6hdr) ||
-	    skb_queue_len_lockless(&rdev->errors) >= RATMAN_ERRORS_MAX) {
-		ratman_drop(rdev, skb, stat);
-		return;
-	}
-	skb_orphan(skb);
-	skb_dst_drop(skb);
-	*ratman_packet_cb(skb) = (struct ratman_packet_cb) { .stat = stat, .code = code };
-	skb_queue_tail(&rdev->errors, skb);
-	queue_work(system_wq, &rdev->errors_work);
+	const struct ratman_packet_cb cb = {
+		.stat = stat, .type = ICMPV6_DEST_UNREACH, .code = code,
+	};
+
+	ratman_session_tell(rdev, skb, &cb);
 }
 
 static void ratman_session_unreachable_list(struct ratman_dev *rdev, struct sk_buff *list)
@@ -139,15 +151,18 @@ static unsigned int ratman_session_mtu(const struct ratman_dev *rdev, unsigned i
 }
 
 /*
- * Drop a packet that is too long, and tell the stack what is not. Twice: the
- * error is lost while this CPU sends an ICMPv6 message itself, as the answer to
- * a large ping; a packet that was staged has left its route.
+ * Drop a packet that is too long, and tell the stack what is not: at once for
+ * what it sends next, and its sender. A packet that was staged has left its
+ * route and leaves it to the latter.
  */
 static void ratman_session_too_big(struct ratman_dev *rdev, struct sk_buff *skb, unsigned int mtu)
 {
+	const struct ratman_packet_cb cb = {
+		.stat = RATMAN_STAT_tx_too_big, .type = ICMPV6_PKT_TOOBIG, .info = mtu,
+	};
+
 	skb_dst_update_pmtu_no_confirm(skb, mtu);
-	icmpv6_ndo_send(skb, ICMPV6_PKT_TOOBIG, 0, mtu);
-	ratman_drop(rdev, skb, RATMAN_STAT_tx_too_big);
+	ratman_session_tell(rdev, skb, &cb);
 }
 
 static void ratman_session_send_one(struct ratman_dev *rdev, struct ratman_session *session,
