@@ -49,7 +49,8 @@ const struct nla_policy ratman_nl_frame_policy[RATMAN_A_FRAME_MAX + 1] = {
 	[RATMAN_A_FRAME_BODY] = NLA_POLICY_RANGE(NLA_BINARY, 1, RATMAN_FRAME_MAX),
 };
 
-static const struct netlink_range_validation ratman_nl_mtu_range = {
+/* Not const: 6.1 has no const in the policy. */
+static struct netlink_range_validation ratman_nl_mtu_range = {
 	.min = RATMAN_LINK_MTU_MIN,
 	.max = U16_MAX,
 };

@@ -3,13 +3,11 @@
 """Sessions: programs over ratman0, end to end encrypted, and everything that must not get in."""
 
 import errno
-import hashlib
 import os
 import random
 import select
 import socket
 import struct
-import threading
 import time
 import traceback
 
