@@ -119,6 +119,7 @@ static void link_event(struct fake_node *node, const struct port *p, enum ratman
 
 	ev.link.ifindex = p->ifindex;
 	ev.link.state = state;
+	ev.link.mtu = p->mtu;
 	fake_event(node, &ev);
 }
 
@@ -746,7 +747,7 @@ void fake_link_join(struct fake_link *link, struct fake_node *node)
 
 	if (node->n_ports == MAX_PORTS || link->n == MAX_PORTS)
 		abort();
-	*p = (struct port){ .link = link, .ifindex = ++ifindices, .slave = node->dev };
+	*p = (struct port){ .link = link, .ifindex = ++ifindices, .slave = node->dev, .mtu = 1500 };
 	snprintf(p->name, sizeof(p->name), "eth%zu", node->n_ports);
 	memcpy(p->mac, (uint8_t[]){ 2, 0, 0, (uint8_t)node->number, 0, (uint8_t)node->n_ports }, 6);
 	link->member[link->n] = node;
@@ -849,6 +850,14 @@ void fake_restore_link(struct fake_node *node, struct fake_link *link)
 	link_event(node, p, RATMAN_LINK_UP);
 }
 
+void fake_mtu(struct fake_node *node, struct fake_link *link, uint32_t mtu)
+{
+	struct port *p = port_on(node, link);
+
+	p->mtu = mtu;
+	link_event(node, p, link->up ? RATMAN_LINK_UP : RATMAN_LINK_DOWN);
+}
+
 void fake_module(struct fake_node *node, bool loaded)
 {
 	node->module = loaded;
@@ -948,6 +957,13 @@ size_t fake_n_sessions(const struct fake_node *node)
 bool fake_has_route(const struct fake_node *node, const struct address *dest)
 {
 	return fake_route((struct fake_node *)node, dest);
+}
+
+uint32_t fake_route_mtu(struct fake_node *node, const struct address *dest)
+{
+	const struct route *r = fake_route(node, dest);
+
+	return r ? r->r.hops[0].mtu : 0;
 }
 
 uint32_t fake_session_index(const struct fake_node *node, const struct address *local,
