@@ -48,6 +48,9 @@ daemon := $(filter-out userspace/ratmand/main.c,$(wildcard userspace/ratmand/*.c
 ratctl := $(wildcard userspace/ratctl/*.c)
 ratcat := $(wildcard userspace/ratcat/*.c)
 
+# What programs with libratman include; frame.h is the routers' own.
+public_headers := $(filter-out include/ratman/frame.h,$(wildcard include/ratman/*.h))
+
 # Of ratctl: what unit tests look at, since it asks nobody.
 ratctl_pure := userspace/ratctl/top.c userspace/ratctl/rows.c
 
@@ -244,7 +247,7 @@ install: userspace
 		build/$$program --completion bash > $(DESTDIR)$(COMPLETIONDIR)/$$program || exit 1; done
 	install -D -m 644 build/libratman.so.0 $(DESTDIR)$(LIBDIR)/libratman.so.0
 	ln -sf libratman.so.0 $(DESTDIR)$(LIBDIR)/libratman.so
-	install -D -m 644 include/ratman/ratman.h $(DESTDIR)$(INCLUDEDIR)/ratman/ratman.h
+	install -D -m 644 -t $(DESTDIR)$(INCLUDEDIR)/ratman $(public_headers)
 	install -D -m 644 include/uapi/linux/ratman.h $(DESTDIR)$(INCLUDEDIR)/linux/ratman.h
 	mkdir -p $(DESTDIR)$(LIBDIR)/pkgconfig
 	sed -e 's|@PREFIX@|$(PREFIX)|; s|@LIBDIR@|$(LIBDIR)|; s|@INCLUDEDIR@|$(INCLUDEDIR)|; s|@VERSION@|$(VERSION)|' \
