@@ -132,7 +132,8 @@ $(sims): build/san/tests/%: build/san/tests/%.o $(sim_support) $(san_archive)
 
 # The mesh over a fake kernel (in place of kern/ in the archive) and a fake clock for libuv.
 mesh_wraps := uv_timer_start uv_timer_stop uv_close uv_now if_nametoindex
-mesh_support := $(call objects,san,$(filter-out $(wildcard tests/mesh/test_*.c),$(wildcard tests/mesh/*.c)))
+mesh_support := $(call objects,san,tests/unit/scratch.c \
+	$(filter-out $(wildcard tests/mesh/test_*.c),$(wildcard tests/mesh/*.c)))
 # ratctl as a function, for tests/mesh/test_ctl.c.
 ratctl_main := build/san/tests/mesh/ratctl_main.o
 $(ratctl_main): userspace/ratctl/ratctl.c

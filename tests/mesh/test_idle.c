@@ -23,6 +23,7 @@
 #include "base/log.h"
 #include "mesh/kern_fake.h"
 #include "ratmand/flow/parcel.h"
+#include "unit/scratch.h"
 
 #define ROUTERS 10
 #define HOUR_MS 3600000u
@@ -37,7 +38,7 @@
 #define HOPS 6.7
 
 static struct router {
-	char dir[64];
+	char dir[SCRATCH_LEN];
 	struct store *store;
 	struct flow *flow;
 	struct address address;
@@ -134,8 +135,7 @@ static int setup(void **state)
 	for (int i = 0; i < ROUTERS; i++) {
 		struct router *r = &routers[i];
 
-		strcpy(r->dir, "/tmp/test_idle.XXXXXX");
-		assert_non_null(mkdtemp(r->dir));
+		scratch_make(r->dir);
 		crypto_sign_keypair(r->address.b, r->secret);
 		r->port = free_port();
 		assert_int_equal(store_open(&r->store, &loop, r->dir, &options, why, sizeof(why)),
@@ -154,8 +154,6 @@ static void on_closed(void *ctx)
 
 static int teardown(void **state)
 {
-	char cmd[128];
-
 	(void)state;
 	for (int i = 0; i < ROUTERS; i++) {
 		struct router *r = &routers[i];
@@ -164,8 +162,7 @@ static int teardown(void **state)
 		while (!r->closed)
 			uv_run(&loop, UV_RUN_ONCE);
 		store_close(r->store);
-		snprintf(cmd, sizeof(cmd), "rm -rf %.63s", r->dir);
-		assert_int_equal(system(cmd), 0);
+		scratch_remove(r->dir);
 	}
 	uv_run(&loop, UV_RUN_DEFAULT);
 	fake_end();

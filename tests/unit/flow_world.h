@@ -11,12 +11,13 @@
 
 #include "ratmand/flow/exchange.h"
 #include "ratmand/flow/flow.h"
+#include "unit/scratch.h"
 
 #define ROUTERS 6
 #define CROWD 5
 
 struct router {
-	char dir[64];
+	char dir[SCRATCH_LEN];
 	struct store *store;
 	struct flow *flow;
 	struct address address, second;

@@ -23,6 +23,7 @@
 #include "base/clock.h"
 #include "mini_daemon.h"
 #include "ratman/ratman.h"
+#include "unit/scratch.h"
 
 static const struct ratman_id address = { "an address of thirty-two bytes.." };
 static const struct ratman_id token = { "a token of thirty-two good bytes" };
@@ -199,12 +200,12 @@ static void unix_socket_that_is_full(void **state)
 {
 	struct sockaddr_un un = { .sun_family = AF_UNIX };
 	int fd = socket(AF_UNIX, SOCK_STREAM, 0), taken = -1;
-	char dir[] = "/tmp/test_library.XXXXXX";
+	char dir[SCRATCH_LEN];
 	struct ratman *r;
 	uint64_t start;
 
 	(void)state;
-	assert_non_null(mkdtemp(dir));
+	scratch_make(dir);
 	snprintf(un.sun_path, sizeof(un.sun_path), "%s/s", dir);
 	assert_int_equal(bind(fd, (struct sockaddr *)&un, sizeof(un)), 0);
 	assert_int_equal(listen(fd, 0), 0);
@@ -219,8 +220,7 @@ static void unix_socket_that_is_full(void **state)
 	ratman_close(r);
 	close(taken);
 	close(fd);
-	unlink(un.sun_path);
-	rmdir(dir);
+	scratch_remove(dir);
 }
 
 static void binds(void **state)
