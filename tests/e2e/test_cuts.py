@@ -773,27 +773,25 @@ for line in TABLE:
     register(*line)
 
 
-@test
-def Addr_Create():
+def cut_anywhere(data, what):
+    """A request of which a part comes leaves nothing behind."""
     before = baseline()
     for how in ("close", "reset"):
-        for cut in range(len(CREATE)):
+        for cut in range(len(data)):
             c = Client()
-            c.send(CREATE[:cut])
+            c.send(data[:cut])
             c.die(how)
-    settled(before, "Addr/Create")
+    settled(before, what)
+
+
+@test
+def Addr_Create():
+    cut_anywhere(CREATE, "Addr/Create")
 
 
 @test
 def User_Create():
-    create = frame(0x0901, text(b"pass") + opt(b"cut"))
-    before = baseline()
-    for how in ("close", "reset"):
-        for cut in range(len(create)):
-            c = Client()
-            c.send(create[:cut])
-            c.die(how)
-    settled(before, "User/Create")
+    cut_anywhere(frame(0x0901, text(b"pass") + opt(b"cut")), "User/Create")
 
 
 @test

@@ -103,19 +103,6 @@ static const struct flow_ops ops = {
 	.speaks_for = op_speaks_for, .members = op_members,
 };
 
-static uint16_t free_port(void)
-{
-	struct sockaddr_in6 at;
-	socklen_t len = sizeof(at);
-	int fd = socket(AF_INET6, SOCK_STREAM, 0);
-
-	uv_ip6_addr("::1", 0, &at);
-	assert_int_equal(bind(fd, (struct sockaddr *)&at, sizeof(at)), 0);
-	assert_int_equal(getsockname(fd, (struct sockaddr *)&at, &len), 0);
-	close(fd);
-	return ntohs(at.sin6_port);
-}
-
 static void on_parcel(void *ctx, struct flow_parcel *p, const struct parcel *info)
 {
 	(void)info;
@@ -137,7 +124,7 @@ static int setup(void **state)
 
 		scratch_make(r->dir);
 		crypto_sign_keypair(r->address.b, r->secret);
-		r->port = free_port();
+		r->port = scratch_port();
 		assert_int_equal(store_open(&r->store, &loop, r->dir, &options, why, sizeof(why)),
 				 0);
 		assert_int_equal(flow_new(&r->flow, &loop, r->store, &ops, r), 0);

@@ -96,19 +96,6 @@ static const struct flow_ops ops = {
 
 /* ---- life ---- */
 
-uint16_t free_port(void)
-{
-	struct sockaddr_in6 at;
-	socklen_t len = sizeof(at);
-	int fd = socket(AF_INET6, SOCK_STREAM, 0);
-
-	uv_ip6_addr("::1", 0, &at);
-	assert_int_equal(bind(fd, (struct sockaddr *)&at, sizeof(at)), 0);
-	assert_int_equal(getsockname(fd, (struct sockaddr *)&at, &len), 0);
-	close(fd);
-	return ntohs(at.sin6_port);
-}
-
 void router_start(struct router *r, bool up)
 {
 	scratch_store(&r->store, &loop, r->dir);
@@ -166,8 +153,8 @@ int world_setup(void **state)
 		crypto_sign_keypair(r->second.b, r->second_secret);
 		for (int j = 0; j < CROWD; j++)
 			crypto_sign_keypair(r->crowd[j].b, r->crowd_secret[j]);
-		r->port = r->seen_port = free_port();
-		r->second_port = free_port();
+		r->port = r->seen_port = scratch_port();
+		r->second_port = scratch_port();
 	}
 	return 0;
 }

@@ -60,8 +60,6 @@ void world_members_changed(void);
 /* Byte @i of the content that @seed names. */
 uint8_t pattern(uint64_t seed, uint64_t i);
 
-uint16_t free_port(void);
-
 /* Runs the loop until @cond holds, at most @ms. */
 bool run_until(bool (*cond)(void *ctx), void *ctx, uint64_t ms);
 /* The condition that never holds: runs the loop for so long. */

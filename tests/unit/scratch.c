@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mount.h>
+#include <sys/socket.h>
 
 #include "unit/scratch.h"
 
@@ -32,6 +33,21 @@ void scratch_remove(const char *dir)
 	while (!umount2(dir, MNT_DETACH))
 		;	/* a disk that a failed test left */
 	assert_int_equal(nftw(dir, remove_one, 16, FTW_DEPTH | FTW_MOUNT | FTW_PHYS), 0);
+}
+
+uint16_t scratch_port(void)
+{
+	const int on = 1;
+	struct sockaddr_in6 at;
+	socklen_t len = sizeof(at);
+	int fd = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	/* It stays open: bound and not listening it bars all but those who bind it on purpose. */
+	assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)), 0);
+	uv_ip6_addr("::1", 0, &at);
+	assert_int_equal(bind(fd, (struct sockaddr *)&at, sizeof(at)), 0);
+	assert_int_equal(getsockname(fd, (struct sockaddr *)&at, &len), 0);
+	return ntohs(at.sin6_port);
 }
 
 void scratch_store(struct store **store, uv_loop_t *loop, const char *dir)

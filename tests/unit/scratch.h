@@ -18,6 +18,9 @@ void scratch_make(char dir[SCRATCH_LEN]);
 /* Removes it with all that is in it. */
 void scratch_remove(const char *dir);
 
+/* A TCP port of ::1 that nobody else gets while the program runs; libuv can listen there. */
+uint16_t scratch_port(void);
+
 /* Opens the store that is in @dir, or a new one. */
 void scratch_store(struct store **store, uv_loop_t *loop, const char *dir);
 

@@ -27,20 +27,6 @@ static const struct ratman_id address = { "an address of thirty-two bytes.." };
 static const struct ratman_id token = { "a token of thirty-two good bytes" };
 static const struct ratman_recipient to = { .id = { "another address of thirty-two b." } };
 
-static int setup(void **state)
-{
-	*state = mini_new(NULL);
-	alarm(120);
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	mini_free(*state);
-	alarm(0);
-	return 0;
-}
-
 /* A handle that must not block. */
 static struct ratman *nonblocking(struct mini *m)
 {
@@ -579,7 +565,7 @@ static void unix_socket(void **state)
 	scratch_remove(dir);
 }
 
-#define CASE(name_) cmocka_unit_test_setup_teardown(name_, setup, teardown)
+#define CASE(name_) cmocka_unit_test_setup_teardown(name_, mini_setup, mini_teardown)
 
 int main(void)
 {

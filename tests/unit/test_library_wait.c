@@ -29,20 +29,6 @@ static const struct ratman_id address = { "an address of thirty-two bytes.." };
 static const struct ratman_id token = { "a token of thirty-two good bytes" };
 static const struct ratman_recipient to = { .id = { "another address of thirty-two b." } };
 
-static int setup(void **state)
-{
-	*state = mini_new(NULL);
-	alarm(120);
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	mini_free(*state);
-	alarm(0);
-	return 0;
-}
-
 static pid_t daemon_child(struct mini *m)
 {
 	pid_t pid = fork();
@@ -258,7 +244,7 @@ static void error_texts(void **state)
 	assert_string_equal(ratman_strerror(7), "unknown error");
 }
 
-#define CASE(name_) cmocka_unit_test_setup_teardown(name_, setup, teardown)
+#define CASE(name_) cmocka_unit_test_setup_teardown(name_, mini_setup, mini_teardown)
 
 int main(void)
 {
