@@ -222,7 +222,7 @@ static void test_missing_walk(void **state)
 		uint8_t *data = make_content(sizes[i].len, 10);
 		struct blocks s = blocks_new();
 		struct eris_capability cap = blocks_encode(&s, sizes[i].block_size, null_secret, data,
-						    sizes[i].len, SIZE_MAX);
+							   sizes[i].len, SIZE_MAX);
 
 		for (int k = 0; k < 4 * 5 * 4; k++) {
 			struct walk_case w = { sizes[i].block_size, sizes[i].len, windows[k % 4],
