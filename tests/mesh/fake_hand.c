@@ -88,6 +88,14 @@ void fake_restore_link(struct fake_node *node, struct fake_link *link)
 	fake_link_event(node, p, RATMAN_LINK_UP);
 }
 
+void fake_mtu(struct fake_node *node, struct fake_link *link, uint32_t mtu)
+{
+	struct port *p = port_on(node, link);
+
+	p->mtu = mtu;
+	fake_link_event(node, p, link->up ? RATMAN_LINK_UP : RATMAN_LINK_DOWN);
+}
+
 void fake_module(struct fake_node *node, bool loaded)
 {
 	node->module = loaded;
@@ -175,6 +183,13 @@ size_t fake_n_sessions(const struct fake_node *node)
 bool fake_has_route(const struct fake_node *node, const struct address *dest)
 {
 	return fake_route((struct fake_node *)node, dest);
+}
+
+uint32_t fake_route_mtu(struct fake_node *node, const struct address *dest)
+{
+	const struct route *r = fake_route(node, dest);
+
+	return r ? r->r.hops[0].mtu : 0;
 }
 
 uint32_t fake_session_index(const struct fake_node *node, const struct address *local,

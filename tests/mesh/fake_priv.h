@@ -29,6 +29,7 @@ struct port {
 	char name[16];
 	uint8_t mac[6];
 	bool slave;
+	uint32_t mtu;
 	uint64_t hello_at;
 };
 

@@ -110,6 +110,7 @@ void fake_link_event(struct fake_node *node, const struct port *p, enum ratman_l
 
 	ev.link.ifindex = p->ifindex;
 	ev.link.state = state;
+	ev.link.mtu = p->mtu;
 	fake_event(node, &ev);
 }
 
@@ -563,7 +564,7 @@ void fake_link_join(struct fake_link *link, struct fake_node *node)
 
 	if (node->n_ports == MAX_PORTS || link->n == MAX_PORTS)
 		abort();
-	*p = (struct port){ .link = link, .ifindex = ++ifindices, .slave = node->dev };
+	*p = (struct port){ .link = link, .ifindex = ++ifindices, .slave = node->dev, .mtu = 1500 };
 	snprintf(p->name, sizeof(p->name), "eth%zu", node->n_ports);
 	memcpy(p->mac, (uint8_t[]){ 2, 0, 0, (uint8_t)node->number, 0, (uint8_t)node->n_ports }, 6);
 	link->member[link->n] = node;

@@ -63,6 +63,58 @@ static void line_of_three(void **state)
 	assert_int_equal(peers, 2);
 }
 
+/* MTUs of links, at start and as they change, get to all kernels; events may be lost. */
+static void path_mtus(void **state)
+{
+	struct fake_link *links[3];
+	const struct address *far;
+	struct router *a;
+
+	(void)state;
+	for (size_t i = 0; i < 4; i++)
+		add_router();
+	for (size_t i = 0; i < 3; i++)
+		links[i] = fake_link_new(routers[i]->node, routers[i + 1]->node);
+	a = routers[0];
+	far = &routers[3]->address;
+	fake_mtu(routers[1]->node, links[1], 1400);
+	fake_mtu(routers[2]->node, links[1], 1400);
+	start_all();
+	wait_for(all_reach, NULL, 10000);
+	fake_run(100);
+	assert_int_equal(fake_route_mtu(a->node, far), 1400);
+	assert_int_equal(fake_route_mtu(routers[3]->node, &a->address), 1400);
+	assert_int_equal(fake_route_mtu(a->node, &routers[1]->address), 1500);
+	/* It shrinks, at one end only, while everything runs. */
+	fake_mtu(routers[2]->node, links[1], 1380);
+	fake_run(500);
+	assert_int_equal(fake_route_mtu(a->node, far), 1380);
+	assert_int_equal(fake_route_mtu(routers[3]->node, &a->address), 1380);
+	/* The event is lost: found out all the same. */
+	fake_overflow(routers[1]->node, false);
+	fake_mtu(routers[1]->node, links[0], 1370);
+	fake_overflow(routers[1]->node, true);
+	fake_run(500);
+	assert_int_equal(fake_route_mtu(a->node, far), 1370);
+	/* A daemon that starts anew goes on with what the kernel has. */
+	router_stop(a);
+	fake_run(1000);
+	assert_int_equal(fake_route_mtu(a->node, far), 1370);
+	router_start(a);
+	fake_run(5000);
+	assert_int_equal(fake_route_mtu(a->node, far), 1370);
+	deliver(a, routers[3]);
+	/* Too small for IPv6: no route, until it is larger again. */
+	fake_mtu(routers[1]->node, links[0], 1359);
+	fake_run(1000);
+	assert_false(fake_has_route(a->node, far));
+	assert_false(fake_has_route(routers[3]->node, &a->address));
+	assert_true(fake_has_route(routers[3]->node, &routers[1]->address));
+	fake_mtu(routers[1]->node, links[0], 1500);
+	wait_for(all_reach, NULL, 30000);
+	assert_int_equal(fake_route_mtu(a->node, far), 1380);
+}
+
 static void both_begin(void **state)
 {
 	struct fake_link *links[2];
@@ -372,6 +424,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(two_routers),
 		T(line_of_three),
+		T(path_mtus),
 		T(both_begin),
 		T(ring_of_five),
 		T(link_costs),

@@ -207,7 +207,7 @@ static void our_restart(void **state)
 /* A neighbour went while we were away: the kernel must not keep it as a next hop. */
 static void restore_without_a_lost_hop(void **state)
 {
-	const struct route_hop hops[2] = { { 1, 40 }, { 0, 50 } };
+	const struct route_hop hops[2] = { { 1, 40, 0 }, { 0, 50, 0 } };
 	struct world *w = world_new(NULL);
 
 	(void)state;
