@@ -48,6 +48,9 @@ daemon := $(filter-out userspace/ratmand/main.c,$(wildcard userspace/ratmand/*.c
 ratctl := $(wildcard userspace/ratctl/*.c)
 ratcat := $(wildcard userspace/ratcat/*.c)
 
+# What programs with libratman include; frame.h is the routers' own.
+public_headers := $(filter-out include/ratman/frame.h,$(wildcard include/ratman/*.h))
+
 # Of ratctl: what unit tests look at, since it asks nobody.
 ratctl_pure := userspace/ratctl/top.c userspace/ratctl/rows.c
 
@@ -133,7 +136,8 @@ $(sims): build/san/tests/%: build/san/tests/%.o $(sim_support) $(san_archive)
 
 # The mesh over a fake kernel (in place of kern/ in the archive) and a fake clock for libuv.
 mesh_wraps := uv_timer_start uv_timer_stop uv_close uv_now if_nametoindex
-mesh_support := $(call objects,san,$(filter-out $(wildcard tests/mesh/test_*.c),$(wildcard tests/mesh/*.c)))
+mesh_support := $(call objects,san,tests/unit/scratch.c \
+	$(filter-out $(wildcard tests/mesh/test_*.c),$(wildcard tests/mesh/*.c)))
 # ratctl as a function, for tests/mesh/test_ctl.c.
 ratctl_main := build/san/tests/mesh/ratctl_main.o
 $(ratctl_main): userspace/ratctl/ratctl.c
@@ -248,7 +252,7 @@ install: userspace
 		build/$$program --completion bash > $(DESTDIR)$(COMPLETIONDIR)/$$program || exit 1; done
 	install -D -m 644 build/libratman.so.0 $(DESTDIR)$(LIBDIR)/libratman.so.0
 	ln -sf libratman.so.0 $(DESTDIR)$(LIBDIR)/libratman.so
-	install -D -m 644 include/ratman/ratman.h $(DESTDIR)$(INCLUDEDIR)/ratman/ratman.h
+	install -D -m 644 -t $(DESTDIR)$(INCLUDEDIR)/ratman $(public_headers)
 	install -D -m 644 include/uapi/linux/ratman.h $(DESTDIR)$(INCLUDEDIR)/linux/ratman.h
 	mkdir -p $(DESTDIR)$(LIBDIR)/pkgconfig
 	sed -e 's|@PREFIX@|$(PREFIX)|; s|@LIBDIR@|$(LIBDIR)|; s|@INCLUDEDIR@|$(INCLUDEDIR)|; s|@VERSION@|$(VERSION)|' \

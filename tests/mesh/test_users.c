@@ -21,9 +21,10 @@
 #include "mesh/neighbour.h"
 #include "ratmand/flow/parcel.h"
 #include "ratmand/node_priv.h"
+#include "unit/scratch.h"
 
 static uv_loop_t loop;
-static char dir[64], state_dir[80], runtime_dir[80];
+static char dir[SCRATCH_LEN], state_dir[SCRATCH_LEN + 16], runtime_dir[SCRATCH_LEN + 16];
 static char device[] = "ratman0", bind_to[] = "127.0.0.1:0", no_key[] = "";
 static struct config config = {
 	.device = device, .api_bind = bind_to, .state_dir = state_dir, .runtime_dir = runtime_dir,
@@ -67,8 +68,7 @@ static int setup(void **state)
 	uint8_t pk[32];
 
 	(void)state;
-	strcpy(dir, "/tmp/test_users.XXXXXX");
-	assert_non_null(mkdtemp(dir));
+	scratch_make(dir);
 	snprintf(state_dir, sizeof(state_dir), "%s/state", dir);
 	snprintf(runtime_dir, sizeof(runtime_dir), "%s/run", dir);
 	assert_int_equal(uv_loop_init(&loop), 0);
@@ -91,16 +91,12 @@ static int setup(void **state)
 
 static int teardown(void **state)
 {
-	char cmd[128];
-
 	(void)state;
 	stop();
 	mesh_free(other);
 	uv_run(&loop, UV_RUN_DEFAULT);	/* a commit may still be in the pool */
 	fake_end();
-	assert_int_equal(uv_loop_close(&loop), 0);
-	snprintf(cmd, sizeof(cmd), "rm -rf %s", dir);
-	return system(cmd);
+	return scratch_end(dir, &loop, NULL);
 }
 
 static bool have_routes(void *ctx)

@@ -17,19 +17,13 @@
 #include "base/log.h"
 #include "ratmand/store/contacts.h"
 #include "ratmand/store/sealed.h"
+#include "unit/scratch.h"
 
-static char dir[64];
+static char dir[SCRATCH_LEN];
 static uv_loop_t loop;
 static struct store *store;
 /* Secret keys of two owners. */
 static uint8_t alice[ADDRESS_SECRET_LEN], bob[ADDRESS_SECRET_LEN];
-
-static void open_store(void)
-{
-	char why[256];
-
-	assert_int_equal(store_open(&store, &loop, dir, NULL, why, sizeof(why)), 0);
-}
 
 static int setup(void **state)
 {
@@ -37,10 +31,7 @@ static int setup(void **state)
 
 	(void)state;
 	log_set_level(LOG_ERROR);
-	strcpy(dir, "/tmp/test_contacts.XXXXXX");
-	assert_non_null(mkdtemp(dir));
-	assert_int_equal(uv_loop_init(&loop), 0);
-	open_store();
+	scratch_begin(dir, &loop, &store);
 	crypto_sign_keypair(pk, alice);
 	crypto_sign_keypair(pk, bob);
 	return 0;
@@ -48,20 +39,14 @@ static int setup(void **state)
 
 static int teardown(void **state)
 {
-	char cmd[128];
-
 	(void)state;
-	store_close(store);
-	uv_run(&loop, UV_RUN_DEFAULT);
-	assert_int_equal(uv_loop_close(&loop), 0);
-	snprintf(cmd, sizeof(cmd), "rm -rf %s", dir);
-	return system(cmd);
+	return scratch_end(dir, &loop, store);
 }
 
 static void reopen(void)
 {
 	store_close(store);
-	open_store();
+	scratch_store(&store, &loop, dir);
 }
 
 static struct contact make(uint32_t number, const char *note, uint8_t trust)

@@ -18,34 +18,23 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "ratmand/store/store.h"
+#include "unit/scratch.h"
 
-static char dir[64];
+static char dir[SCRATCH_LEN];
 static uv_loop_t loop;
 static char why[256];
-
-static void remove_dir(void)
-{
-	char cmd[128];
-
-	snprintf(cmd, sizeof(cmd), "rm -rf %s", dir);
-	assert_int_equal(system(cmd), 0);
-}
 
 static int setup(void **state)
 {
 	(void)state;
-	strcpy(dir, "/tmp/test_store.XXXXXX");
-	assert_non_null(mkdtemp(dir));
+	scratch_make(dir);
 	return uv_loop_init(&loop);
 }
 
 static int teardown(void **state)
 {
 	(void)state;
-	uv_run(&loop, UV_RUN_DEFAULT);
-	assert_int_equal(uv_loop_close(&loop), 0);
-	remove_dir();
-	return 0;
+	return scratch_end(dir, &loop, NULL);
 }
 
 static struct store *open_sized(uint64_t map_size)

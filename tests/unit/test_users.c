@@ -18,9 +18,10 @@
 #include "ratmand/service/users.h"
 #include "ratmand/store/profiles.h"
 #include "unit/profiles.h"
+#include "unit/scratch.h"
 
 static struct {
-	char dir[64];
+	char dir[SCRATCH_LEN];
 	uv_loop_t loop;
 	struct store *store;
 	struct users *users;
@@ -28,46 +29,31 @@ static struct {
 
 static void open_users(size_t most)
 {
-	char why[256] = "";
-
-	uv_loop_init(&now.loop);
-	if (store_open(&now.store, &now.loop, now.dir, NULL, why, sizeof(why)))
-		fail_msg("%s", why);
 	assert_int_equal(users_new(&now.users, &now.loop, now.store, most, NULL, NULL), 0);
 	assert_int_equal(users_ready(now.users), 0);
 }
 
-static void close_users(void)
+static void reopen(size_t most)
 {
 	users_free(now.users);
 	store_close(now.store);
-	uv_run(&now.loop, UV_RUN_DEFAULT);
-	assert_int_equal(uv_loop_close(&now.loop), 0);
-}
-
-static void reopen(size_t most)
-{
-	close_users();
+	scratch_store(&now.store, &now.loop, now.dir);
 	open_users(most);
 }
 
 static int setup(void **state)
 {
 	(void)state;
-	strcpy(now.dir, "/tmp/ratman-users.XXXXXX");
-	assert_non_null(mkdtemp(now.dir));
+	scratch_begin(now.dir, &now.loop, &now.store);
 	open_users(LIMIT_PROFILES);
 	return 0;
 }
 
 static int teardown(void **state)
 {
-	char command[128];
-
 	(void)state;
-	close_users();
-	snprintf(command, sizeof(command), "rm -rf %s", now.dir);
-	return system(command);
+	users_free(now.users);
+	return scratch_end(now.dir, &now.loop, now.store);
 }
 
 static void set_handle(struct profile *p, const char *handle)
