@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "ratmand/service/contact_search.h"
+#include "ratmand/store/password.h"
 
 #define ADDRESSES 64
 #define PEERS 3
@@ -79,7 +80,8 @@ struct fake {
 	struct {
 		struct address address;
 		struct ident token;
-		bool used, up;
+		uint8_t password[crypto_generichash_BYTES];	/* hash of it, if any */
+		bool used, up, has_password;
 	} a[ADDRESSES];
 	struct fake_contact *contacts;
 	int refuse_contact;
@@ -242,6 +244,7 @@ static void addr_create(void *be, const char *name, const uint8_t *ns_key, backe
 			return;
 		}
 		f->a[i].used = true;
+		f->a[i].up = f->a[i].has_password = false;
 		clean_ident(&f->a[i].token);
 		cb(ctx, 0, &f->a[i].address, &f->a[i].token);
 		return;
@@ -320,6 +323,110 @@ static void addr_destroy(void *be, const struct address *address, const struct i
 	}
 	cb(ctx, i < 0 ? i : 0);
 }
+
+/* ---- logins ---- */
+
+static void hash_password(const char *password, uint8_t out[static crypto_generichash_BYTES])
+{
+	crypto_generichash(out, crypto_generichash_BYTES, (const uint8_t *)password,
+			   strlen(password), NULL, 0);
+}
+
+static void set_password(void *be, const struct address *id, const char *password,
+			 backend_done_cb done, void *ctx)
+{
+	struct fake *f = be;
+	size_t len = strlen(password);
+	int i = find(f, id);
+	int err = i < 0 || !f->a[i].up ? -EACCES : !len || len > PASSWORD_MAX ? -EINVAL : 0;
+
+	if (!err) {
+		hash_password(password, f->a[i].password);
+		f->a[i].has_password = true;
+	}
+	done(ctx, err);
+}
+
+static void user_discard(void *be, const struct address *id)
+{
+	struct fake *f = be;
+	int i = find(f, id);
+
+	if (i >= 0)
+		f->a[i].used = false;
+}
+
+static void user_offline(void *be, const struct address *id)
+{
+	struct fake *f = be;
+	int i = find(f, id);
+
+	if (i >= 0 && f->a[i].up) {
+		f->a[i].up = false;
+		fake_event(f, PAYLOAD_EVENT_DOWN, id);
+	}
+}
+
+static void user_login(void *be, const struct address *id, const char *password,
+		       backend_done_cb done, void *ctx)
+{
+	uint8_t hash[crypto_generichash_BYTES];
+	struct fake *f = be;
+	int i = find(f, id);
+
+	hash_password(password, hash);
+	if (i < 0 || !f->a[i].has_password || memcmp(hash, f->a[i].password, sizeof(hash))) {
+		done(ctx, -EACCES);
+		return;
+	}
+	if (!f->a[i].up) {
+		f->a[i].up = true;
+		fake_event(f, PAYLOAD_EVENT_UP, id);
+	}
+	done(ctx, 0);
+}
+
+struct user_creation {
+	struct fake *f;
+	const char *password;
+	backend_user_cb cb;
+	void *ctx;
+};
+
+static void on_user_address(void *ctx, int err, const struct address *id, const struct ident *token)
+{
+	struct user_creation *u = ctx;
+	int i = err ? err : find(u->f, id);
+
+	(void)token;
+	if (!err) {
+		u->f->a[i].up = true;
+		hash_password(u->password, u->f->a[i].password);
+		u->f->a[i].has_password = true;
+	}
+	u->cb(u->ctx, err == -ENOSPC ? -E2BIG : err, err ? NULL : id);
+}
+
+static void user_create(void *be, const char *password, const char *handle, backend_user_cb cb,
+			void *ctx)
+{
+	struct user_creation u = { be, password, cb, ctx };
+
+	if (!*password || strlen(password) > PASSWORD_MAX)
+		cb(ctx, -EINVAL, NULL);
+	else if (handle && strlen(handle) > LIMIT_HANDLE)
+		cb(ctx, -ENAMETOOLONG, NULL);
+	else
+		addr_create(be, NULL, NULL, on_user_address, &u);
+}
+
+static const struct backend_session_ops fake_sessions = {
+	.create = user_create,
+	.discard = user_discard,
+	.login = user_login,
+	.offline = user_offline,
+	.set_password = set_password,
+};
 
 static int compare(const void *a, const void *b)
 {
@@ -905,4 +1012,5 @@ const struct backend_ops fake_ops = {
 	.anycast = anycast,
 	.anycast_stop = anycast_stop,
 	.file = &fake_files,
+	.session = &fake_sessions,
 };

@@ -12,7 +12,8 @@ struct answer {
 	backend_done_cb done;		/* or */
 	backend_created_cb created;	/* or */
 	backend_subscribed_cb subscribed;	/* or */
-	backend_touched_cb touched;
+	backend_touched_cb touched;	/* or */
+	backend_user_cb user;
 	void *ctx;
 	int err;
 	struct ident id;
@@ -24,6 +25,7 @@ struct answer {
 
 static const struct backend_ops *inner;
 static struct backend_ops table;
+static struct backend_session_ops sessions;
 static struct answer *answers;
 static bool late;
 static unsigned int failing, calls;
@@ -43,6 +45,8 @@ static void give(struct answer *a)
 		a->subscribed(a->ctx, a->err, a->err ? NULL : &a->id);
 	else if (a->touched)
 		a->touched(a->ctx, a->err, a->list, a->n);
+	else if (a->user)
+		a->user(a->ctx, a->err, a->err ? NULL : &a->address);
 	else
 		a->done(a->ctx, a->err);
 	free(a->list);
@@ -319,10 +323,58 @@ static int attach(void *be, const struct ident *id, const struct address *addres
 	return err;
 }
 
+static void answered_user(void *ctx, int err, const struct address *id)
+{
+	struct answer *a = ctx;
+
+	if (!err)
+		a->address = *id;
+	answered(a, err);
+}
+
+static void user_create(void *be, const char *password, const char *handle, backend_user_cb cb,
+			void *ctx)
+{
+	struct answer *a = answer_new(NULL, NULL, ctx);
+
+	a->user = cb;
+	if (fails())
+		answered_user(a, -EIO, NULL);
+	else
+		inner->session->create(be, password, handle, answered_user, a);
+}
+
+static void user_login(void *be, const struct address *id, const char *password,
+		       backend_done_cb done, void *ctx)
+{
+	struct answer *a = answer_new(done, NULL, ctx);
+
+	if (fails())
+		answered(a, -EIO);
+	else
+		inner->session->login(be, id, password, answered, a);
+}
+
+static void user_set_password(void *be, const struct address *id, const char *password,
+			      backend_done_cb done, void *ctx)
+{
+	struct answer *a = answer_new(done, NULL, ctx);
+
+	if (fails())
+		answered(a, -ENOSPC);
+	else
+		inner->session->set_password(be, id, password, answered, a);
+}
+
 const struct backend_ops *late_ops(const struct backend_ops *ops)
 {
 	inner = ops;
 	table = *ops;
+	sessions = *ops->session;
+	sessions.create = user_create;
+	sessions.login = user_login;
+	sessions.set_password = user_set_password;
+	table.session = &sessions;
 	table.addr_create = addr_create;
 	table.addr_up = addr_up;
 	table.addr_down = addr_down;

@@ -254,8 +254,8 @@ struct backend_ops {
 	void (*anycast_stop)(struct backend_anycast *a);
 
 	const struct file_backend *file;	/* file_backend.h */
-	/* One table for each noun of the Service API; a backend without a noun leaves it NULL. */
-	const struct backend_session_ops *session;
+	const struct backend_session_ops *session;	/* session_backend.h */
+	/* A backend without one of these nouns leaves it NULL. */
 	const struct backend_service_ops *service;
 	const struct backend_message_ops *message;
 	const struct backend_profile_ops *profile;

@@ -21,14 +21,6 @@ struct user_call {
 	char *password, *handle;	/* owned; the handle may be NULL */
 };
 
-static bool need_sessions(struct client *c)
-{
-	if (c->server->ops->session)
-		return true;
-	client_reply_code(c, PING_E_NOT_SUPPORTED);
-	return false;
-}
-
 static void call_free(struct user_call *call)
 {
 	if (call->password)
@@ -217,8 +209,6 @@ void user_create(struct client *c)
 	struct wire_reader r;
 	bool has_handle;
 
-	if (!need_sessions(c))
-		return;
 	wire_read_init(&r, c->payload, c->header.payload_len);
 	password = field_get_str(&r, LIMIT_CONTROL_PAYLOAD);
 	has_handle = field_get_opt_str(&r, LIMIT_CONTROL_PAYLOAD, &handle);
@@ -272,8 +262,6 @@ void user_up(struct client *c)
 	struct wire_reader r;
 	struct address id;
 
-	if (!need_sessions(c))
-		return;
 	wire_read_init(&r, c->payload, c->header.payload_len);
 	wire_get(&r, id.b, ADDRESS_LEN);
 	password = field_get_str(&r, LIMIT_CONTROL_PAYLOAD);
@@ -291,8 +279,6 @@ void user_up(struct client *c)
 
 void user_down(struct client *c)
 {
-	if (!need_sessions(c))
-		return;
 	if (login_close(c->server, &c->header.token))
 		client_reply_ok(c);
 	else
@@ -354,8 +340,6 @@ static void modify_password(struct client *c)
 	struct wire_reader r;
 	struct address id;
 
-	if (!need_sessions(c))
-		return;
 	wire_read_init(&r, c->payload, c->header.payload_len);
 	wire_get(&r, id.b, ADDRESS_LEN);
 	wire_get_u8(&r);
