@@ -879,6 +879,94 @@ static void test_damage(void **state)
 	expect_message(&boxes[1], 1, &s);
 }
 
+/* Who gets a message again that is damaged has it again, once. */
+static void test_damaged_again(void **state)
+{
+	static uint8_t body[MESSAGE_BODY_MAX];
+	static struct message m;
+	struct seen s = { .id = 1, .tags = 1 };
+	size_t len = make(&s, &m, body);
+	struct find f = { .want = 100 };
+	uint64_t number;
+
+	(void)state;
+	for (int i = 0; i < 2; i++) {
+		/* One that is remembered, and one that is listed on the disk. */
+		boxes[0].lists->max = i ? 1 : LISTS_RECENT;
+		assert_int_equal(add(0, &m, body, len), 0);
+		assert_int_equal(store_each(store, STORE_OVERLAY, find_one, &f), 1);
+		assert_int_equal(store_put(store, STORE_OVERLAY, f.key, f.len, body, 200), 0);
+		assert_int_equal(add(0, &m, body, len), 0);
+		assert_int_equal(add(0, &m, body, len), -EEXIST);
+		assert_int_equal(mailbox_find(&boxes[0], &m.id, &number, 1), 1);
+		expect_message(&boxes[0], number, &s);
+		assert_int_equal(mailbox_remove(&boxes[0], &m.id), 0);
+		assert_int_equal(mailbox_find(&boxes[0], &m.id, &number, 1), 0);
+	}
+}
+
+/* Puts something else in place of a record of the log of floods, or (@index) of its index. */
+static void spoil_flood(bool index, uint64_t which)
+{
+	const uint8_t prefix = index;
+	uint8_t key[9] = { index };
+	struct wire_writer w;
+	uint64_t order;
+
+	/* An index has its records by hash: any of them will do. */
+	assert_int_equal(store_orders(store, STORE_FLOODS, &prefix, index ? 0 : which, UINT64_MAX,
+				      &order, 1), 1);
+	wire_write_init(&w, key + 1, 8);
+	wire_put_be64(&w, order);
+	assert_int_equal(store_put(store, STORE_FLOODS, key, sizeof(key), "???", 3), 0);
+}
+
+static size_t count_floods(void)
+{
+	size_t n = 0;
+
+	assert_int_equal(store_each(store, STORE_FLOODS, count_one, &n), 0);
+	return n;
+}
+
+static void test_damaged_floods(void **state)
+{
+	uint64_t order;
+	struct flood f;
+
+	(void)state;
+	/* The index is damaged: what is there does not come twice, and the index is right again. */
+	flood(1, 0);
+	spoil_flood(true, 0);
+	flood(1, -EEXIST);
+	flood(1, -EEXIST);
+	assert_int_equal(floods.n, 1);
+	/* The log is: what is not there any more may come again. */
+	flood(2, 0);
+	spoil_flood(false, 1);
+	assert_int_equal(floods_next(&floods, 0, &order, &f), -EBADMSG);
+	flood(1, 0);
+	flood(1, -EEXIST);
+	flood(2, -EEXIST);
+	reopen();
+	/* It goes in its turn with what told of it, and takes nothing else along. */
+	floods.limit = 2;
+	flood(3, 0);
+	flood(3, -EEXIST);
+	flood(4, 0);
+	flood(4, -EEXIST);
+	flood(5, 0);
+	assert_int_equal(floods.n, 2);
+	assert_int_equal(count_floods(), 4);
+	spoil_flood(false, 0);
+	flood(6, 0);
+	flood(7, 0);
+	assert_int_equal(floods.n, 2);
+	assert_int_equal(count_floods(), 4);
+	flood(6, -EEXIST);
+	flood(7, -EEXIST);
+}
+
 /* ---- lists that are behind ---- */
 
 /* Messages @first to @last for @user, each of service and sender by its number. */
@@ -1165,6 +1253,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_numbers, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_same_id, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_damage, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_damaged_again, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_damaged_floods, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_failed_commit, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_listed_and_removed, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_damaged_mark, setup, teardown),

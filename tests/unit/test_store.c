@@ -18,34 +18,23 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "ratmand/store/store.h"
+#include "unit/scratch.h"
 
-static char dir[64];
+static char dir[SCRATCH_LEN];
 static uv_loop_t loop;
 static char why[256];
-
-static void remove_dir(void)
-{
-	char cmd[128];
-
-	snprintf(cmd, sizeof(cmd), "rm -rf %s", dir);
-	assert_int_equal(system(cmd), 0);
-}
 
 static int setup(void **state)
 {
 	(void)state;
-	strcpy(dir, "/tmp/test_store.XXXXXX");
-	assert_non_null(mkdtemp(dir));
+	scratch_make(dir);
 	return uv_loop_init(&loop);
 }
 
 static int teardown(void **state)
 {
 	(void)state;
-	uv_run(&loop, UV_RUN_DEFAULT);
-	assert_int_equal(uv_loop_close(&loop), 0);
-	remove_dir();
-	return 0;
+	return scratch_end(dir, &loop, NULL);
 }
 
 static struct store *open_sized(uint64_t map_size)
@@ -312,6 +301,58 @@ static void test_order(void **state)
 	}
 	assert_int_equal(store_put(s, STORE_DUE, key, sizeof(key) - 1, "x", 1), -EINVAL);
 	assert_int_equal(store_each_from(s, STORE_BLOCKS, key, take_order, &l), -EINVAL);
+	close_store(s);
+}
+
+/* What was put together can be taken back: all of it, whatever it was put over. */
+static void test_take_back(void **state)
+{
+	struct store *s = open_store();
+
+	(void)state;
+	put(s, "old", "on disk");
+	put(s, "gone", "on disk");
+	assert_int_equal(store_flush(s), 0);
+	for (int flushed = 0; flushed < 2; flushed++) {
+		put(s, "queued", "before");
+		if (flushed)
+			assert_int_equal(store_flush(s), 0);
+		store_together(s, true);
+		put(s, "new", "1");
+		put(s, "new", "2");
+		put(s, "old", "1");
+		put(s, "old", "2");
+		put(s, "queued", "1");
+		assert_int_equal(store_del(s, STORE_SEEN, "queued", 6), 0);
+		put(s, "queued", "2");
+		assert_int_equal(store_del(s, STORE_SEEN, "gone", 4), 0);
+		expect(s, "queued", "2");
+		expect(s, "gone", NULL);
+		store_take_back(s);
+		/* What comes then is no part of it. */
+		put(s, "after", flushed ? "again" : "all");
+		store_together(s, false);
+		expect(s, "new", NULL);
+		expect(s, "old", "on disk");
+		expect(s, "gone", "on disk");
+		expect(s, "queued", "before");
+		expect(s, "after", flushed ? "again" : "all");
+	}
+	/* Without that, it stays, and what it replaced is gone. */
+	store_together(s, true);
+	put(s, "new", "1");
+	put(s, "new", "2");
+	put(s, "queued", "3");
+	put(s, "queued", "4");
+	store_together(s, false);
+	put(s, "queued", "5");
+	close_store(s);
+	s = open_store();
+	expect(s, "new", "2");
+	expect(s, "queued", "5");
+	expect(s, "old", "on disk");
+	expect(s, "gone", "on disk");
+	expect(s, "after", "again");
 	close_store(s);
 }
 
@@ -778,6 +819,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_each, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_groups, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_order, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_take_back, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_second_open, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_newer_version, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_older_version, setup, teardown),

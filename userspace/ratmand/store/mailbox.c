@@ -301,6 +301,14 @@ static int remove_number(const struct mailbox *mb, uint64_t number)
 	return store_del(mb->bodies->store, STORE_OVERLAY, key, sizeof(key));
 }
 
+/* What was queued together did not all come about: nothing of it did. */
+static void take_back(struct mailbox *mb)
+{
+	store_take_back(mb->bodies->store);
+	/* What is remembered of the lists is read anew. */
+	mb->failures = store_failures(mb->bodies->store) - 1;
+}
+
 static int remove_entry(const struct mailbox *mb, uint64_t number, const struct mailbox_entry *e)
 {
 	int err = remove_number(mb, number);
@@ -310,16 +318,35 @@ static int remove_entry(const struct mailbox *mb, uint64_t number, const struct 
 	return err ? err : bodies_drop(mb->bodies, &e->ref);
 }
 
+/* True when it is in the mailbox and can be read. What cannot comes again, and goes before. */
+static int make_way(struct mailbox *mb, const struct message *m)
+{
+	struct mailbox_entry e;
+	uint64_t there;
+	ssize_t n;
+	int err;
+
+	while ((n = find(mb, &m->id, &m->sender, &there, 1)) > 0) {
+		err = mailbox_entry(mb, there, &e);
+		sodium_memzero(&e.ref, sizeof(e.ref));
+		if (!err)
+			return -EEXIST;
+		if (err == -EBADMSG)
+			err = mailbox_remove_number(mb, there);
+		if (err)
+			return err;
+	}
+	return (int)n;
+}
+
 int mailbox_add(struct mailbox *mb, const struct message *m, struct body *body)
 {
 	struct store *store = mb->bodies->store;
 	struct mailbox_entry e = { .message = *m };
-	uint64_t there;
-	ssize_t n = body->fresh ? refresh(mb) : find(mb, &m->id, &m->sender, &there, 1);
-	int err;
+	int err = make_way(mb, m);
 
-	if (n)
-		return n < 0 ? (int)n : -EEXIST;
+	if (err)
+		return err;
 	if (store_room(store) < body->len + CHANGE_MAX || mb->next >= UINT32_MAX)
 		return -EDQUOT;
 	store_together(store, true);
@@ -329,15 +356,15 @@ int mailbox_add(struct mailbox *mb, const struct message *m, struct body *body)
 	if (!err)
 		err = lists_add(mb->lists, mb->next, m);
 	if (err)
-		remove_entry(mb, mb->next, &e);
+		store_take_back(store);
 	store_together(store, false);
 	sodium_memzero(&e.ref, sizeof(e.ref));
-	/* Not even when it failed: the number may be on some list. */
+	if (err)
+		return err;
 	mb->next++;
 	/* What cannot be listed now is remembered on. */
-	if (!err)
-		(void)lists_settle(mb->lists);
-	return err;
+	(void)lists_settle(mb->lists);
+	return 0;
 }
 
 static int compare_numbers(const void *a, const void *b)
@@ -356,9 +383,6 @@ ssize_t mailbox_find(struct mailbox *mb, const struct ident *id, uint64_t *numbe
 	return found;
 }
 
-/* Most messages of one id that are changed, or removed at a time: each has another sender. */
-#define SAME_ID_MAX 32
-
 static int apply(const struct message_tags *add, const struct message_tags *remove,
 		 struct message_tags *tags)
 {
@@ -375,7 +399,6 @@ static int apply(const struct message_tags *add, const struct message_tags *remo
 static int change_one(struct mailbox *mb, uint64_t number, const struct message_tags *add,
 		      const struct message_tags *remove, bool write)
 {
-	struct store *store = mb->bodies->store;
 	struct message_tags old;
 	struct mailbox_entry e;
 	int err = mailbox_entry(mb, number, &e);
@@ -384,13 +407,10 @@ static int change_one(struct mailbox *mb, uint64_t number, const struct message_
 		return err;
 	old = e.message.tags;
 	err = apply(add, remove, &e.message.tags);
-	if (!err && write) {
-		store_together(store, true);
+	if (!err && write)
 		err = put_entry(mb, number, &e);
-		if (!err)
-			err = lists_change(mb->lists, number, &e.message, &old);
-		store_together(store, false);
-	}
+	if (!err && write)
+		err = lists_change(mb->lists, number, &e.message, &old);
 	sodium_memzero(&e.ref, sizeof(e.ref));
 	return err;
 }
@@ -398,8 +418,8 @@ static int change_one(struct mailbox *mb, uint64_t number, const struct message_
 int mailbox_change(struct mailbox *mb, const struct ident *id, const struct message_tags *add,
 		   const struct message_tags *remove)
 {
-	uint64_t numbers[SAME_ID_MAX];
-	ssize_t n = mailbox_find(mb, id, numbers, SAME_ID_MAX);
+	uint64_t numbers[MAILBOX_SAME_ID];
+	ssize_t n = mailbox_find(mb, id, numbers, MAILBOX_SAME_ID);
 	int err = n < 0 ? (int)n : !n ? -ENOENT : 0;
 
 	/* Half of it must not be refused for want of room, or because of tags. */
@@ -407,8 +427,14 @@ int mailbox_change(struct mailbox *mb, const struct ident *id, const struct mess
 		err = -EDQUOT;
 	for (ssize_t i = 0; i < n && !err; i++)
 		err = change_one(mb, numbers[i], add, remove, false);
+	if (err)
+		return err;
+	store_together(mb->bodies->store, true);
 	for (ssize_t i = 0; i < n && !err; i++)
 		err = change_one(mb, numbers[i], add, remove, true);
+	if (err)
+		take_back(mb);
+	store_together(mb->bodies->store, false);
 	return err;
 }
 
@@ -429,6 +455,8 @@ int mailbox_remove_number(struct mailbox *mb, uint64_t number)
 		return err;
 	store_together(store, true);
 	err = remove_entry(mb, number, &e);
+	if (err)
+		take_back(mb);
 	store_together(store, false);
 	sodium_memzero(&e.ref, sizeof(e.ref));
 	return err;
@@ -436,8 +464,8 @@ int mailbox_remove_number(struct mailbox *mb, uint64_t number)
 
 int mailbox_remove(struct mailbox *mb, const struct ident *id)
 {
-	uint64_t numbers[SAME_ID_MAX];
-	ssize_t n = mailbox_find(mb, id, numbers, SAME_ID_MAX);
+	uint64_t numbers[MAILBOX_SAME_ID];
+	ssize_t n = mailbox_find(mb, id, numbers, MAILBOX_SAME_ID);
 	int err = !n ? -ENOENT : 0;
 
 	for (;;) {
@@ -445,9 +473,9 @@ int mailbox_remove(struct mailbox *mb, const struct ident *id)
 			return (int)n;
 		for (ssize_t i = 0; i < n && !err; i++)
 			err = mailbox_remove_number(mb, numbers[i]);
-		if (err || n < SAME_ID_MAX)
+		if (err || n < MAILBOX_SAME_ID)
 			return err;
-		n = mailbox_find(mb, id, numbers, SAME_ID_MAX);
+		n = mailbox_find(mb, id, numbers, MAILBOX_SAME_ID);
 	}
 }
 

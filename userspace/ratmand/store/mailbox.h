@@ -20,6 +20,9 @@
 
 #define MAILBOX_KEY_LEN 32
 
+/* Most messages of one id that are shown, or changed at a time: each has another sender. */
+#define MAILBOX_SAME_ID 32
+
 struct mailbox_keys;
 struct lists;
 
@@ -70,7 +73,7 @@ int mailbox_read(const struct mailbox *mb, uint64_t number, struct message *out,
 ssize_t mailbox_find(struct mailbox *mb, const struct ident *id, uint64_t *numbers, size_t n);
 
 /*
- * Removes tags, then adds some, in every message with @id (of 32 senders at most). -ENOENT,
+ * Removes tags, then adds some, in every message with @id (MAILBOX_SAME_ID of them at most). -ENOENT,
  * -E2BIG (too many tags; none is changed), -EBADMSG, storage errors.
  */
 int mailbox_change(struct mailbox *mb, const struct ident *id, const struct message_tags *add,

@@ -44,8 +44,54 @@ static struct overlay_segment *open_segment(struct overlay *o)
 	return s;
 }
 
+/* What was put together stays: what it replaced goes for good. */
+static void forget_undo(struct overlay *o)
+{
+	struct overlay_record *next;
+
+	for (struct overlay_record *r = o->undo; r; r = next) {
+		struct overlay_record *old = r->replaced;
+
+		next = r->undo;
+		r->undo = r->replaced = NULL;
+		r->undoable = false;
+		/* Those that are on the list themselves go when it is their turn. */
+		if (old && old->undoable)
+			old->outdated = true;
+		else
+			record_free(old);
+		if (r->outdated)
+			record_free(r);
+	}
+	o->undo = NULL;
+}
+
+void overlay_take_back(struct overlay *o)
+{
+	struct overlay_segment *s = o->newest;
+	struct overlay_record *next;
+
+	for (struct overlay_record *r = o->undo; r; r = next) {
+		struct overlay_record *old = r->replaced;
+
+		next = r->undo;
+		HASH_DEL(s->records, r);
+		s->bytes -= record_cost(r);
+		o->bytes -= record_cost(r);
+		/* The key is back as it was: the same table has room for it again. */
+		if (old) {
+			HASH_ADD_KEYPTR(hh, s->records, old->data, 1 + old->key_len, old);
+			s->bytes += record_cost(old);
+			o->bytes += record_cost(old);
+		}
+		record_free(r);
+	}
+	o->undo = NULL;
+}
+
 void overlay_together(struct overlay *o, bool on)
 {
+	forget_undo(o);
 	/* A full one is left behind now; without memory for another it just grows. */
 	if (on && o->newest)
 		(void)open_segment(o);
@@ -136,10 +182,17 @@ int overlay_put(struct overlay *o, enum store_table table, const void *key, size
 		}
 		goto fail;
 	}
-	record_free(old);
 	set_marks(s, r);
 	s->bytes += record_cost(r);
 	o->bytes += record_cost(r);
+	if (o->together) {
+		r->undoable = true;
+		r->replaced = old;
+		r->undo = o->undo;
+		o->undo = r;
+	} else {
+		record_free(old);
+	}
 	return 0;
 fail:
 	record_free(r);

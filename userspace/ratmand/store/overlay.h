@@ -21,6 +21,10 @@ struct overlay_record {
 	uint32_t value_len;
 	uint16_t key_len;	/* of the table's key, without the table byte */
 	bool deleted;
+	bool undoable;		/* in the list of what was put together */
+	bool outdated;		/* … and replaced in it */
+	struct overlay_record *undo;		/* what was put before it */
+	struct overlay_record *replaced;	/* owned; while it is undoable */
 	uint8_t data[];		/* table, key, value */
 };
 
@@ -49,10 +53,14 @@ struct overlay {
 	struct overlay_segment *newest;
 	size_t bytes;			/* of all segments */
 	bool together;			/* the newest segment takes everything */
+	struct overlay_record *undo;	/* meanwhile: what was put, newest first */
 };
 
 /* What is queued while @on goes into one segment, whatever its size. */
 void overlay_together(struct overlay *o, bool on);
+
+/* While that is so: what was put since it began was never put. */
+void overlay_take_back(struct overlay *o);
 
 /* Key and value inside a record, borrowed. */
 static inline const uint8_t *overlay_key(const struct overlay_record *r)

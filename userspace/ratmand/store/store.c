@@ -102,6 +102,11 @@ uint64_t store_failures(const struct store *s)
 	return s->state.failures;
 }
 
+int store_failure(const struct store *s)
+{
+	return s->state.failure ? s->state.failure : -EIO;
+}
+
 uint64_t store_damaged(const struct store *s)
 {
 	return s->layout.state.damaged + s->layout.cache.damaged;
@@ -300,6 +305,11 @@ int store_each_key(struct store *s, enum store_table table, const void *prefix, 
 void store_together(struct store *s, bool on)
 {
 	overlay_together(&s->state.overlay, on);
+}
+
+void store_take_back(struct store *s)
+{
+	overlay_take_back(&s->state.overlay);
 }
 
 /* Where the group @prefix goes on at @from, as hidden keys have it. */

@@ -33,4 +33,5 @@ const struct table_info store_tables[STORE_TABLES] = {
 	[STORE_USERS] = { .name = "users", .id = 16, .prefix = 1, .pad = 256 },
 	[STORE_PROFILE_VALUES] = { .name = "profile-values", .id = 23, .cache = true, .prefix = 16,
 				   .pad = 1 },
+	[STORE_BYGONE] = { .name = "bygone", .id = 24, .cache = true, .pad = 1 },
 };
