@@ -343,7 +343,7 @@ int mailbox_add(struct mailbox *mb, const struct message *m, struct body *body)
 {
 	struct store *store = mb->bodies->store;
 	struct mailbox_entry e = { .message = *m };
-	int err = make_way(mb, m);
+	int err = body->fresh ? refresh(mb) : make_way(mb, m);
 
 	if (err)
 		return err;
