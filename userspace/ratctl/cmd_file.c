@@ -102,8 +102,8 @@ static int need_file(struct ctl *ctl, const struct file_owner *o, const char *te
 			pick_try(&pick, &list[i].id);
 	}
 	ratman_free(list);
-	return pick_end(ctl, &pick,
-			"name of a file, nor how the id of one begins; see: ratctl file list", out);
+	return pick_end(ctl, &pick, "no file has this name, or an id that begins so:",
+			"ratctl file list", out);
 }
 
 int file_prepare(struct ctl *ctl, const char *text, struct file_owner *o, struct ratman_id *id)

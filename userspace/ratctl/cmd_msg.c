@@ -351,9 +351,8 @@ static int find_id(struct ctl *ctl, const struct user *user, const char *text,
 		return ctl_fail(ctl, CTL_USER,
 				"'%s': there are too many messages to search them all; write the whole id, which ratctl msg list --wide shows",
 				text);
-	snprintf(none, sizeof(none), "id of a message of %s, nor how one begins; see: ratctl msg list",
-		 f.service);
-	return pick_end(ctl, &pick, none, out);
+	snprintf(none, sizeof(none), "no message of %s has an id that begins like", f.service);
+	return pick_end(ctl, &pick, none, "ratctl msg list", out);
 }
 
 /* Calls @each with every message of the id. */

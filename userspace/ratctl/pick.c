@@ -33,12 +33,13 @@ bool pick_try(struct pick *p, const struct ratman_id *id)
 	return !resolve_fits(p->text, &a) || pick_take(p, id);
 }
 
-int pick_end(struct ctl *ctl, const struct pick *p, const char *none, struct ratman_id *out)
+int pick_end(struct ctl *ctl, const struct pick *p, const char *none, const char *see,
+	     struct ratman_id *out)
 {
 	char first[ADDRESS_TEXT_LEN], second[ADDRESS_TEXT_LEN];
 
 	if (!p->hits)
-		return ctl_fail(ctl, CTL_USER, "'%s' is no %s", p->text, none);
+		return ctl_fail(ctl, CTL_USER, "%s '%s'; see: %s", none, p->text, see);
 	if (p->hits > 1) {
 		ratman_id_format(&p->found, first);
 		ratman_id_format(&p->other, second);

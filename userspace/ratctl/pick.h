@@ -25,7 +25,11 @@ bool pick_try(struct pick *p, const struct ratman_id *id);
 /* The same of one that was meant by another name. */
 bool pick_take(struct pick *p, const struct ratman_id *id);
 
-/* The one that was meant, or reports: two that fit, or that there is no such @none ("file; see: …"). */
-int pick_end(struct ctl *ctl, const struct pick *p, const char *none, struct ratman_id *out);
+/*
+ * The one that was meant, or reports: two that fit, or @none ("no file has a name like"),
+ * and the command to @see which there are.
+ */
+int pick_end(struct ctl *ctl, const struct pick *p, const char *none, const char *see,
+	     struct ratman_id *out);
 
 #endif

@@ -4,6 +4,7 @@
  */
 #include "ratctl/ratctl.h"
 
+#include <signal.h>
 #include <sodium.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -372,5 +373,10 @@ int main(int argc, char **argv)
 	kern_close(ctl.kern);
 	if (print_finish() && !status)
 		status = ctl_fail(&ctl, CTL_USER, "cannot write to standard output");
+	/* Nobody reads any more: what shells know of programs then is the signal. */
+	if (status == 128 + SIGPIPE) {
+		signal(SIGPIPE, SIG_DFL);
+		raise(SIGPIPE);
+	}
 	return status;
 }

@@ -4,12 +4,13 @@
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 
 #define TICK_MS 500		/* a signal just before we wait is noticed so late */
-#define KEEP_MS 20000		/* from one sign of life for the session to the next */
+#define KEEP_MS 20000		/* at most, from one sign of life for the session to the next */
 
 static volatile sig_atomic_t caught;
 
@@ -49,13 +50,20 @@ static bool output_gone(void)
 	return poll(&out, 1, 0) == 1 && (out.revents & POLLERR);
 }
 
-/* A session that is used does not end. What is wrong shows on the socket as well. */
-static void keep_session(struct ctl *ctl, const struct watch *w, uint64_t *kept_ms)
+/* A session that is used does not end: how often it is to be, from the daemon's limit. */
+static uint64_t keep_interval(struct ctl *ctl)
 {
-	if (!w->address || clock_ms() - *kept_ms < KEEP_MS)
-		return;
-	ratman_user_status(ctl->api, w->address, w->token);
-	*kept_ms = clock_ms();
+	struct ratman_limit *limits;
+	uint64_t ms = KEEP_MS;
+	size_t n;
+
+	if (ratman_limits(ctl->api, &limits, &n))
+		return ms;
+	for (size_t i = 0; i < n; i++)
+		if (!strcmp(limits[i].name, "session_timeout") && limits[i].limit * 1000 / 3 < ms)
+			ms = limits[i].limit * 1000 / 3;
+	ratman_free(limits);
+	return ms;
 }
 
 /* The daemon closed the socket: does it still run, and does our token still count? */
@@ -80,7 +88,8 @@ static int report_end(struct ctl *ctl, const struct watch *w)
 
 int watch_run(struct ctl *ctl, const struct watch *w, const struct ratman_subscription *where)
 {
-	uint64_t kept_ms = clock_ms();
+	bool keeps = w->address && ctl->session;
+	uint64_t keep_ms = keeps ? keep_interval(ctl) : 0, kept_ms = clock_ms();
 	int status = CTL_OK, err;
 	struct ratman_sub *sub;
 
@@ -95,7 +104,11 @@ int watch_run(struct ctl *ctl, const struct watch *w, const struct ratman_subscr
 		err = w->next(ctl, sub, TICK_MS, &status);
 		if (err != 1 && err != RATMAN_ETIMEOUT && err != -EINTR)
 			break;
-		keep_session(ctl, w, &kept_ms);
+		/* What is wrong shows on the socket as well. */
+		if (keeps && clock_ms() - kept_ms >= keep_ms) {
+			ratman_user_status(ctl->api, w->address, w->token);
+			kept_ms = clock_ms();
+		}
 	}
 	ratman_sub_close(sub);
 	if (caught)
