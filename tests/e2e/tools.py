@@ -19,6 +19,7 @@ import schema
 from harness import program
 
 ADDRESS = re.compile(r"[0-9A-F]{4}(-[0-9A-F]{4}){15}")
+SECRET = "tr0ub4dor und mehr"
 
 
 class Home:
@@ -183,3 +184,23 @@ class Terminal:
             self.process.wait()
         os.close(self.slave)
         os.close(self.master)
+
+
+class Account(Home):
+    """Somebody who has nothing yet, but a password in a file."""
+
+    def __init__(self, bind=None):
+        super().__init__(bind or harness.DAEMON.bind)
+        self.password = self.file("password", SECRET + "\nnot this\n")
+        self.id_path = self.ctl("idpath")[0].strip()
+
+    def create(self, *args):
+        out, _ = self.ctl("user", "create", "--password-file", self.password, *args)
+        return ADDRESS.search(out).group()
+
+    def identity_text(self):
+        with open(self.id_path) as f:
+            return f.read()
+
+    def terminal(self, *args):
+        return Terminal(self.argv("ratctl", args), self.env, cwd=self.path)
