@@ -48,6 +48,9 @@ daemon := $(filter-out userspace/ratmand/main.c,$(wildcard userspace/ratmand/*.c
 ratctl := $(wildcard userspace/ratctl/*.c)
 ratcat := $(wildcard userspace/ratcat/*.c)
 
+# What programs with libratman include; frame.h is the routers' own.
+public_headers := $(filter-out include/ratman/frame.h,$(wildcard include/ratman/*.h))
+
 # Of ratctl: what unit tests look at, since it asks nobody.
 ratctl_pure := userspace/ratctl/top.c userspace/ratctl/rows.c
 
@@ -112,7 +115,7 @@ module:
 unit := $(patsubst tests/%.c,build/san/tests/%,$(wildcard tests/unit/test_*.c))
 sims := $(patsubst tests/%.c,build/san/tests/%,$(wildcard tests/sim/test_*.c))
 meshes := $(patsubst tests/%.c,build/san/tests/%,$(wildcard tests/mesh/test_*.c))
-unit_support := $(call objects,san,$(filter-out $(wildcard tests/unit/test_*.c),$(wildcard tests/unit/*.c)))
+unit_support := $(call objects,san,$(filter-out $(wildcard tests/unit/test_*.c) tests/unit/powercut.c,$(wildcard tests/unit/*.c)))
 sim_support := $(call objects,san,$(filter-out $(wildcard tests/sim/test_*.c),$(wildcard tests/sim/*.c)))
 san_archive := build/san/ratman.a
 $(san_archive): $(call objects,san,$(sort $(daemon) $(ratctl_pure) $(tools) $(library) $(proto) $(base)))
@@ -123,13 +126,18 @@ $(unit): build/san/tests/%: build/san/tests/%.o $(unit_support) $(san_archive)
 	@echo "  LD    $@"
 	@$(CC) -fsanitize=address,undefined $^ -o $@ -lcmocka -ljson-c $(libs_daemon)
 
+# A disk that can fail stands before libc's functions: for those who want it only.
+build/san/tests/unit/test_powercut build/san/tests/unit/test_powercut_service: \
+	$(call objects,san,tests/unit/powercut.c)
+
 $(sims): build/san/tests/%: build/san/tests/%.o $(sim_support) $(san_archive)
 	@echo "  LD    $@"
 	@$(CC) -fsanitize=address,undefined $^ -o $@ -lcmocka -ljson-c $(libs_daemon)
 
 # The mesh over a fake kernel (in place of kern/ in the archive) and a fake clock for libuv.
 mesh_wraps := uv_timer_start uv_timer_stop uv_close uv_now if_nametoindex
-mesh_support := $(call objects,san,$(filter-out $(wildcard tests/mesh/test_*.c),$(wildcard tests/mesh/*.c)))
+mesh_support := $(call objects,san,tests/unit/scratch.c \
+	$(filter-out $(wildcard tests/mesh/test_*.c),$(wildcard tests/mesh/*.c)))
 # ratctl as a function, for tests/mesh/test_ctl.c.
 ratctl_main := build/san/tests/mesh/ratctl_main.o
 $(ratctl_main): userspace/ratctl/ratctl.c
@@ -176,7 +184,7 @@ build/fuzz/obj/%.o: %.c
 		-fno-sanitize-recover=undefined -c $< -o $@
 build/fuzz/ratman.a: $(call objects,fuzz/obj,$(sort $(daemon) $(tools) $(library) $(proto) $(base)))
 	@rm -f $@ && ar rcs $@ $^
-fuzz_support := $(call objects,fuzz/obj,$(filter-out $(wildcard tests/unit/test_*.c) tests/unit/flow_world.c,$(wildcard tests/unit/*.c)))
+fuzz_support := $(call objects,fuzz/obj,$(filter-out $(wildcard tests/unit/test_*.c) tests/unit/flow_world.c tests/unit/powercut.c,$(wildcard tests/unit/*.c)))
 # Time of the server fuzzer passes when its input says so.
 build/fuzz/fuzz_server: fuzz_wraps := uv_timer_start uv_timer_stop uv_timer_get_due_in uv_is_active uv_now uv_close
 $(fuzzers): build/fuzz/%: build/fuzz/obj/tests/fuzz/%.o $(fuzz_support) build/fuzz/ratman.a
@@ -244,7 +252,7 @@ install: userspace
 		build/$$program --completion bash > $(DESTDIR)$(COMPLETIONDIR)/$$program || exit 1; done
 	install -D -m 644 build/libratman.so.0 $(DESTDIR)$(LIBDIR)/libratman.so.0
 	ln -sf libratman.so.0 $(DESTDIR)$(LIBDIR)/libratman.so
-	install -D -m 644 include/ratman/ratman.h $(DESTDIR)$(INCLUDEDIR)/ratman/ratman.h
+	install -D -m 644 -t $(DESTDIR)$(INCLUDEDIR)/ratman $(public_headers)
 	install -D -m 644 include/uapi/linux/ratman.h $(DESTDIR)$(INCLUDEDIR)/linux/ratman.h
 	mkdir -p $(DESTDIR)$(LIBDIR)/pkgconfig
 	sed -e 's|@PREFIX@|$(PREFIX)|; s|@LIBDIR@|$(LIBDIR)|; s|@INCLUDEDIR@|$(INCLUDEDIR)|; s|@VERSION@|$(VERSION)|' \

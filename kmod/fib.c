@@ -152,7 +152,8 @@ static bool ratman_route_is_same(const struct ratman_dest *dest,
 {
 	return dest->n_hops == config->n_hops && dest->cookie_len == config->cookie_len &&
 	       !memcmp(dest->hop, hop, config->n_hops * sizeof(*hop)) &&
-	       !memcmp(dest->metric, config->metric, config->n_hops * sizeof(*dest->metric)) &&
+	       !memcmp(ratman_dest_paths(dest), config->path,
+		       config->n_hops * sizeof(*config->path)) &&
 	       !memcmp(ratman_dest_cookie(dest), config->cookie, config->cookie_len);
 }
 
@@ -227,7 +228,8 @@ int ratman_fib_route_set(struct ratman_dev *rdev, const struct ratman_route_conf
 		return 0;
 	}
 
-	dest = kzalloc(struct_size(dest, hop, config->n_hops) + config->cookie_len, GFP_KERNEL);
+	dest = kzalloc(struct_size(dest, hop, config->n_hops) +
+		       config->n_hops * sizeof(*config->path) + config->cookie_len, GFP_KERNEL);
 	if (!dest)
 		return -ENOMEM;
 	memcpy(dest->address, config->dest, sizeof(dest->address));
@@ -238,8 +240,8 @@ int ratman_fib_route_set(struct ratman_dev *rdev, const struct ratman_route_conf
 	for (i = 0; i < config->n_hops; i++) {
 		ratman_neigh_get(hop[i]);
 		dest->hop[i] = hop[i];
-		dest->metric[i] = config->metric[i];
 	}
+	memcpy(ratman_dest_paths(dest), config->path, config->n_hops * sizeof(*config->path));
 	if (config->cookie_len)
 		memcpy(ratman_dest_cookie(dest), config->cookie, config->cookie_len);
 

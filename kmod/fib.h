@@ -12,6 +12,16 @@
 #define RATMAN_MARK_LOCAL	XA_MARK_1
 
 /**
+ * struct ratman_hop_path - what lies behind a next hop
+ * @metric: for display
+ * @mtu: largest frame that gets all the way; U16_MAX when nobody said
+ */
+struct ratman_hop_path {
+	u16 metric;
+	u16 mtu;
+};
+
+/**
  * struct ratman_dest - a route, or an address of ours
  * @node: in ratman_dev.dests
  * @node6: in ratman_dev.dests6
@@ -20,12 +30,12 @@
  * @local: it is ours
  * @policy: enum ratman_policy, of an address of ours
  * @n_hops: number of next hops
- * @cookie_len: bytes of the daemon's memory after the next hops
- * @metric: by next hop
+ * @cookie_len: bytes of the daemon's memory
  * @expires: jiffies; 0 = never. Not for RCU readers, as @id
  * @id: number in ratman_dev.dest_ids
  * @rcu: for freeing
- * @hop: neighbours, best first, each with a reference; then the cookie
+ * @hop: neighbours, best first, each with a reference; then a struct
+ *       ratman_hop_path for each; then the cookie
  *
  * Found under RCU and never changed, but for @policy and @expires: a new one
  * takes its place. A million of these exist, hence the packing.
@@ -39,7 +49,6 @@ struct ratman_dest {
 	u8 policy;
 	u8 n_hops;
 	u8 cookie_len;
-	u16 metric[RATMAN_ROUTE_HOPS_MAX];
 	union {
 		struct {
 			unsigned long expires;
@@ -56,7 +65,7 @@ struct ratman_dest {
  * @ipv6: its IPv6 address
  * @n_hops: number of next hops, at least 1
  * @hop: indices of neighbours
- * @metric: for display
+ * @path: what lies behind them
  * @expires_ms: 0 = never
  * @cookie: the daemon's memory
  * @cookie_len: its length
@@ -66,15 +75,20 @@ struct ratman_route_config {
 	const struct in6_addr *ipv6;
 	unsigned int n_hops;
 	u32 hop[RATMAN_ROUTE_HOPS_MAX];
-	u16 metric[RATMAN_ROUTE_HOPS_MAX];
+	struct ratman_hop_path path[RATMAN_ROUTE_HOPS_MAX];
 	u32 expires_ms;
 	const void *cookie;
 	unsigned int cookie_len;
 };
 
-static inline void *ratman_dest_cookie(const struct ratman_dest *dest)
+static inline struct ratman_hop_path *ratman_dest_paths(const struct ratman_dest *dest)
 {
 	return (void *)&dest->hop[dest->n_hops];
+}
+
+static inline void *ratman_dest_cookie(const struct ratman_dest *dest)
+{
+	return &ratman_dest_paths(dest)[dest->n_hops];
 }
 
 /**
@@ -101,6 +115,23 @@ static inline struct ratman_neigh_key *ratman_dest_hop(const struct ratman_dest 
 			return key;
 	}
 	return NULL;
+}
+
+/**
+ * ratman_dest_mtu - the largest frame that gets to a destination
+ * @dest: a route; under RCU
+ * @key: what ratman_dest_hop() chose for it
+ *
+ * Return: bytes from the hop header on.
+ */
+static inline unsigned int ratman_dest_mtu(const struct ratman_dest *dest,
+					   const struct ratman_neigh_key *key)
+{
+	unsigned int i = 0;
+
+	while (i + 1 < dest->n_hops && dest->hop[i] != key->neigh)
+		i++;
+	return min_t(unsigned int, ratman_dest_paths(dest)[i].mtu, ratman_link_mtu(key->link));
 }
 
 struct ratman_dest *ratman_fib_lookup(struct ratman_dev *rdev, const u8 *address);

@@ -487,6 +487,11 @@ static int ratman_link_event(struct notifier_block *nb, unsigned long event, voi
 		break;
 	case NETDEV_CHANGEMTU:
 		ratman_dev_update_mtu(rdev);
+		mutex_lock(&rdev->lock);
+		link = ratman_link_find(rdev, dev->ifindex);
+		if (link)
+			ratman_nl_link_event(link, link->up ? RATMAN_LINK_UP : RATMAN_LINK_DOWN);
+		mutex_unlock(&rdev->lock);
 		break;
 	case NETDEV_UNREGISTER:
 		ratman_link_del(rdev, dev);

@@ -49,9 +49,16 @@ const struct nla_policy ratman_nl_frame_policy[RATMAN_A_FRAME_MAX + 1] = {
 	[RATMAN_A_FRAME_BODY] = NLA_POLICY_RANGE(NLA_BINARY, 1, RATMAN_FRAME_MAX),
 };
 
+/* Not const: 6.1 has no const in the policy. */
+static struct netlink_range_validation ratman_nl_mtu_range = {
+	.min = RATMAN_LINK_MTU_MIN,
+	.max = U16_MAX,
+};
+
 static const struct nla_policy ratman_nl_hop_policy[RATMAN_A_HOP_MAX + 1] = {
 	[RATMAN_A_HOP_NEIGH] = { .type = NLA_U32 },
 	[RATMAN_A_HOP_METRIC] = { .type = NLA_U32 },
+	[RATMAN_A_HOP_MTU] = NLA_POLICY_FULL_RANGE(NLA_U32, &ratman_nl_mtu_range),
 };
 
 const struct nla_policy ratman_nl_route_set_policy[RATMAN_A_ROUTE_MAX + 1] = {

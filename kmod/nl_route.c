@@ -33,7 +33,9 @@ static int ratman_nl_route_hops(const struct nlattr *nest, struct ratman_route_c
 			return -ERANGE;
 		}
 		config->hop[config->n_hops] = nla_get_u32(tb[RATMAN_A_HOP_NEIGH]);
-		config->metric[config->n_hops] = metric;
+		config->path[config->n_hops].metric = metric;
+		config->path[config->n_hops].mtu = tb[RATMAN_A_HOP_MTU] ?
+						   nla_get_u32(tb[RATMAN_A_HOP_MTU]) : U16_MAX;
 		config->n_hops++;
 	}
 	if (!config->n_hops) {
@@ -102,7 +104,8 @@ int ratman_nl_route_del(struct sk_buff *skb, struct genl_info *info)
 				    info->extack);
 }
 
-static int ratman_nl_hop_fill(struct sk_buff *skb, const struct ratman_neigh *neigh, u16 metric)
+static int ratman_nl_hop_fill(struct sk_buff *skb, const struct ratman_neigh *neigh,
+			      const struct ratman_hop_path *path)
 {
 	const struct ratman_neigh_key *key;
 	struct nlattr *nest;
@@ -114,7 +117,8 @@ static int ratman_nl_hop_fill(struct sk_buff *skb, const struct ratman_neigh *ne
 	if (key) {
 		nest = nla_nest_start(skb, RATMAN_A_ROUTE_HOP);
 		if (!nest || nla_put_u32(skb, RATMAN_A_HOP_NEIGH, key->index) ||
-		    nla_put_u32(skb, RATMAN_A_HOP_METRIC, metric))
+		    nla_put_u32(skb, RATMAN_A_HOP_METRIC, path->metric) ||
+		    (path->mtu != U16_MAX && nla_put_u32(skb, RATMAN_A_HOP_MTU, path->mtu)))
 			err = -EMSGSIZE;
 		else
 			nla_nest_end(skb, nest);
@@ -143,7 +147,7 @@ static int ratman_nl_route_fill(struct sk_buff *skb, const struct ratman_dest *d
 					 ratman_dest_cookie(dest))))
 		return -EMSGSIZE;
 	for (i = 0; i < dest->n_hops; i++)
-		if (ratman_nl_hop_fill(skb, dest->hop[i], dest->metric[i]))
+		if (ratman_nl_hop_fill(skb, dest->hop[i], &ratman_dest_paths(dest)[i]))
 			return -EMSGSIZE;
 	nla_nest_end(skb, nest);
 	return 0;

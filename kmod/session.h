@@ -160,14 +160,18 @@ static inline bool ratman_session_key_older(const struct ratman_session_key *key
  * struct ratman_packet_cb - the control block of a packet that waits
  * @since: since when, in jiffies, of a staged one
  * @stat: why it is dropped, of one whose sender is to be told
- * @code: what the sender is told (ICMPv6)
+ * @type: what the sender is told (ICMPv6)
+ * @code: the same
+ * @info: the same
  */
 struct ratman_packet_cb {
 	union {
 		unsigned long since;
 		struct {
 			enum ratman_stat stat;
+			u8 type;
 			u8 code;
+			u32 info;
 		};
 	};
 };

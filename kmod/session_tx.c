@@ -37,11 +37,32 @@ void ratman_session_errors_work(struct work_struct *work)
 		/* The stack takes the control block for its own. */
 		memset(skb->cb, 0, sizeof(skb->cb));
 		local_bh_disable();
-		icmpv6_ndo_send(skb, ICMPV6_DEST_UNREACH, cb.code, 0);
+		icmpv6_ndo_send(skb, cb.type, cb.code, cb.info);
 		ratman_drop(rdev, skb, cb.stat);
 		local_bh_enable();
 		cond_resched();
 	}
+}
+
+/*
+ * Drop a packet and tell its sender. Told from a work item: the sender may be
+ * in here with its socket locked, and TCP takes an error for a passing one as
+ * long as it is; or it is ICMPv6 itself, which answers nothing meanwhile.
+ */
+static void ratman_session_tell(struct ratman_dev *rdev, struct sk_buff *skb,
+				const struct ratman_packet_cb *cb)
+{
+	/* Keepalives are nobody's packets. */
+	if (skb->len < sizeof(struct ipv6hdr) ||
+	    skb_queue_len_lockless(&rdev->errors) >= RATMAN_ERRORS_MAX) {
+		ratman_drop(rdev, skb, cb->stat);
+		return;
+	}
+	skb_orphan(skb);
+	skb_dst_drop(skb);
+	*ratman_packet_cb(skb) = *cb;
+	skb_queue_tail(&rdev->errors, skb);
+	queue_work(system_wq, &rdev->errors_work);
 }
 
 /**
@@ -50,24 +71,15 @@ void ratman_session_errors_work(struct work_struct *work)
  * @skb: the packet; consumed
  * @code: of ICMPV6_DEST_UNREACH
  * @stat: why
- *
- * Told from a work item: the sender may be in here with its socket locked, and
- * TCP takes an error for a passing one as long as it is.
  */
 void ratman_session_unreachable(struct ratman_dev *rdev, struct sk_buff *skb, u8 code,
 				enum ratman_stat stat)
 {
-	/* Keepalives are nobody's packets. */
-	if (skb->len < sizeof(struct ipv6hdr) ||
-	    skb_queue_len_lockless(&rdev->errors) >= RATMAN_ERRORS_MAX) {
-		ratman_drop(rdev, skb, stat);
-		return;
-	}
-	skb_orphan(skb);
-	skb_dst_drop(skb);
-	*ratman_packet_cb(skb) = (struct ratman_packet_cb) { .stat = stat, .code = code };
-	skb_queue_tail(&rdev->errors, skb);
-	queue_work(system_wq, &rdev->errors_work);
+	const struct ratman_packet_cb cb = {
+		.stat = stat, .type = ICMPV6_DEST_UNREACH, .code = code,
+	};
+
+	ratman_session_tell(rdev, skb, &cb);
 }
 
 static void ratman_session_unreachable_list(struct ratman_dev *rdev, struct sk_buff *list)
@@ -131,17 +143,40 @@ static void ratman_session_encap(const struct ratman_session *session,
 	skb->encapsulation = 0;
 }
 
+/* The largest packet for a path that carries frames of @mtu bytes. */
+static unsigned int ratman_session_mtu(const struct ratman_dev *rdev, unsigned int mtu)
+{
+	return min_t(unsigned int, READ_ONCE(rdev->dev->mtu),
+		     max_t(unsigned int, mtu, RATMAN_LINK_MTU_MIN) - RATMAN_DATA_OVERHEAD);
+}
+
+/*
+ * Drop a packet that is too long, and tell the stack what is not: at once for
+ * what it sends next, and its sender. A packet that was staged has left its
+ * route and leaves it to the latter.
+ */
+static void ratman_session_too_big(struct ratman_dev *rdev, struct sk_buff *skb, unsigned int mtu)
+{
+	const struct ratman_packet_cb cb = {
+		.stat = RATMAN_STAT_tx_too_big, .type = ICMPV6_PKT_TOOBIG, .info = mtu,
+	};
+
+	skb_dst_update_pmtu_no_confirm(skb, mtu);
+	ratman_session_tell(rdev, skb, &cb);
+}
+
 static void ratman_session_send_one(struct ratman_dev *rdev, struct ratman_session *session,
 				    struct ratman_session_key *key,
-				    struct ratman_neigh_key *hop, struct sk_buff *skb)
+				    struct ratman_neigh_key *hop, unsigned int mtu,
+				    struct sk_buff *skb)
 {
 	const struct net_device *out = hop->link->dev;
 	union ratman_data_tagged tagged __ratman_uninit;
 	unsigned int len = skb->len;
 	u64 nonce;
 
-	if (unlikely(len + RATMAN_DATA_OVERHEAD > ratman_link_mtu(hop->link))) {
-		ratman_drop(rdev, skb, RATMAN_STAT_tx_too_big);
+	if (unlikely(len + RATMAN_DATA_OVERHEAD > mtu)) {
+		ratman_session_too_big(rdev, skb, ratman_session_mtu(rdev, mtu));
 		return;
 	}
 	/* Of the packet as it is now, so that flows stay on their queues. */
@@ -177,6 +212,39 @@ static void ratman_session_send_one(struct ratman_dev *rdev, struct ratman_sessi
 	ratman_neigh_xmit_data(hop, skb, &tagged);
 }
 
+/* Encrypt packets and send frames of @mtu bytes at most to @hop, NULL if there is none. */
+static void ratman_session_send_to(struct ratman_dev *rdev, struct ratman_session *session,
+				   struct ratman_session_key *key, struct ratman_neigh_key *hop,
+				   unsigned int mtu, struct sk_buff *list)
+{
+	struct sk_buff *skb, *next;
+
+	if (unlikely(!hop)) {
+		ratman_drop_list(rdev, list, RATMAN_STAT_tx_no_neigh);
+		return;
+	}
+	skb_list_walk_safe(list, skb, next) {
+		skb_mark_not_on_list(skb);
+		ratman_session_send_one(rdev, session, key, hop, mtu, skb);
+	}
+	ratman_session_used(session);
+	if (unlikely(ratman_session_key_older(key, key->initiator ? RATMAN_REKEY_INITIATOR :
+							  RATMAN_REKEY_RESPONDER)))
+		ratman_session_want(rdev, session, RATMAN_RENEW_GAP);
+}
+
+/* The next hop to a destination that is not ours, and the largest frame for it. */
+static struct ratman_neigh_key *ratman_session_hop(const struct ratman_dest *dest,
+						   unsigned int *mtu)
+{
+	struct ratman_neigh_key *hop;
+	bool back;
+
+	hop = ratman_dest_hop(dest, NULL, &back);
+	*mtu = likely(hop) ? ratman_dest_mtu(dest, hop) : U16_MAX;
+	return hop;
+}
+
 /**
  * ratman_session_send - encrypt packets and send them
  * @rdev: mesh device
@@ -187,29 +255,16 @@ static void ratman_session_send_one(struct ratman_dev *rdev, struct ratman_sessi
 void ratman_session_send(struct ratman_dev *rdev, struct ratman_session *session,
 			 struct ratman_session_key *key, struct sk_buff *list)
 {
-	const struct ratman_dest *dest;
+	const struct ratman_dest *dest = ratman_fib_lookup(rdev, session->peer);
 	struct ratman_neigh_key *hop;
-	struct sk_buff *skb, *next;
-	bool back;
+	unsigned int mtu;
 
-	dest = ratman_fib_lookup(rdev, session->peer);
 	if (unlikely(!dest || dest->local)) {
 		ratman_session_unreachable_list(rdev, list);
 		return;
 	}
-	hop = ratman_dest_hop(dest, NULL, &back);
-	if (unlikely(!hop)) {
-		ratman_drop_list(rdev, list, RATMAN_STAT_tx_no_neigh);
-		return;
-	}
-	skb_list_walk_safe(list, skb, next) {
-		skb_mark_not_on_list(skb);
-		ratman_session_send_one(rdev, session, key, hop, skb);
-	}
-	ratman_session_used(session);
-	if (unlikely(ratman_session_key_older(key, key->initiator ? RATMAN_REKEY_INITIATOR :
-							  RATMAN_REKEY_RESPONDER)))
-		ratman_session_want(rdev, session, RATMAN_RENEW_GAP);
+	hop = ratman_session_hop(dest, &mtu);
+	ratman_session_send_to(rdev, session, key, hop, mtu, list);
 }
 
 /**
@@ -342,14 +397,13 @@ static bool ratman_session_check(struct ratman_dev *rdev, struct sk_buff *skb)
 }
 
 /* One packet, or the list of segments a large one is cut into; NULL when it was consumed. */
-static struct sk_buff *ratman_session_segment(struct ratman_dev *rdev, struct sk_buff *skb)
+static struct sk_buff *ratman_session_segment(struct ratman_dev *rdev, struct sk_buff *skb,
+					      unsigned int mtu)
 {
-	unsigned int mtu = READ_ONCE(rdev->dev->mtu);
 	struct sk_buff *segments;
 
 	if (skb_is_gso(skb) ? !skb_gso_validate_network_len(skb, mtu) : skb->len > mtu) {
-		icmpv6_ndo_send(skb, ICMPV6_PKT_TOOBIG, 0, mtu);
-		ratman_drop(rdev, skb, RATMAN_STAT_tx_too_big);
+		ratman_session_too_big(rdev, skb, mtu);
 		return NULL;
 	}
 	if (!skb_is_gso(skb)) {
@@ -372,9 +426,12 @@ static struct sk_buff *ratman_session_segment(struct ratman_dev *rdev, struct sk
  */
 void ratman_session_xmit(struct ratman_dev *rdev, struct sk_buff *skb)
 {
+	const struct ratman_dest *dest;
 	struct ratman_session *session;
 	struct ratman_session_key *key;
 	struct ratman_session_id id;
+	struct ratman_neigh_key *hop;
+	unsigned int mtu;
 
 	skb = skb_share_check(skb, GFP_ATOMIC);
 	if (unlikely(!skb)) {
@@ -390,18 +447,24 @@ void ratman_session_xmit(struct ratman_dev *rdev, struct sk_buff *skb)
 	session = ratman_session_lookup(rdev, &id);
 	if (unlikely(!session))
 		session = ratman_session_open(rdev, &id, skb);
-	if (likely(session))
-		skb = ratman_session_segment(rdev, skb);
-	if (unlikely(!session || !skb))
+	if (unlikely(!session))
+		goto out;
+	dest = ratman_fib_lookup(rdev, session->peer);
+	if (unlikely(!dest || dest->local)) {
+		ratman_session_unreachable(rdev, skb, ICMPV6_ADDR_UNREACH,
+					   RATMAN_STAT_tx_no_route);
+		goto out;
+	}
+	hop = ratman_session_hop(dest, &mtu);
+	skb = ratman_session_segment(rdev, skb, ratman_session_mtu(rdev, mtu));
+	if (unlikely(!skb))
 		goto out;
 
 	key = rcu_dereference(session->cur);
 	if (likely(key && ratman_session_key_sends(key)))
-		ratman_session_send(rdev, session, key, skb);
-	else if (ratman_fib_lookup(rdev, session->peer))
-		ratman_session_stage(rdev, session, skb);
+		ratman_session_send_to(rdev, session, key, hop, mtu, skb);
 	else
-		ratman_session_unreachable_list(rdev, skb);
+		ratman_session_stage(rdev, session, skb);
 out:
 	rcu_read_unlock();
 }

@@ -252,9 +252,9 @@ static void fill(unsigned int n, size_t len)
 		err = mailbox_open(&box, &bodies, box_key);
 	for (unsigned int i = 0; i < n && !err; i++) {
 		struct message m;
-		size_t body_len = make_body(i, len, &m, body);
+		struct body at_hand = { .data = body, .len = make_body(i, len, &m, body) };
 
-		err = mailbox_add(&box, &m, body, body_len);
+		err = mailbox_add(&box, &m, &at_hand);
 		if (!err && store_backlog(store) > 4u << 20)
 			err = store_flush(store);
 	}

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """What the end-to-end tests share: cases, TAP, a running ratmand."""
 import contextlib
+import ctypes
 import functools
 import os
+import select
 import shutil
 import signal
 import socket
@@ -51,6 +53,29 @@ def wait_until(what, condition, seconds=10):
             return
         time.sleep(0.02)
     raise AssertionError("never: " + what)
+
+
+@functools.lru_cache
+def own_mounts():
+    """Lets the kernel unmount what this program mounts when it ends, however it does."""
+    clone_newns = 0x20000
+    return not ctypes.CDLL(None).unshare(clone_newns) and \
+        not subprocess.run(["mount", "--make-rprivate", "/"], stderr=subprocess.DEVNULL).returncode
+
+
+@contextlib.contextmanager
+def small_disk(path, size):
+    """A file system of its own at @path, which is made for it."""
+    os.mkdir(path, 0o700)
+    if not own_mounts() or subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", "size=%s,mode=700" % size, "none", path],
+            stderr=subprocess.DEVNULL).returncode:
+        os.rmdir(path)
+        raise Skip("may not mount")
+    try:
+        yield path
+    finally:
+        subprocess.run(["umount", "-l", path], check=True)
 
 
 def free_port():
@@ -188,6 +213,27 @@ def user(hello=HELLO):
     address, token = c.create()
     c.up(address, token)
     return c, address, token
+
+
+def settle(bind=None):
+    """
+    What the daemon had begun is done: since then streams have gone into its store, out of it,
+    and were noted as delivered, one after the other.
+    """
+    c = Client(bind or DAEMON.bind)
+    address, token = c.create()
+    c.up(address, token)
+    for marker in (b"a marker", b"and one behind it"):
+        c.send_many(address, token, [address], marker)
+        assert c.recv_one(address, token)[1] == marker
+    c.destroy(address, token)
+    c.close()
+
+
+def is_silent(sock, bind=None):
+    """True when nothing has come on an open connection, and nothing is about to."""
+    settle(bind)
+    return not select.select([sock], [], [], 0)[0]
 
 
 def refused(code, call, *args):

@@ -227,18 +227,6 @@ class Subscriber(Line):
         assert f.mode == 0x0103 and len(f.payload) == 33
         return f.payload[0], f.payload[1:]
 
-    def is_silent(self, seconds=0.3):
-        """True when nothing comes."""
-        before = self.sock.gettimeout()
-        self.sock.settimeout(seconds)
-        try:
-            self.sock.recv(1)
-            return False
-        except socket.timeout:
-            return True
-        finally:
-            self.sock.settimeout(before)
-
 
 class Client(Line):
     """One connection; shakes hands unless told not to."""

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Users of the daemon under test, or of another one: of the protocol, and of the machine."""
+import contextlib
 import os
 
 import harness
@@ -37,3 +38,13 @@ def as_user(uid, f, *args):
     os.waitpid(pid, 0)
     assert out.startswith("="), out
     return out[1:]
+
+
+@contextlib.contextmanager
+def acting(uid):
+    """What is connected meanwhile is another Unix user's."""
+    os.seteuid(uid)
+    try:
+        yield
+    finally:
+        os.seteuid(0)

@@ -47,11 +47,14 @@ class Restarted(Ratmand):
             return False
 
 
+LEAST = 20          # rounds of killed() that say something
+
+
 def killed(writers, rounds, seconds, between=None):
     """
     Lets @writers write until kill -9 at a random moment, starts the daemon again and
     lets each look, over and over: @rounds of it, or as many as @seconds hold when it is
-    0 or they are over first. A writer has prepare(bind), write(bind), which ends with the
+    0 or they are over first, but LEAST, for which there is four times as long. A writer has prepare(bind), write(bind), which ends with the
     daemon, and check(bind). between(daemon) looks at the store while nothing runs. What
     failed is kept. The number of rounds.
     """
@@ -80,7 +83,11 @@ def killed(writers, rounds, seconds, between=None):
         for w in writers:
             w.prepare(daemon.bind)
         begin, done = time.monotonic(), 0
-        while (not rounds or done < rounds) and (not seconds or time.monotonic() - begin < seconds):
+        while not rounds or done < rounds:
+            past = time.monotonic() - begin
+            if seconds and past >= seconds and done >= LEAST:
+                break
+            assert not seconds or past < 4 * seconds, "%d rounds in %d s" % (done, past)
             threads = at_once([w.write for w in writers])
             time.sleep(random.uniform(0.01, 0.6))
             daemon.kill()

@@ -117,7 +117,8 @@ class Fields(Reader):
         self.version()
         m = {"id": self.take(32), "sender": self.take(32), "mode": self.number("B")}
         assert m["mode"] < 2
-        m["to"] = self.take(32) if m["mode"] == STD else None
+        m["to"] = self.opt_id()
+        assert m["to"] is None or m["mode"] == STD
         m["service"], m["tags"], m["time"] = self.str(), self.tags(), self.time()
         m["trust"], m["data"] = self.number("B"), self.blob()
         assert m["trust"] < 3

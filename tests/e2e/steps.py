@@ -316,7 +316,7 @@ class Steps(World):
             to = [u for u in self.users if rng.random() < 0.6] or [user]
             ident = c.message_send_many([u.id for u in to], service, data, tagged)
             # Whom it was sent to tells one's own copy only of one.
-            entry = Entry(ident, user.id, bytes(32) if len(to) > 1 else to[0].id, service, data,
+            entry = Entry(ident, user.id, None if len(to) > 1 else to[0].id, service, data,
                           tagged)
             self.came(user, entry)
             self.travel(user, entry, to)

@@ -102,6 +102,29 @@ def golden_bytes():
 
 
 @test
+def many_are_gone_through_in_many_turns():
+    """A list or search leaves others their turn after a bounded piece of it."""
+    c, _, t = user(EXTENDED)
+    everybody = sorted(bytes([i]) + A[1:] for i in range(1, 201))
+    c.send(b"".join(mf.frame(ADD, contact(address, b"note"), t) for address in everybody))
+    for _ in everybody:
+        c.frame().ping()
+    for ask in (lambda: listed(c, LIST, b"", t), lambda: sorted(records(c, query(), t)),
+                lambda: sorted(records(c, more(terms=[(b"note", b"not", 1)]), t)),
+                lambda: len(c.ask(PEER_QUERY, b"\0\0" + b"\0" * 3, t).payload)):
+        before = c.limits()["turn_bytes"][2]
+        found = ask()
+        assert found in (everybody, 3), found
+        assert c.limits()["turn_bytes"][2] - before >= 5
+    # One who leaves in the middle takes it with him.
+    for _ in range(5):
+        gone = connect(EXTENDED)
+        gone.send(mf.frame(QUERY, query(), t))
+        gone.reset()
+    assert listed(c, LIST, b"", t) == everybody
+
+
+@test
 def modify_and_query():
     plain, _, t = user()
     c = connect(EXTENDED)
@@ -166,7 +189,7 @@ def query_as_people_remember():
     refused(mf.USER, c, QUERY, more(terms=[(b"a", b"b", part)] * 17), t, "16 terms")
     refused(mf.USER, c, QUERY, more(terms=[(b"a", b"p" * 257, part)]), t, "256 bytes")
     refused(mf.USER, c, QUERY, more(terms=[(b"a", b"b", 4)]), t, "Contact/Query")
-    # All contacts are looked at in one go: no more words than that takes a moment for.
+    # A contact is looked at in one go: no more words than that takes a moment for.
     few, many = b"w " * 16, b"w " * 17
     assert c.ask(QUERY, more(terms=[(b"", few, fuzzy)] * 2), t).payload[:1] != b"\3"
     refused(mf.USER, c, QUERY, more(terms=[(b"", few, fuzzy), (b"", many, fuzzy)]), t, "32 words")

@@ -347,7 +347,11 @@ def announced_to_one():
     assert b.file_get(ident) == data
     wait_until("given up", lambda: not has(c, ident, IN_PROGRESS))
     c.file_request(ident)
-    time.sleep(0.5)
+    marker, _ = a.file_pack(b"for all", content(1000))
+    a.file_announce(marker)
+    arrives(c, marker, ADVERTISED)
+    c.file_request(marker)
+    arrives(c, marker, AVAILABLE)
     assert c.file_status(ident)["state"] == IN_PROGRESS and c.file_status(ident)["have"] == 0
     refused(NO_DATA, c.file_get, ident)
     # Nor from who has it from the owner.

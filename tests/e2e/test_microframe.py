@@ -6,6 +6,7 @@ RATMAND=path/to/ratmand tests/e2e/test_microframe.py      (TAP on standard outpu
 """
 import os
 import random
+import select
 import socket
 import struct
 import sys
@@ -14,7 +15,7 @@ import time
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import harness  # noqa: E402
 import microframe as mf  # noqa: E402
-from harness import Bystander, connect, refused, test, user  # noqa: E402
+from harness import Bystander, connect, is_silent, refused, test, user  # noqa: E402
 from microframe import Closed, Error, frame  # noqa: E402
 
 
@@ -340,16 +341,13 @@ def two_receivers_share():
     e.begin_recv(a, t, many=True)
     for i in range(2):
         c.send_many(a, t, [a], b"s%d" % i)
-    d.sock.settimeout(0.5)
-    e.sock.settimeout(0.5)
     got = []
-    for x in (d, e):
-        try:
-            while True:
-                got.append(x.stream(0x0533)[1])
-        except socket.timeout:
-            pass
+    while len(got) < 2:
+        ready, _, _ = select.select([d.sock, e.sock], [], [], 30)
+        assert ready, got
+        got += [x.stream(0x0533)[1] for x in (d, e) if x.sock in ready]
     assert sorted(got) == [b"s0", b"s1"], got
+    assert is_silent(d.sock) and is_silent(e.sock)
 
 
 @test

@@ -20,7 +20,7 @@ import time
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import harness  # noqa: E402
 import schema  # noqa: E402
-from harness import Ratmand, Skip, free_port, needs_root, test, wait_until  # noqa: E402
+from harness import Ratmand, free_port, needs_root, small_disk, test, wait_until  # noqa: E402
 from microframe import Client  # noqa: E402
 from tools import Home, Terminal  # noqa: E402
 
@@ -466,12 +466,7 @@ def devices_are_written_as_they_are():
 @needs_root
 def no_room():
     path, address = user()
-    small = HOME.file("small")
-    os.mkdir(small)
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k", "none", small],
-                      stderr=subprocess.DEVNULL).returncode:
-        raise Skip("may not mount")
-    try:
+    with small_disk(HOME.file("small"), "256k") as small:
         data = os.urandom(BIG)
         send(path, "-a", address, data=data)
         for where in (small, small + "/file"):
@@ -481,8 +476,6 @@ def no_room():
         subprocess.run(["mount", "-o", "remount,size=64m", small], check=True)
         HOME.cat("-i", path, "recv", "-o", small + "/file")
         assert open(small + "/file", "rb").read() == data
-    finally:
-        subprocess.run(["umount", small], check=True)
 
 
 @test

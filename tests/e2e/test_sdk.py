@@ -20,9 +20,15 @@ from rust_daemon import RustDaemon, Session  # noqa: E402
 from sdk import Stage  # noqa: E402
 
 STAGE = None
-HEADER = os.path.join(TOP, "include/ratman/ratman.h")
+HEADERS = os.path.join(TOP, "include/ratman")
 MAP = os.path.join(TOP, "userspace/libratman/libratman.map")
 EXAMPLES = os.path.join(TOP, "Documentation/examples")
+LAYOUT = os.path.join(TOP, "tests/e2e/sdk_layout.txt")
+STRICT = (("c", "gcc", ["-std=c11", "-pedantic-errors", "-Wstrict-prototypes", "-Wconversion"]),
+          ("c", "clang", ["-std=c11", "-pedantic-errors", "-Weverything",
+                          "-Wno-documentation", "-Wno-padded"]),
+          ("c", "gcc", ["-std=c99", "-pedantic-errors"]),
+          ("cc", "g++", ["-std=c++11", "-pedantic-errors", "-Wold-style-cast"]))
 GIB = 1 << 30
 ADDRESS = r"(?:[0-9A-F]{4}-){15}[0-9A-F]{4}"
 
@@ -32,10 +38,33 @@ def read(path):
         return f.read()
 
 
+def headers():
+    """The names of what is installed: ratman.h and all that it includes."""
+    return ["ratman.h"] + re.findall(r"^#include <ratman/(\w+\.h)>",
+                                     read(os.path.join(HEADERS, "ratman.h")), flags=re.M)
+
+
+def code():
+    """All of them without comments."""
+    return "\n".join(re.sub(r"/\*.*?\*/", "", read(os.path.join(HEADERS, name)), flags=re.S)
+                     for name in headers())
+
+
 def declared():
     """The functions of ratman.h."""
-    code = re.sub(r"/\*.*?\*/", "", read(HEADER), flags=re.S)
-    return set(re.findall(r"^[a-z][\w\s]*?\**(ratman_\w+)\(", code, flags=re.M))
+    return set(re.findall(r"^[a-z][\w\s]*?\**(ratman_\w+)\(", code(), flags=re.M))
+
+
+def struct_members():
+    """{struct: [member…]} of ratman.h."""
+    return {name: [re.search(r"(\w+)\s*(\[[^]]*\])?$", declarator)[1]
+                   for line in body.split(";")[:-1] for declarator in line.split(",")]
+            for name, body in re.findall(r"^struct (\w+) {\n(.*?)^}", code(), flags=re.M | re.S)}
+
+
+def enumerators():
+    return [name for body in re.findall(r"^enum \w+ {\n(.*?)^}", code(), flags=re.M | re.S)
+            for name in re.findall(r"^\t(\w+)", body, flags=re.M)]
 
 
 def example(name, *args, data=None, program_path=None):
@@ -83,7 +112,7 @@ def every_function_is_in_a_page():
                 "%s: %s is not in NAME" % (page, name)
             named[name] = page
     assert set(named) == declared(), set(named) ^ declared()
-    errors = set(re.findall(r"^\t(RATMAN_E\w+) =", read(HEADER), flags=re.M))
+    errors = {name for name in enumerators() if name.startswith("RATMAN_E")}
     page = read(os.path.join(TOP, "Documentation/man/libratman.3"))
     listed = {name for line in re.findall(r"^\.It Dv .*", page, flags=re.M)
               for name in re.findall(r"RATMAN_E\w+", line)}
@@ -100,53 +129,57 @@ def pages_are_found_by_function():
 
 
 @test
+def headers_installed_are_those_of_ratman_h():
+    installed = os.listdir(os.path.join(STAGE.root, "usr/include/ratman"))
+    assert sorted(installed) == sorted(headers()), installed
+
+
+@test
 def header_in_strict_c_and_in_cpp():
     source = os.path.join(STAGE.root, "strict")
-    code = "#include <ratman/ratman.h>\nint main(void)\n{\n\tstruct ratman *r = 0;\n" \
-           "\tratman_close(r);\n\treturn 0;\n}\n"
-    for name, compiler, flags in (
-            ("c", "gcc", ["-std=c11", "-pedantic-errors", "-Wstrict-prototypes", "-Wconversion"]),
-            ("c", "clang", ["-std=c11", "-pedantic-errors", "-Weverything",
-                            "-Wno-documentation", "-Wno-padded"]),
-            ("c", "gcc", ["-std=c99", "-pedantic-errors"]),
-            ("cc", "g++", ["-std=c++11", "-pedantic-errors", "-Wold-style-cast"])):
+    program = "#include <ratman/ratman.h>\nint main(void)\n{\n\tstruct ratman *r = 0;\n" \
+              "\tratman_close(r);\n\treturn 0;\n}\n"
+    for name, compiler, flags in STRICT:
         with open(source + "." + name, "w") as f:
-            f.write(code)
+            f.write(program)
         path = STAGE.compile(source + "." + name, *flags, compiler=compiler)
         subprocess.run([path], env=STAGE.env, check=True)
 
 
 @test
+def every_header_alone_in_strict_c_and_in_cpp():
+    """Twice, with nothing else before it."""
+    for header in headers():
+        source = os.path.join(STAGE.root, "alone")
+        for name, compiler, flags in STRICT:
+            with open(source + "." + name, "w") as f:
+                f.write("#include <ratman/%s>\n#include <ratman/%s>\n"
+                        "int main(void)\n{\n\treturn 0;\n}\n" % (header, header))
+            STAGE.compile(source + "." + name, *flags, compiler=compiler)
+
+
+@test
 def layout_is_stable():
-    """What a compiled program relies on: sizes, offsets and error numbers of RATMAN_0."""
-    want = {"sizeof(struct ratman_id)": 32, "sizeof(struct ratman_recipient)": 33,
-            "sizeof(struct ratman_letterhead)": 80,
-            "offsetof(struct ratman_letterhead, to)": 32,
-            "offsetof(struct ratman_letterhead, stream_size)": 72,
-            "sizeof(struct ratman_peer)": 56, "offsetof(struct ratman_peer, last_seen_ns)": 40,
-            "offsetof(struct ratman_peer, active)": 48,
-            "sizeof(struct ratman_limit)": 72, "offsetof(struct ratman_limit, limit)": 48,
-            "sizeof(struct ratman_status)": 32, "RATMAN_ID_LEN": 32,
-            "sizeof(struct ratman_tag)": 16, "sizeof(struct ratman_contact)": 80,
-            "offsetof(struct ratman_contact, note)": 48,
-            "offsetof(struct ratman_contact, trust)": 57,
-            "offsetof(struct ratman_contact, n_tags)": 72,
-            "sizeof(struct ratman_contact_change)": 48,
-            "sizeof(struct ratman_contact_filter)": 48,
-            "sizeof(struct ratman_contact_search)": 72,
-            "offsetof(struct ratman_contact_search, terms)": 56,
-            "sizeof(struct ratman_link)": 328, "offsetof(struct ratman_link, rx_bytes)": 312}
-    errors = ("UNREACHABLE TIMEOUT CLOSED PROTOCOL VERSION AUTH NOADDRESS DUPLICATE NOTSUPPORTED "
-              "INPUT INTERNAL NOSUBSCRIPTION BUSY AGAIN").split()
-    want.update({"RATMAN_E" + e: -1000 - i for i, e in enumerate(errors)})
+    """
+    What a compiled program relies on: every struct's size, every member's offset, every
+    enumerator's number. sdk_layout.txt may get lines, but no line of it may change.
+    """
+    lines = []
+    for struct, members in struct_members().items():
+        lines += [("struct %s" % struct, "sizeof(struct %s)" % struct)]
+        lines += [("%s.%s" % (struct, m), "offsetof(struct %s, %s)" % (struct, m)) for m in members]
+    lines += [(e, e) for e in enumerators()]
     path = os.path.join(STAGE.root, "layout.c")
     with open(path, "w") as f:
         f.write("#include <ratman/ratman.h>\n#include <stdio.h>\nint main(void)\n{\n")
-        f.write("".join('\tprintf("%%lld\\n", (long long)%s);\n' % e for e in want))
+        f.write("".join('\tprintf("%s %%lld\\n", (long long)%s);\n' % line for line in lines))
         f.write("\treturn 0;\n}\n")
-    out = subprocess.run([STAGE.compile(path)], env=STAGE.env, stdout=subprocess.PIPE, check=True)
-    got = dict(zip(want, map(int, out.stdout.split())))
-    assert got == want, {k: v for k, v in got.items() if v != want[k]}
+    out = subprocess.run([STAGE.compile(path)], env=STAGE.env, stdout=subprocess.PIPE, check=True,
+                         text=True)
+    got, want = set(out.stdout.splitlines()), set(read(LAYOUT).splitlines())
+    assert len(got) == len(lines) > 200
+    assert not want - got, "gone or changed: %s" % sorted(want - got)
+    assert not got - want, "new: to be written into %s: %s" % (LAYOUT, sorted(got - want))
 
 
 @test

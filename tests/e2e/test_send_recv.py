@@ -11,7 +11,8 @@ import time
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import harness  # noqa: E402
 import microframe as mf  # noqa: E402
-from harness import Ratmand, Skip, connect, refused, test, user, wait_until  # noqa: E402
+from harness import (Ratmand, Skip, connect, is_silent, refused, test, user,  # noqa: E402
+                     wait_until)
 from microframe import Client, frame  # noqa: E402
 
 
@@ -23,16 +24,6 @@ def nothing_waits(c, a, t):
     """No stream waits for @a but the one sent here."""
     c.send_many(a, t, [a], b"marker")
     assert c.recv_one(a, t)[1] == b"marker"
-
-
-def is_silent(sock, seconds=0.2):
-    sock.settimeout(seconds)
-    try:
-        return sock.recv(1) is None
-    except socket.timeout:
-        return True
-    finally:
-        sock.settimeout(10)
 
 
 @test
@@ -92,7 +83,7 @@ def inline_refused():
                               (mf.letterhead(a, a, 6) + b"x", t, mf.USER)):
         d = connect()
         d.send(frame(0x0632, head, token) + b"12345")
-        assert is_silent(d.sock, 0.1)      # not before the last byte
+        assert is_silent(d.sock)      # not before the last byte
         d.send(b"6")
         refused(code, lambda: d.frame().ping())
         assert d.at_eof()

@@ -19,7 +19,7 @@ import time
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import harness  # noqa: E402
 import schema  # noqa: E402
-from harness import TOP, Ratmand, Skip, free_port, needs_root, test, wait_until  # noqa: E402
+from harness import TOP, Ratmand, free_port, needs_root, small_disk, test, wait_until  # noqa: E402
 from tools import ADDRESS, Home, Terminal  # noqa: E402
 
 HOME = Home()
@@ -169,12 +169,7 @@ def create_without_a_place():
 @test
 @needs_root
 def create_on_a_full_disk():
-    full = HOME.file("full")
-    os.mkdir(full)
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16k", "none", full],
-                      stderr=subprocess.DEVNULL).returncode:
-        raise Skip("may not mount")
-    try:
+    with small_disk(HOME.file("full"), "16k") as full:
         with open(full + "/filler", "wb", buffering=0) as f:
             try:
                 while True:
@@ -184,8 +179,6 @@ def create_on_a_full_disk():
         out, err = HOME.ctl("-i", full + "/id", "addr", "create", status=1)
         assert "auth=" in out and "space" in err, (out, err)
         assert os.listdir(full) == ["filler"]
-    finally:
-        subprocess.run(["umount", full], check=True)
 
 
 @test

@@ -48,7 +48,7 @@ def users_messages_and_files():
         elif "msg" in line:
             t.until(r"Hello Bob(?s:.*)SENT(?s:.*)Hello Bob")
         else:
-            t.until(r"ok\s+FILE(?s:.*)README.md")
+            t.until(r"ok(?s:.*)FILE(?s:.*)README.md")
         t.until(r"\n\$ $")
         assert "ratctl:" not in t.text, t.text
     t.type("exit\n")

@@ -182,7 +182,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			seq = 0;
 			break;
 		case 5:
-			route_neigh_cost(ends[0].core, now, what & 8 ? 1 : 9, (uint16_t)(what << 7));
+			if (what & 16)
+				route_neigh_mtu(ends[0].core, now, what & 8 ? 1 : 9,
+						(what >> 5) * 300u);
+			else
+				route_neigh_cost(ends[0].core, now, what & 8 ? 1 : 9,
+						 (uint16_t)(what << 7));
 			break;
 		case 6:
 			if (len >= PRESENCE_LEN)

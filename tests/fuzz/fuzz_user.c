@@ -78,6 +78,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct wire_reader r;
 	struct wire_writer w;
 	uint64_t version;
+	bool goodbye;
 
 	profile_init(&p, &nobody);
 	wire_read_init(&r, data, size);
@@ -100,10 +101,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	}
 	if (!user_list_read(data, size, &l) && l.scope > USER_BOTH)
 		abort();
-	if (!announce_read(data, size, &version, &p)) {
+	if (!announce_read(data, size, &version, &goodbye, &p)) {
 		/* A date-time has more forms than the one it is written in. */
-		size = announce_write(once, sizeof(once), version, &p);
-		if (!size || size > ANNOUNCEMENT_MAX || announce_read(once, size, &version, &p))
+		size = announce_write(once, sizeof(once), version, goodbye ? NULL : &p);
+		if (!size || size > ANNOUNCEMENT_MAX ||
+		    announce_read(once, size, &version, &goodbye, &p))
 			abort();
 	}
 	return 0;

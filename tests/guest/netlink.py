@@ -16,7 +16,7 @@ from ratman import (
 from ratman import cmd, u8
 from frames import CONTROL, digest
 from uapi import (
-    NAMES, RATMAN_A_HOP_METRIC, RATMAN_A_HOP_NEIGH, RATMAN_A_IFINDEX, RATMAN_A_MAX,
+    NAMES, RATMAN_A_HOP_METRIC, RATMAN_A_HOP_MTU, RATMAN_A_HOP_NEIGH, RATMAN_A_IFINDEX, RATMAN_A_MAX,
     RATMAN_CMD_CANDIDATE_NTF, RATMAN_CMD_FRAME_RX, RATMAN_CMD_FRAME_TX, RATMAN_CMD_LINK_NTF,
     RATMAN_CMD_MAX, RATMAN_CMD_NEIGH_NTF, RATMAN_CMD_SESSION_WANT, RATMAN_LINK_UP)
 
@@ -116,7 +116,8 @@ def wrong_lengths():
         for key, value in values.items():
             if key == 'hop':
                 bad = [[b''], [attr(RATMAN_A_HOP_NEIGH, b'123')], [u32(RATMAN_A_HOP_METRIC, 1)],
-                       [attr(RATMAN_A_HOP_NEIGH, bytes(5))], [u32(RATMAN_A_HOP_NEIGH, 1) + u8(RATMAN_A_HOP_METRIC, 1)]]
+                       [attr(RATMAN_A_HOP_NEIGH, bytes(5))], [u32(RATMAN_A_HOP_NEIGH, 1) + u8(RATMAN_A_HOP_METRIC, 1)],
+                       [u32(RATMAN_A_HOP_NEIGH, bed.fake.index) + attr(RATMAN_A_HOP_MTU, b'\x78\x05')]]
             elif isinstance(value, bytes) and key in BINARY:
                 bad = [value[:-1], value + b'x', b'', value * 2]
             elif isinstance(value, int) and not isinstance(value, bool):
@@ -141,7 +142,8 @@ def out_of_range():
             ('NEIGH_SET', [dict(index=0), dict(index=0x10000), dict(link=1), dict(link=0), dict(link=99999),
                            dict(lladdr=bytes(6)), dict(lladdr=b'\xff' * 6), dict(lladdr=b'\x01\0\x5e\0\0\1')]),
             ('ROUTE_SET', [dict(hop=[]), dict(hop=[hop] * 5), dict(hop=[(f.index + 9, 1)]), dict(hop=[(0, 1)]),
-                           dict(hop=[(f.index, 65536)]), dict(cookie=bytes(33)), dict(hop=[hop, (f.index ^ 1 << 20, 1)])]),
+                           dict(hop=[(f.index, 65536)]), dict(hop=[(f.index, 1, 0)]), dict(hop=[(f.index, 1, 1359)]),
+                           dict(hop=[(f.index, 1, 65536)]), dict(cookie=bytes(33)), dict(hop=[hop, (f.index ^ 1 << 20, 1)])]),
             ('ADDR_SET', [dict(policy=3), dict(policy=0xffffffff)]),
             ('SESSION_SET', [dict(local=address('not ours')), dict(peer=ME)]),
             ('FRAME_TX', [dict(type=255), dict(neigh=0), dict(body=bytes(1401))])):

@@ -12,6 +12,7 @@ import ctypes
 import errno
 import fcntl
 import functools
+import hashlib
 import os
 import platform
 import select
@@ -649,9 +650,10 @@ def encode(set_name, values):
 def encode_hop(hop):
     if isinstance(hop, bytes):
         return nest(NAMES['RATMAN_A_ROUTE_HOP'], hop)
-    neigh, metric = hop if isinstance(hop, tuple) else (hop, 0)
+    neigh, metric, *mtu = hop if isinstance(hop, tuple) else (hop, 0)
     return nest(NAMES['RATMAN_A_ROUTE_HOP'], u32(NAMES['RATMAN_A_HOP_NEIGH'], neigh),
-                u32(NAMES['RATMAN_A_HOP_METRIC'], metric))
+                u32(NAMES['RATMAN_A_HOP_METRIC'], metric),
+                *(u32(NAMES['RATMAN_A_HOP_MTU'], m) for m in mtu))
 
 
 def decode(set_name, data):
@@ -664,7 +666,7 @@ def decode(set_name, data):
             continue
         if name == 'RATMAN_A_ROUTE_HOP':
             hop = decode('HOP', payload)
-            result.setdefault('hop', []).append((hop['neigh'], hop['metric']))
+            result.setdefault('hop', []).append(tuple(hop[k] for k in ('neigh', 'metric', 'mtu') if k in hop))
         elif kind == 'flag':
             result[key] = True
         elif kind == 'str':
@@ -1287,6 +1289,44 @@ class Net:
         """One echo request and its reply -> seconds; None when it is lost"""
         with Pinger(self.mesh[i].ns, self.ip[i], self.ip[j]) as p:
             return p.once(size, timeout)
+
+
+def transfer(net, i, j, size, seed=b'seed'):
+    """TCP from i to j -> (digest sent, digest received)"""
+    server = net.mesh[j].ns.socket(socket.AF_INET6, socket.SOCK_STREAM, 0)
+    server.bind((text(net.ip[j]), 0))
+    server.listen(1)
+    server.settimeout(20 * SLOW)
+    client = net.mesh[i].ns.socket(socket.AF_INET6, socket.SOCK_STREAM, 0)
+    client.settimeout(60 * SLOW)
+    client.bind((text(net.ip[i]), 0))
+    received, sent = hashlib.sha256(), hashlib.sha256()
+
+    def read():
+        connection, _ = server.accept()
+        connection.settimeout(60 * SLOW)
+        with connection:
+            while True:
+                data = connection.recv(1 << 18)
+                if not data:
+                    break
+                received.update(data)
+            connection.send(b'done')
+    thread = threading.Thread(target=read, daemon=True)
+    thread.start()
+    client.connect((text(net.ip[j]), server.getsockname()[1]))
+    block = hashlib.shake_256(seed).digest(1 << 16)
+    left, number = size, 0
+    while left:
+        chunk = (struct.pack('>Q', number) + block[8:])[:left]
+        client.sendall(chunk)
+        sent.update(chunk)
+        left -= len(chunk)
+        number += 1
+    client.shutdown(socket.SHUT_WR)
+    equal(client.recv(10), b'done', 'answer')
+    thread.join(30 * SLOW)
+    return sent.digest(), received.digest()
 
 
 class Pinger:

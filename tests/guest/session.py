@@ -3,20 +3,18 @@
 """Sessions: programs over ratman0, end to end encrypted, and everything that must not get in."""
 
 import errno
-import hashlib
 import os
 import random
 import select
 import socket
 import struct
-import threading
 import time
 import traceback
 
 from ratman import (
     ETH_P_ALL, Failure, Genl, Net, NetlinkError, Ns, PACKET_OUTGOING, Peer, Pinger, SLOW,
     SO_RCVBUFFORCE, Skip, Wire, address, bench, between, check, cleanup, equal, flags_up,
-    ipv6_of, many, netem, run_tests, test, until)
+    ipv6_of, many, netem, run_tests, test, transfer, until)
 from ratman import frames, text
 from frames import ACK, DATA, RST, SYN, digest
 from uapi import (
@@ -854,44 +852,6 @@ def line():
     forward = [p for p in seen if p[0] == 0x10 | DATA and p[20:52] == net.addr[2]]
     check(forward, 'no frames to the destination')
     check(not any(net.addr[0] in p for p in forward), 'a frame shows its sender')
-
-
-def transfer(net, i, j, size, seed=b'seed'):
-    """TCP from i to j -> (digest sent, digest received)"""
-    server = net.mesh[j].ns.socket(socket.AF_INET6, socket.SOCK_STREAM, 0)
-    server.bind((text(net.ip[j]), 0))
-    server.listen(1)
-    server.settimeout(20 * SLOW)
-    client = net.mesh[i].ns.socket(socket.AF_INET6, socket.SOCK_STREAM, 0)
-    client.settimeout(60 * SLOW)
-    client.bind((text(net.ip[i]), 0))
-    received, sent = hashlib.sha256(), hashlib.sha256()
-
-    def read():
-        connection, _ = server.accept()
-        connection.settimeout(60 * SLOW)
-        with connection:
-            while True:
-                data = connection.recv(1 << 18)
-                if not data:
-                    break
-                received.update(data)
-            connection.send(b'done')
-    thread = threading.Thread(target=read, daemon=True)
-    thread.start()
-    client.connect((text(net.ip[j]), server.getsockname()[1]))
-    block = hashlib.shake_256(seed).digest(1 << 16)
-    left, number = size, 0
-    while left:
-        chunk = (struct.pack('>Q', number) + block[8:])[:left]
-        client.sendall(chunk)
-        sent.update(chunk)
-        left -= len(chunk)
-        number += 1
-    client.shutdown(socket.SHUT_WR)
-    equal(client.recv(10), b'done', 'answer')
-    thread.join(30 * SLOW)
-    return sent.digest(), received.digest()
 
 
 @test(timeout=120)

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* What kern_fake.c (kernels and links), kern_door.c (kern.h) and fake_clock.c share. */
+/*
+ * What kern_fake.c (kernels and links), fake_session.c, fake_hand.c (what tests do to them),
+ * kern_door.c (kern.h) and fake_clock.c share.
+ */
 #ifndef TESTS_MESH_FAKE_PRIV_H
 #define TESTS_MESH_FAKE_PRIV_H
 
@@ -26,6 +29,7 @@ struct port {
 	char name[16];
 	uint8_t mac[6];
 	bool slave;
+	uint32_t mtu;
 	uint64_t hello_at;
 };
 
@@ -151,8 +155,6 @@ struct neigh *fake_neigh_index(struct fake_node *node, uint32_t index);
 struct neigh *fake_neigh_find(struct fake_node *node, uint32_t link, const struct address *router);
 struct port *fake_port(struct fake_node *node, uint32_t ifindex);
 struct route *fake_route(struct fake_node *node, const struct address *dest);
-struct session *fake_session(struct fake_node *node, const struct address *local,
-			     const struct address *peer, bool create);
 struct neigh *fake_hop(struct fake_node *node, const struct route *route, const struct neigh *from);
 void fake_neigh_event(struct fake_node *node, const struct neigh *n,
 		      enum ratman_neigh_state state, bool rekey);
@@ -161,11 +163,19 @@ void fake_neigh_remove(struct fake_node *node, struct neigh *n);
 void fake_send_tagged(struct fake_node *node, struct neigh *n, struct frame *f);
 void fake_send_to(struct fake_node *node, unsigned int port, const uint8_t mac[6], struct frame *f);
 struct frame *fake_frame(enum frame_kind kind, const uint8_t *body, size_t len);
+void fake_events_clear(struct fake_node *node);
+void fake_signal(struct fake_node *node);
+void fake_link_event(struct fake_node *node, const struct port *p, enum ratman_link_state state);
+
+/* fake_session.c */
+struct session *fake_session(struct fake_node *node, const struct address *local,
+			     const struct address *peer, bool create);
 void fake_session_go(struct fake_node *node, struct session *s);
 void fake_session_send(struct fake_node *node, struct session *s, uint32_t packet);
 void fake_sessions_drop(struct fake_node *node, const struct address *local,
 			const struct address *peer);
-void fake_events_clear(struct fake_node *node);
-void fake_signal(struct fake_node *node);
+void fake_session_receive(struct fake_node *node, const struct frame *f);
+/* Ends what is too old. */
+void fake_sessions_sweep(struct fake_node *node);
 
 #endif

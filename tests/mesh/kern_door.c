@@ -100,6 +100,12 @@ const char *kern_why(const struct kern *k)
 	return k->why[0] ? k->why : "Success";
 }
 
+uint32_t kern_version(const struct kern *k)
+{
+	(void)k;
+	return RATMAN_FAMILY_VERSION;
+}
+
 int kern_fd(const struct kern *k)
 {
 	return k->fd;
@@ -265,7 +271,10 @@ int kern_route_set(struct kern *k, uint32_t ifindex, const struct kern_route *kr
 		return fail(k, -EINVAL, "a route without next hop");
 	for (size_t i = 0; i < kr->n_hops; i++) {
 		const struct neigh *n = fake_neigh_index(node, kr->hops[i].neigh);
+		uint32_t mtu = kr->hops[i].mtu;
 
+		if (mtu && (mtu < 1280 + RATMAN_DATA_OVERHEAD || mtu > UINT16_MAX))
+			return fail(k, -ERANGE, "integer out of range");
 		if (!n)
 			return fail(k, -ENOENT, "A next hop is no neighbour: set the neighbour first");
 		set.hop[i] = n->serial;
@@ -472,7 +481,7 @@ int kern_links(struct kern *k, uint32_t ifindex, kern_link_cb cb, void *ctx)
 	k->in_dump = true;
 	for (size_t i = 0; i < k->node->n_ports; i++) {
 		const struct port *p = &k->node->ports[i];
-		struct kern_link kl = { .ifindex = p->ifindex, .mtu = 1500,
+		struct kern_link kl = { .ifindex = p->ifindex, .mtu = p->mtu,
 					.state = p->link->up ? RATMAN_LINK_UP : RATMAN_LINK_DOWN };
 
 		snprintf(kl.name, sizeof(kl.name), "%s", p->name);

@@ -15,15 +15,7 @@
 #define ECHO_MS 2000
 #define SILENT_MS 8000
 #define LINGER_MS 10000
-#define STAGED_MS 10000
-#define WANT_GAP_MS 1000
-#define WANT_REPEAT_MS 2000
-#define REKEY_MS 120000
-#define REJECT_MS 180000
-#define ERASE_MS 238000
-#define IDLE_MS 240000
 #define MAX_EVENTS 20000
-#define MAX_PACKETS 65536
 
 struct fake_counts fake_counts;
 
@@ -32,8 +24,7 @@ static size_t n_nodes;
 static struct fake_link *links;
 static struct frame *frames;		/* by time */
 static uint64_t tick_at;
-static uint32_t ifindices, packets;
-static bool delivered[MAX_PACKETS];
+static uint32_t ifindices;
 
 /* Events. */
 
@@ -113,12 +104,13 @@ void fake_neigh_event(struct fake_node *node, const struct neigh *n,
 	fake_event(node, &ev);
 }
 
-static void link_event(struct fake_node *node, const struct port *p, enum ratman_link_state state)
+void fake_link_event(struct fake_node *node, const struct port *p, enum ratman_link_state state)
 {
 	struct kern_event ev = { .cmd = RATMAN_CMD_LINK_NTF };
 
 	ev.link.ifindex = p->ifindex;
 	ev.link.state = state;
+	ev.link.mtu = p->mtu;
 	fake_event(node, &ev);
 }
 
@@ -311,174 +303,6 @@ int fake_walk(struct fake_node *node, const struct address *dest)
 	return -1;
 }
 
-/* Sessions. */
-
-struct session *fake_session(struct fake_node *node, const struct address *local,
-			     const struct address *peer, bool create)
-{
-	struct session *s;
-
-	for (size_t i = 0; i < node->n_sessions; i++) {
-		s = &node->sessions[i];
-		if (address_equal(&s->s.local, local) && address_equal(&s->s.peer, peer))
-			return s;
-	}
-	if (!create)
-		return NULL;
-	if (node->n_sessions == node->cap_sessions) {
-		node->cap_sessions = node->cap_sessions ? node->cap_sessions * 2 : 8;
-		node->sessions = realloc(node->sessions, node->cap_sessions * sizeof(*s));
-		if (!node->sessions)
-			abort();
-	}
-	s = &node->sessions[node->n_sessions++];
-	memset(s, 0, sizeof(*s));
-	s->s.local = *local;
-	s->s.peer = *peer;
-	s->used_at = fake_now();
-	address_to_ipv6(local, &s->s.local_ipv6);
-	address_to_ipv6(peer, &s->s.peer_ipv6);
-	return s;
-}
-
-void fake_sessions_drop(struct fake_node *node, const struct address *local,
-			const struct address *peer)
-{
-	for (size_t i = 0; i < node->n_sessions;) {
-		struct session *s = &node->sessions[i];
-
-		if (address_equal(&s->s.local, local) &&
-		    (!peer || address_equal(&s->s.peer, peer)))
-			*s = node->sessions[--node->n_sessions];
-		else
-			i++;
-	}
-}
-
-static bool key_younger(const struct skey *k, uint64_t ms)
-{
-	return k->set && fake_now() - k->born < ms;
-}
-
-static void session_want(struct fake_node *node, struct session *s, uint64_t gap)
-{
-	struct kern_event ev = { .cmd = RATMAN_CMD_SESSION_WANT };
-
-	if (s->want_at && fake_now() < s->want_at + gap)
-		return;
-	s->want_at = fake_now();
-	ev.session.local = s->s.local;
-	ev.session.peer = s->s.peer;
-	ev.session.staged = (uint32_t)s->n_staged;
-	fake_event(node, &ev);
-}
-
-void fake_session_send(struct fake_node *node, struct session *s, uint32_t packet)
-{
-	const struct route *r = fake_route(node, &s->s.peer);
-	struct neigh *n = r ? fake_hop(node, r, NULL) : NULL;
-	struct frame *f;
-
-	if (!n) {
-		fake_counts.no_route++;
-		return;
-	}
-	f = fake_frame(F_DATA, NULL, 0);
-	f->dest = s->s.peer;
-	f->session = s->cur.peer_index;
-	memcpy(f->key, s->cur.tx, sizeof(f->key));
-	f->packet = packet;
-	f->src6 = s->s.local_ipv6;
-	f->dst6 = s->s.peer_ipv6;
-	s->used_at = fake_now();
-	fake_send_tagged(node, n, f);
-	if (!key_younger(&s->cur, REKEY_MS + (s->cur.initiator ? 0 : 30000)))
-		session_want(node, s, WANT_REPEAT_MS);
-}
-
-/* There is a current key: what waits goes, or a keepalive. */
-void fake_session_go(struct fake_node *node, struct session *s)
-{
-	size_t n = s->n_staged;
-
-	s->n_staged = 0;
-	if (!n)
-		fake_session_send(node, s, 0);
-	for (size_t i = 0; i < n; i++)
-		fake_session_send(node, s, s->staged[i]);
-}
-
-uint32_t fake_packet(struct fake_node *node, const struct address *local,
-		     const struct address *peer)
-{
-	struct session *s = fake_session(node, local, peer, false);
-	uint32_t packet;
-
-	if (!node->dev || !fake_has_addr(node, local))
-		return 0;
-	if (!fake_route(node, peer)) {
-		fake_counts.no_route++;
-		return 0;
-	}
-	if (!s)
-		s = fake_session(node, local, peer, true);
-	packet = ++packets % MAX_PACKETS;
-	delivered[packet] = false;
-	if (key_younger(&s->cur, REJECT_MS)) {
-		fake_session_send(node, s, packet);
-		return packet;
-	}
-	if (s->n_staged == MAX_STAGED)
-		return 0;
-	if (!s->n_staged)
-		s->staged_at = fake_now();
-	s->staged[s->n_staged++] = packet;
-	session_want(node, s, WANT_GAP_MS);
-	return packet;
-}
-
-bool fake_delivered(uint32_t packet)
-{
-	return packet && delivered[packet];
-}
-
-static void session_receive(struct fake_node *node, const struct frame *f)
-{
-	for (size_t i = 0; i < node->n_sessions; i++) {
-		struct session *s = &node->sessions[i];
-		struct skey *k = NULL;
-
-		if (s->cur.set && s->cur.index == f->session)
-			k = &s->cur;
-		else if (s->prev.set && s->prev.index == f->session)
-			k = &s->prev;
-		else if (s->next.set && s->next.index == f->session)
-			k = &s->next;
-		if (!k)
-			continue;
-		if (memcmp(k->rx, f->key, sizeof(k->rx)) || !key_younger(k, REJECT_MS))
-			break;
-		if (memcmp(&f->src6, &s->s.peer_ipv6, 16) || memcmp(&f->dst6, &s->s.local_ipv6, 16)) {
-			fake_counts.bad_inner++;
-			return;
-		}
-		s->used_at = fake_now();
-		if (k == &s->next) {
-			s->prev = s->cur;
-			s->cur = s->next;
-			s->next.set = false;
-			if (s->n_staged)
-				fake_session_go(node, s);
-		}
-		if (f->packet) {
-			delivered[f->packet] = true;
-			fake_counts.delivered++;
-		}
-		return;
-	}
-	fake_counts.bad_key++;
-}
-
 /* Receiving. */
 
 static void receive_hello(struct fake_node *node, const struct frame *f)
@@ -590,7 +414,7 @@ static void receive(struct fake_node *node, const struct frame *f)
 		else if (f->kind == F_HANDSHAKE)
 			punt(node, f, RATMAN_HANDSHAKE, f->index);
 		else
-			session_receive(node, f);
+			fake_session_receive(node, f);
 	}
 }
 
@@ -611,25 +435,7 @@ static void sweep(struct fake_node *node)
 		else
 			i++;
 	}
-	for (size_t i = 0; i < node->n_sessions;) {
-		struct session *s = &node->sessions[i];
-
-		if (!key_younger(&s->cur, ERASE_MS))
-			s->cur.set = false;
-		if (!key_younger(&s->prev, ERASE_MS))
-			s->prev.set = false;
-		if (!key_younger(&s->next, ERASE_MS))
-			s->next.set = false;
-		if (s->n_staged && now >= s->staged_at + STAGED_MS)
-			s->n_staged = 0;
-		if (s->n_staged)
-			session_want(node, s, WANT_REPEAT_MS);
-		if (!s->n_staged && !s->cur.set && !s->prev.set && !s->next.set &&
-		    now >= s->used_at + IDLE_MS)
-			*s = node->sessions[--node->n_sessions];
-		else
-			i++;
-	}
+	fake_sessions_sweep(node);
 }
 
 static void tick(struct fake_node *node)
@@ -726,6 +532,18 @@ void fake_end(void)
 	fake_clock_end();
 }
 
+void fake_device_new(struct fake_node *node)
+{
+	node->dev = true;
+	node->dev_ifindex = ++ifindices;
+	node->owner = NULL;
+	fake_events_clear(node);
+	for (size_t i = 0; i < node->n_ports; i++) {
+		node->ports[i].slave = true;
+		node->ports[i].hello_at = 0;
+	}
+}
+
 struct fake_node *fake_node_new(void)
 {
 	struct fake_node *node = calloc(1, sizeof(*node));
@@ -746,7 +564,7 @@ void fake_link_join(struct fake_link *link, struct fake_node *node)
 
 	if (node->n_ports == MAX_PORTS || link->n == MAX_PORTS)
 		abort();
-	*p = (struct port){ .link = link, .ifindex = ++ifindices, .slave = node->dev };
+	*p = (struct port){ .link = link, .ifindex = ++ifindices, .slave = node->dev, .mtu = 1500 };
 	snprintf(p->name, sizeof(p->name), "eth%zu", node->n_ports);
 	memcpy(p->mac, (uint8_t[]){ 2, 0, 0, (uint8_t)node->number, 0, (uint8_t)node->n_ports }, 6);
 	link->member[link->n] = node;
@@ -766,216 +584,4 @@ struct fake_link *fake_link_new(struct fake_node *a, struct fake_node *b)
 	fake_link_join(link, a);
 	fake_link_join(link, b);
 	return link;
-}
-
-static void set_carrier(struct fake_link *link, bool up)
-{
-	link->up = up;
-	for (size_t i = 0; i < link->n; i++) {
-		struct fake_node *node = link->member[i];
-		struct port *p = &node->ports[link->port[i]];
-
-		if (!p->slave || !node->dev)
-			continue;
-		p->hello_at = 0;
-		for (size_t j = 0; j < MAX_NEIGHS; j++) {
-			struct neigh *n = &node->neighs[j];
-
-			if (!n->set || n->port != link->port[i])
-				continue;
-			n->echo_at = 0;
-			if (!up)
-				fake_neigh_state(node, n, RATMAN_NEIGH_DEAD);
-		}
-		link_event(node, p, up ? RATMAN_LINK_UP : RATMAN_LINK_DOWN);
-	}
-}
-
-void fake_link_up(struct fake_link *link)
-{
-	set_carrier(link, true);
-}
-
-void fake_link_down(struct fake_link *link)
-{
-	set_carrier(link, false);
-}
-
-void fake_loss(struct fake_link *link, unsigned int percent)
-{
-	link->loss = percent;
-}
-
-void fake_delay(struct fake_link *link, uint64_t ms)
-{
-	link->delay = ms;
-}
-
-static struct port *port_on(struct fake_node *node, const struct fake_link *link)
-{
-	for (size_t i = 0; i < node->n_ports; i++)
-		if (node->ports[i].link == link)
-			return &node->ports[i];
-	abort();
-}
-
-const char *fake_link_name(struct fake_node *node, struct fake_link *link)
-{
-	return port_on(node, link)->name;
-}
-
-uint32_t fake_link_ifindex(struct fake_node *node, struct fake_link *link)
-{
-	return port_on(node, link)->ifindex;
-}
-
-void fake_remove_link(struct fake_node *node, struct fake_link *link)
-{
-	struct port *p = port_on(node, link);
-
-	for (size_t i = 0; i < MAX_NEIGHS; i++)
-		if (node->neighs[i].set && &node->ports[node->neighs[i].port] == p)
-			fake_neigh_remove(node, &node->neighs[i]);
-	p->slave = false;
-	link_event(node, p, RATMAN_LINK_REMOVED);
-}
-
-void fake_restore_link(struct fake_node *node, struct fake_link *link)
-{
-	struct port *p = port_on(node, link);
-
-	p->slave = true;
-	p->hello_at = 0;
-	link_event(node, p, RATMAN_LINK_UP);
-}
-
-void fake_module(struct fake_node *node, bool loaded)
-{
-	node->module = loaded;
-	if (!loaded)
-		fake_device_gone(node);
-}
-
-void fake_device_gone(struct fake_node *node)
-{
-	for (size_t i = 0; i < node->n_ports; i++)
-		if (node->ports[i].slave)
-			fake_remove_link(node, node->ports[i].link);
-	node->dev = false;
-	node->n_routes = node->n_sessions = node->n_addrs = node->n_ips = 0;
-	node->ident = node->prefix = node->dev_up = false;
-	memset(&node->router, 0, sizeof(node->router));
-	memset(node->boot_id, 0, sizeof(node->boot_id));
-}
-
-void fake_device_new(struct fake_node *node)
-{
-	node->dev = true;
-	node->dev_ifindex = ++ifindices;
-	node->owner = NULL;
-	fake_events_clear(node);
-	for (size_t i = 0; i < node->n_ports; i++) {
-		node->ports[i].slave = true;
-		node->ports[i].hello_at = 0;
-	}
-}
-
-void fake_daemon_death(struct fake_node *node)
-{
-	node->owner = NULL;
-	fake_events_clear(node);
-}
-
-void fake_refuse(struct fake_node *node, enum fake_call call, int err, unsigned int times)
-{
-	node->refuse[call] = (struct refusal){ err, times };
-}
-
-void fake_rekey(struct fake_node *node)
-{
-	for (size_t i = 0; i < MAX_NEIGHS; i++)
-		if (node->neighs[i].set)
-			fake_neigh_event(node, &node->neighs[i], node->neighs[i].state, true);
-}
-
-/* What a kernel has. */
-
-bool fake_attached(const struct fake_node *node)
-{
-	return node->owner;
-}
-
-static size_t count_neighs(const struct fake_node *node, bool alive)
-{
-	size_t n = 0;
-
-	for (size_t i = 0; i < MAX_NEIGHS; i++)
-		n += node->neighs[i].set &&
-		     (!alive || node->neighs[i].state == RATMAN_NEIGH_ALIVE);
-	return n;
-}
-
-size_t fake_n_neighs(const struct fake_node *node)
-{
-	return count_neighs(node, false);
-}
-
-size_t fake_n_alive(const struct fake_node *node)
-{
-	return count_neighs(node, true);
-}
-
-size_t fake_n_routes(const struct fake_node *node)
-{
-	return node->n_routes;
-}
-
-size_t fake_n_addrs(const struct fake_node *node)
-{
-	return node->n_addrs;
-}
-
-size_t fake_n_ips(const struct fake_node *node)
-{
-	return node->n_ips;
-}
-
-size_t fake_n_sessions(const struct fake_node *node)
-{
-	return node->n_sessions;
-}
-
-bool fake_has_route(const struct fake_node *node, const struct address *dest)
-{
-	return fake_route((struct fake_node *)node, dest);
-}
-
-uint32_t fake_session_index(const struct fake_node *node, const struct address *local,
-			    const struct address *peer)
-{
-	const struct session *s = fake_session((struct fake_node *)node, local, peer, false);
-
-	return s && s->cur.set ? s->cur.index : 0;
-}
-
-bool fake_session_contact(const struct fake_node *node, const struct address *local,
-			  const struct address *peer)
-{
-	const struct session *s = fake_session((struct fake_node *)node, local, peer, false);
-
-	return s && s->s.contact;
-}
-
-void fake_boot_id(const struct fake_node *node, uint8_t out[8])
-{
-	memcpy(out, node->boot_id, 8);
-}
-
-void fake_put_addr(struct fake_node *node, const struct address *address)
-{
-	struct kern_addr *a = &node->addrs[node->n_addrs++];
-
-	a->address = *address;
-	address_to_ipv6(address, &a->ipv6);
-	node->ips[node->n_ips++] = a->ipv6;
 }

@@ -57,6 +57,8 @@ void fake_link_down(struct fake_link *link);
 /* Frames vanish without loss of carrier; in percent. */
 void fake_loss(struct fake_link *link, unsigned int percent);
 void fake_delay(struct fake_link *link, uint64_t ms);
+/* The MTU (1500) of the node's interface on @link. */
+void fake_mtu(struct fake_node *node, struct fake_link *link, uint32_t mtu);
 /* The node's interface on @link is taken from the device, or given back. */
 void fake_remove_link(struct fake_node *node, struct fake_link *link);
 void fake_restore_link(struct fake_node *node, struct fake_link *link);
@@ -122,6 +124,8 @@ size_t fake_n_ips(const struct fake_node *node);
 size_t fake_n_sessions(const struct fake_node *node);
 bool fake_has_addr(const struct fake_node *node, const struct address *address);
 bool fake_has_route(const struct fake_node *node, const struct address *dest);
+/* The path MTU of its first next hop, 0 when there is no route. */
+uint32_t fake_route_mtu(struct fake_node *node, const struct address *dest);
 /* Index of our session, 0 when there is none with a key. */
 uint32_t fake_session_index(const struct fake_node *node, const struct address *local,
 			    const struct address *peer);

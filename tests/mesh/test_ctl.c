@@ -424,6 +424,7 @@ static void routes(void **state)
 	assert_string_equal(text_of(rows, 0, "addr"), PEER);
 	assert_int_equal(number_of(rows, 0, "metric"), 300);
 	assert_int_equal(number_of(rows, 0, "next_hops"), 1);
+	assert_int_equal(number_of(rows, 0, "mtu"), 0);
 	assert_non_null(strstr(text_of(rows, 0, "via"), "1011-1213 on "));
 	json_object_put(rows);
 	ctl(0, "route list -o lines");

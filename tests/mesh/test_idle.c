@@ -23,6 +23,7 @@
 #include "base/log.h"
 #include "mesh/kern_fake.h"
 #include "ratmand/flow/parcel.h"
+#include "unit/scratch.h"
 
 #define ROUTERS 10
 #define HOUR_MS 3600000u
@@ -37,7 +38,7 @@
 #define HOPS 6.7
 
 static struct router {
-	char dir[64];
+	char dir[SCRATCH_LEN];
 	struct store *store;
 	struct flow *flow;
 	struct address address;
@@ -102,19 +103,6 @@ static const struct flow_ops ops = {
 	.speaks_for = op_speaks_for, .members = op_members,
 };
 
-static uint16_t free_port(void)
-{
-	struct sockaddr_in6 at;
-	socklen_t len = sizeof(at);
-	int fd = socket(AF_INET6, SOCK_STREAM, 0);
-
-	uv_ip6_addr("::1", 0, &at);
-	assert_int_equal(bind(fd, (struct sockaddr *)&at, sizeof(at)), 0);
-	assert_int_equal(getsockname(fd, (struct sockaddr *)&at, &len), 0);
-	close(fd);
-	return ntohs(at.sin6_port);
-}
-
 static void on_parcel(void *ctx, struct flow_parcel *p, const struct parcel *info)
 {
 	(void)info;
@@ -134,10 +122,9 @@ static int setup(void **state)
 	for (int i = 0; i < ROUTERS; i++) {
 		struct router *r = &routers[i];
 
-		strcpy(r->dir, "/tmp/test_idle.XXXXXX");
-		assert_non_null(mkdtemp(r->dir));
+		scratch_make(r->dir);
 		crypto_sign_keypair(r->address.b, r->secret);
-		r->port = free_port();
+		r->port = scratch_port();
 		assert_int_equal(store_open(&r->store, &loop, r->dir, &options, why, sizeof(why)),
 				 0);
 		assert_int_equal(flow_new(&r->flow, &loop, r->store, &ops, r), 0);
@@ -154,8 +141,6 @@ static void on_closed(void *ctx)
 
 static int teardown(void **state)
 {
-	char cmd[128];
-
 	(void)state;
 	for (int i = 0; i < ROUTERS; i++) {
 		struct router *r = &routers[i];
@@ -164,8 +149,7 @@ static int teardown(void **state)
 		while (!r->closed)
 			uv_run(&loop, UV_RUN_ONCE);
 		store_close(r->store);
-		snprintf(cmd, sizeof(cmd), "rm -rf %.63s", r->dir);
-		assert_int_equal(system(cmd), 0);
+		scratch_remove(r->dir);
 	}
 	uv_run(&loop, UV_RUN_DEFAULT);
 	fake_end();

@@ -20,9 +20,10 @@
 #include "mesh/kern_fake.h"
 #include "mesh/neighbour.h"
 #include "ratmand/node_priv.h"
+#include "unit/scratch.h"
 
 static uv_loop_t loop;
-static char dir[64];
+static char dir[SCRATCH_LEN];
 static char device[] = "ratman0";
 static struct config config = { .device = device, .inbound = RATMAN_POLICY_CONTACTS };
 
@@ -47,9 +48,7 @@ static void up(void)
 
 static void start(void)
 {
-	char why[256];
-
-	assert_int_equal(store_open(&node.store, &loop, dir, NULL, why, sizeof(why)), 0);
+	scratch_store(&node.store, &loop, dir);
 	if (address_is_zero(&us))
 		assert_int_equal(addresses_create(node.store, NULL, NULL, &us, &token), 0);
 	fake_enter(here);
@@ -104,8 +103,7 @@ static int setup(void **state)
 	uint8_t pk[32];
 
 	(void)state;
-	strcpy(dir, "/tmp/test_node.XXXXXX");
-	assert_non_null(mkdtemp(dir));
+	scratch_make(dir);
 	assert_int_equal(uv_loop_init(&loop), 0);
 	fake_begin(&loop, 7);
 	memset(&us, 0, sizeof(us));
@@ -128,16 +126,12 @@ static int setup(void **state)
 
 static int teardown(void **state)
 {
-	char cmd[128];
-
 	(void)state;
 	stop();
 	mesh_free(other);
 	uv_run(&loop, UV_RUN_DEFAULT);	/* a commit may still be in the pool */
 	fake_end();
-	assert_int_equal(uv_loop_close(&loop), 0);
-	snprintf(cmd, sizeof(cmd), "rm -rf %s", dir);
-	return system(cmd);
+	return scratch_end(dir, &loop, NULL);
 }
 
 /* Answers come after the disk has it: in true time, whatever the clock says. */
@@ -204,9 +198,14 @@ static void keep_trust(void *ctx, const struct contact *contact)
 
 static int trust(void)
 {
-	int value = 0;
+	struct backend_contacts *list;
+	int value = 0, more;
 
-	assert_int_equal(node_backend_ops.contact_each(&node, &us, NULL, keep_trust, &value), 0);
+	assert_int_equal(node_backend_ops.contact_list_open(&node, &us, NULL, &list), 0);
+	while ((more = node_backend_ops.contact_list_step(list, keep_trust, &value)) > 0)
+		;
+	assert_int_equal(more, 0);
+	node_backend_ops.contact_list_close(list);
 	return value;
 }
 
@@ -232,6 +231,9 @@ static void contacts_come_in(void **state)
 
 static void they_last(void **state)
 {
+	struct backend_contacts *list, *other;
+	int value;
+
 	(void)state;
 	assert_int_equal(put(5), 0);
 	packet_in();
@@ -243,11 +245,15 @@ static void they_last(void **state)
 	assert_true(lets_in());
 	/* Down: nobody may use them, and new sessions know of them when it is up again. */
 	fake_enter(here);
+	assert_int_equal(node_backend_ops.contact_list_open(&node, &us, NULL, &list), 0);
 	mesh_local_down(node.mesh, &us);
 	assert_int_equal(put(6), -EACCES);
 	assert_int_equal(del(), -EACCES);
 	assert_int_equal(modify(6), -EACCES);
-	assert_int_equal(node_backend_ops.contact_each(&node, &us, NULL, keep_trust, NULL), -EACCES);
+	assert_int_equal(node_backend_ops.contact_list_open(&node, &us, NULL, &other), -EACCES);
+	/* One that is under way ends, too. */
+	assert_int_equal(node_backend_ops.contact_list_step(list, keep_trust, &value), -EACCES);
+	node_backend_ops.contact_list_close(list);
 	fake_run(5000);
 	up();
 	/* They still have the keys of before: we begin. */

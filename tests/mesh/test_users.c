@@ -19,10 +19,12 @@
 #include "base/log.h"
 #include "mesh/kern_fake.h"
 #include "mesh/neighbour.h"
+#include "ratmand/flow/parcel.h"
 #include "ratmand/node_priv.h"
+#include "unit/scratch.h"
 
 static uv_loop_t loop;
-static char dir[64], state_dir[80], runtime_dir[80];
+static char dir[SCRATCH_LEN], state_dir[SCRATCH_LEN + 16], runtime_dir[SCRATCH_LEN + 16];
 static char device[] = "ratman0", bind_to[] = "127.0.0.1:0", no_key[] = "";
 static struct config config = {
 	.device = device, .api_bind = bind_to, .state_dir = state_dir, .runtime_dir = runtime_dir,
@@ -66,8 +68,7 @@ static int setup(void **state)
 	uint8_t pk[32];
 
 	(void)state;
-	strcpy(dir, "/tmp/test_users.XXXXXX");
-	assert_non_null(mkdtemp(dir));
+	scratch_make(dir);
 	snprintf(state_dir, sizeof(state_dir), "%s/state", dir);
 	snprintf(runtime_dir, sizeof(runtime_dir), "%s/run", dir);
 	assert_int_equal(uv_loop_init(&loop), 0);
@@ -90,16 +91,12 @@ static int setup(void **state)
 
 static int teardown(void **state)
 {
-	char cmd[128];
-
 	(void)state;
 	stop();
 	mesh_free(other);
 	uv_run(&loop, UV_RUN_DEFAULT);	/* a commit may still be in the pool */
 	fake_end();
-	assert_int_equal(uv_loop_close(&loop), 0);
-	snprintf(cmd, sizeof(cmd), "rm -rf %s", dir);
-	return system(cmd);
+	return scratch_end(dir, &loop, NULL);
 }
 
 static bool have_routes(void *ctx)
@@ -249,12 +246,128 @@ static void they_are_remembered(void **state)
 	assert_int_equal(after.n, 2);
 }
 
+static struct address made;
+static struct ident token;
+static int created, destroyed;
+
+static void on_created(void *ctx, int err, const struct address *address, const struct ident *t)
+{
+	(void)ctx;
+	assert_int_equal(err, 0);
+	made = *address;
+	token = *t;
+	created++;
+}
+
+static void on_destroyed(void *ctx, int err)
+{
+	(void)ctx;
+	assert_int_equal(err, 0);
+	destroyed++;
+}
+
+static void count_peer(void *ctx, const struct address *peer)
+{
+	(void)peer;
+	++*(size_t *)ctx;
+}
+
+static bool nobody_is_seen(void *ctx)
+{
+	size_t n = 0;
+
+	(void)ctx;
+	mesh_peers(other, count_peer, &n);
+	return !n;
+}
+
+static bool one_is_seen(void *ctx)
+{
+	size_t n = 0;
+
+	(void)ctx;
+	mesh_peers(other, count_peer, &n);
+	return n == 1;
+}
+
+/* Commits take real time, which the fake clock does not know. */
+static void await(const int *what, int count)
+{
+	for (int i = 0; i < 20000 && *what < count; i++) {
+		fake_run(1);
+		usleep(500);
+	}
+	assert_int_equal(*what, count);
+}
+
+/* What was said last is no stream on its way any more. */
+static void settle(void)
+{
+	for (int i = 0; i < 20000 && records(STORE_OUTBOX); i++) {
+		fake_run(1);
+		usleep(500);
+	}
+}
+
+/* Makes a user and destroys him, up or not. */
+static void come_and_go(bool up)
+{
+	int before = destroyed;
+
+	created = 0;
+	node_backend_ops.addr_create(node, NULL, NULL, on_created, NULL);
+	await(&created, 1);
+	assert_int_equal(service_user_create(node->service, &made, "shortly"), 0);
+	if (up)
+		assert_int_equal(node_addr_up(node, &made, &token), 0);
+	node_backend_ops.addr_destroy(node, &made, &token, true, on_destroyed, NULL);
+	await(&destroyed, before + 1);
+	assert_null(mesh_local_secret(node->mesh, &made));
+	settle();
+}
+
+/* A router whose only user was destroyed says so by another address, for ten minutes. */
+static void a_stand_in_says_farewell(void **state)
+{
+	(void)state;
+	assert_true(fake_until(have_routes, NULL, 60000));
+	come_and_go(true);
+	assert_true(flow_commons_is_up(node->flow));
+	assert_true(fake_until(one_is_seen, NULL, 60000));
+	assert_false(mesh_reachable(other, &made));
+	assert_int_equal(records(STORE_ADDRESSES), 0);
+	/* What he said is an item of the commons now, and no address's. */
+	assert_int_equal(records(STORE_OUTBOX), 0);
+	assert_int_equal(flow_stats(node->flow)->items, 1);
+	fake_run(300000);
+	/* Another one, five minutes later: then it is ten from there. */
+	come_and_go(false);
+	assert_int_equal(flow_stats(node->flow)->items, 2);
+	fake_run(400000);
+	assert_true(one_is_seen(NULL));
+	assert_true(fake_until(nobody_is_seen, NULL, 300000));
+	assert_false(flow_commons_is_up(node->flow));
+	/* An address that is no user says nothing. */
+	created = 0;
+	node_backend_ops.addr_create(node, NULL, NULL, on_created, NULL);
+	await(&created, 1);
+	destroyed = 0;
+	node_backend_ops.addr_destroy(node, &made, &token, true, on_destroyed, NULL);
+	await(&destroyed, 1);
+	assert_false(flow_commons_is_up(node->flow));
+	assert_int_equal(flow_stats(node->flow)->items, 2);
+	/* In the middle of it the daemon may end. */
+	come_and_go(true);
+	assert_true(flow_commons_is_up(node->flow));
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		T(whoever_is_seen),
 		T(they_are_remembered),
+		T(a_stand_in_says_farewell),
 	};
 
 	if (sodium_init() < 0)

@@ -318,9 +318,11 @@ static void boot(struct sim_node *node)
 		if (l->a == node->index) {
 			l->seen_a = true;
 			route_neigh_up(node->core, sim->now, l->b, l->cost_ab, 0);
+			route_neigh_mtu(node->core, sim->now, l->b, l->mtu_a);
 		} else {
 			l->seen_b = true;
 			route_neigh_up(node->core, sim->now, l->a, l->cost_ba, 0);
+			route_neigh_mtu(node->core, sim->now, l->a, l->mtu_b);
 		}
 	}
 	for (unsigned int i = 0; i < sim->n; i++) {
@@ -400,7 +402,7 @@ unsigned int sim_link(struct sim *sim, unsigned int a, unsigned int b, uint16_t 
 	}
 	sim->links[sim->n_links] = (struct sim_link){
 		.a = a, .b = b, .cost_ab = cost, .cost_ba = cost,
-		.delay_ms = delay_ms, .loss_permille = loss_permille, .up = true,
+		.delay_ms = delay_ms, .loss_permille = loss_permille, .up = true, .mtu_a = 1500, .mtu_b = 1500,
 	};
 	return sim->n_links++;
 }
@@ -482,11 +484,13 @@ static void detect(struct sim *sim, struct sim_link *l, unsigned int who)
 	*seen = l->up;
 	if (!node->core)
 		return;
-	if (l->up)
+	if (l->up) {
 		route_neigh_up(node->core, sim->now, other,
 			       who == l->a ? l->cost_ab : l->cost_ba, 0);
-	else
+		route_neigh_mtu(node->core, sim->now, other, who == l->a ? l->mtu_a : l->mtu_b);
+	} else {
 		route_neigh_down(node->core, sim->now, other);
+	}
 	rearm(node);
 }
 
@@ -524,6 +528,22 @@ void sim_link_cost(struct sim *sim, unsigned int link, uint16_t cost_ab, uint16_
 	}
 	if (sim->nodes[l->b].core && l->seen_b) {
 		route_neigh_cost(sim->nodes[l->b].core, sim->now, l->a, cost_ba);
+		rearm(&sim->nodes[l->b]);
+	}
+}
+
+void sim_link_mtu(struct sim *sim, unsigned int link, uint32_t mtu_a, uint32_t mtu_b)
+{
+	struct sim_link *l = &sim->links[link];
+
+	l->mtu_a = mtu_a;
+	l->mtu_b = mtu_b;
+	if (sim->nodes[l->a].core && l->seen_a) {
+		route_neigh_mtu(sim->nodes[l->a].core, sim->now, l->b, mtu_a);
+		rearm(&sim->nodes[l->a]);
+	}
+	if (sim->nodes[l->b].core && l->seen_b) {
+		route_neigh_mtu(sim->nodes[l->b].core, sim->now, l->a, mtu_b);
 		rearm(&sim->nodes[l->b]);
 	}
 }
@@ -671,6 +691,40 @@ bool sim_converged(const struct sim *sim, bool skip_liars)
 				return false;
 		}
 	}
+	return true;
+}
+
+/* The largest frame that gets from one router to another along primaries; 0 when none does. */
+static uint32_t walk_mtu(const struct sim *sim, unsigned int from, unsigned int to)
+{
+	uint32_t mtu = UINT16_MAX;
+	unsigned int steps = 0;
+
+	for (unsigned int at = from; at != to;) {
+		const struct sim_kernel_route *r = &sim->nodes[at].routes[to];
+		const struct sim_link *l = r->present ? find_link(sim, at, r->hops[0].neigh) : NULL;
+
+		if (!l || !l->up || steps++ > sim->n)
+			return 0;
+		if (l->mtu_a < mtu)
+			mtu = l->mtu_a;
+		if (l->mtu_b < mtu)
+			mtu = l->mtu_b;
+		at = r->hops[0].neigh;
+	}
+	return mtu;
+}
+
+bool sim_mtus_known(const struct sim *sim)
+{
+	for (unsigned int from = 0; from < sim->n; from++)
+		for (unsigned int to = 0; to < sim->n; to++) {
+			const struct sim_kernel_route *r = &sim->nodes[from].routes[to];
+
+			if (from != to && r->present &&
+			    r->hops[0].mtu != walk_mtu(sim, from, to))
+				return false;
+		}
 	return true;
 }
 

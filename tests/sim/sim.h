@@ -30,6 +30,7 @@ struct sim_kernel_route {
 struct sim_link {
 	unsigned int a, b;
 	uint16_t cost_ab, cost_ba;
+	uint32_t mtu_a, mtu_b;		/* as each end's interface has it */
 	uint32_t delay_ms;
 	uint32_t loss_permille;
 	bool up;			/* physically */
@@ -91,6 +92,7 @@ bool sim_run(struct sim *sim, uint64_t until);
 /* Both ends notice a loss up to @detect_ms later; a return at once. */
 void sim_link_set(struct sim *sim, unsigned int link, bool up, uint32_t detect_ms);
 void sim_link_cost(struct sim *sim, unsigned int link, uint16_t cost_ab, uint16_t cost_ba);
+void sim_link_mtu(struct sim *sim, unsigned int link, uint32_t mtu_a, uint32_t mtu_b);
 /*
  * The daemon dies and returns after @down_ms; its kernel goes on forwarding, or, with
  * @forget, loses its routes too, without the neighbours noticing a loss of the link.
@@ -105,6 +107,8 @@ void sim_member(struct sim *sim, unsigned int node, unsigned int space, bool up)
 bool sim_members_known(const struct sim *sim, bool skip_liars);
 /* Every pair that the links connect reaches each other along primaries. */
 bool sim_converged(const struct sim *sim, bool skip_liars);
+/* Every installed primary has the MTU of the path that frames take from there. */
+bool sim_mtus_known(const struct sim *sim);
 /* Runs until converged; returns the time that took, UINT64_MAX after @limit_ms or a loop. */
 uint64_t sim_settle(struct sim *sim, uint64_t limit_ms);
 uint64_t sim_bytes(const struct sim *sim);

@@ -414,19 +414,42 @@ static void contact_modify(void *be, const struct address *owner,
 	cb(ctx, err, touched, err ? 0 : n);
 }
 
-static int contact_each(void *be, const struct address *owner, const struct contact_filter *filter,
-			backend_contact_cb cb, void *ctx)
-{
-	struct contact_search *search = NULL;
-	struct fake *f = be;
-	int err = filter ? contact_search_new(&search, filter) : 0;
+/* All of a list come in one step. */
+struct backend_contacts {
+	struct fake *fake;
+	struct address owner;
+	struct contact_search *search;	/* owned; NULL: all fit */
+};
 
-	for (const struct fake_contact *c = f->contacts; c && !err; c = c->next)
-		if (address_equal(&c->owner, owner) &&
-		    (!search || contact_search_fits(search, &c->c)))
+static int contact_list_open(void *be, const struct address *owner,
+			     const struct contact_filter *filter, struct backend_contacts **out)
+{
+	struct backend_contacts *l = calloc(1, sizeof(*l));
+	int err = filter ? contact_search_new(&l->search, filter) : 0;
+
+	if (err) {
+		free(l);
+		return err;
+	}
+	l->fake = be;
+	l->owner = *owner;
+	*out = l;
+	return 0;
+}
+
+static int contact_list_step(struct backend_contacts *l, backend_contact_cb cb, void *ctx)
+{
+	for (const struct fake_contact *c = l->fake->contacts; c; c = c->next)
+		if (address_equal(&c->owner, &l->owner) &&
+		    (!l->search || contact_search_fits(l->search, &c->c)))
 			cb(ctx, &c->c);
-	contact_search_free(search);
-	return err;
+	return 0;
+}
+
+static void contact_list_close(struct backend_contacts *l)
+{
+	contact_search_free(l->search);
+	free(l);
 }
 
 static int link_change(void *be, enum backend_link_change change, const char *interface, char *why,
@@ -853,7 +876,9 @@ const struct backend_ops fake_ops = {
 	.contact_put = contact_put,
 	.contact_del = contact_del,
 	.contact_modify = contact_modify,
-	.contact_each = contact_each,
+	.contact_list_open = contact_list_open,
+	.contact_list_step = contact_list_step,
+	.contact_list_close = contact_list_close,
 	.link_change = link_change,
 	.link_list = link_list,
 	.peer_list = peer_list,

@@ -96,24 +96,9 @@ static const struct flow_ops ops = {
 
 /* ---- life ---- */
 
-uint16_t free_port(void)
-{
-	struct sockaddr_in6 at;
-	socklen_t len = sizeof(at);
-	int fd = socket(AF_INET6, SOCK_STREAM, 0);
-
-	uv_ip6_addr("::1", 0, &at);
-	assert_int_equal(bind(fd, (struct sockaddr *)&at, sizeof(at)), 0);
-	assert_int_equal(getsockname(fd, (struct sockaddr *)&at, &len), 0);
-	close(fd);
-	return ntohs(at.sin6_port);
-}
-
 void router_start(struct router *r, bool up)
 {
-	char why[256];
-
-	assert_int_equal(store_open(&r->store, &loop, r->dir, NULL, why, sizeof(why)), 0);
+	scratch_store(&r->store, &loop, r->dir);
 	assert_int_equal(flow_new(&r->flow, &loop, r->store, &ops, r), 0);
 	if (!up)
 		return;
@@ -163,14 +148,13 @@ int world_setup(void **state)
 	for (int i = 0; i < ROUTERS; i++) {
 		struct router *r = &routers[i];
 
-		strcpy(r->dir, "/tmp/test_flow.XXXXXX");
-		assert_non_null(mkdtemp(r->dir));
+		scratch_make(r->dir);
 		crypto_sign_keypair(r->address.b, r->secret);
 		crypto_sign_keypair(r->second.b, r->second_secret);
 		for (int j = 0; j < CROWD; j++)
 			crypto_sign_keypair(r->crowd[j].b, r->crowd_secret[j]);
-		r->port = r->seen_port = free_port();
-		r->second_port = free_port();
+		r->port = r->seen_port = scratch_port();
+		r->second_port = scratch_port();
 	}
 	return 0;
 }
@@ -184,13 +168,10 @@ static void on_walk(uv_handle_t *handle, void *arg)
 
 int world_teardown(void **state)
 {
-	char cmd[128];
-
 	(void)state;
 	for (int i = 0; i < ROUTERS; i++) {
 		router_stop(&routers[i]);
-		snprintf(cmd, sizeof(cmd), "rm -rf %.63s", routers[i].dir);
-		assert_int_equal(system(cmd), 0);
+		scratch_remove(routers[i].dir);
 	}
 	uv_run(&loop, UV_RUN_NOWAIT);
 	uv_walk(&loop, on_walk, NULL);

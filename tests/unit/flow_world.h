@@ -11,12 +11,13 @@
 
 #include "ratmand/flow/exchange.h"
 #include "ratmand/flow/flow.h"
+#include "unit/scratch.h"
 
 #define ROUTERS 6
 #define CROWD 5
 
 struct router {
-	char dir[64];
+	char dir[SCRATCH_LEN];
 	struct store *store;
 	struct flow *flow;
 	struct address address, second;
@@ -58,8 +59,6 @@ void world_members_changed(void);
 
 /* Byte @i of the content that @seed names. */
 uint8_t pattern(uint64_t seed, uint64_t i);
-
-uint16_t free_port(void);
 
 /* Runs the loop until @cond holds, at most @ms. */
 bool run_until(bool (*cond)(void *ctx), void *ctx, uint64_t ms);

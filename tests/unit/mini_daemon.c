@@ -80,6 +80,20 @@ void mini_free(struct mini *m)
 	free(m);
 }
 
+int mini_setup(void **state)
+{
+	*state = mini_new(NULL);
+	alarm(120);
+	return 0;
+}
+
+int mini_teardown(void **state)
+{
+	mini_free(*state);
+	alarm(0);
+	return 0;
+}
+
 static struct mini_conn *conn_new(struct mini *m, int fd)
 {
 	for (size_t i = 0; i < MINI_CONNS; i++) {

@@ -58,6 +58,10 @@ struct mini {
 struct mini *mini_new(const char *path);
 void mini_free(struct mini *m);
 
+/* cmocka's setup and teardown: *@state is one on a port, and a test of two minutes has hung. */
+int mini_setup(void **state);
+int mini_teardown(void **state);
+
 /* Waits at most @timeout_ms for something to do and does it. */
 void mini_turn(struct mini *m, int timeout_ms);
 

@@ -15,44 +15,29 @@
 #include "ratmand/store/addresses.h"
 #include "ratmand/store/password.h"
 #include "ratmand/store/records.h"
+#include "unit/scratch.h"
 
-static char dir[64];
+static char dir[SCRATCH_LEN];
 static uv_loop_t loop;
 static struct store *store;
-
-static void open_store(void)
-{
-	char why[256];
-
-	assert_int_equal(store_open(&store, &loop, dir, NULL, why, sizeof(why)), 0);
-}
 
 static int setup(void **state)
 {
 	(void)state;
-	strcpy(dir, "/tmp/test_addresses.XXXXXX");
-	assert_non_null(mkdtemp(dir));
-	assert_int_equal(uv_loop_init(&loop), 0);
-	open_store();
+	scratch_begin(dir, &loop, &store);
 	return 0;
 }
 
 static int teardown(void **state)
 {
-	char cmd[128];
-
 	(void)state;
-	store_close(store);
-	uv_run(&loop, UV_RUN_DEFAULT);
-	assert_int_equal(uv_loop_close(&loop), 0);
-	snprintf(cmd, sizeof(cmd), "rm -rf %s", dir);
-	return system(cmd);
+	return scratch_end(dir, &loop, store);
 }
 
 static void reopen(void)
 {
 	store_close(store);
-	open_store();
+	scratch_store(&store, &loop, dir);
 }
 
 static void test_open(void **state)

@@ -347,12 +347,145 @@ static void no_user_no_word(void **state)
 	assert_int_equal(r.profile.flags, PROFILE_LOCAL);
 }
 
+static bool is_unknown(void *ctx)
+{
+	const struct want *want = ctx;
+	struct profile_record r;
+
+	return look(want->at, want->about, &r) == -ENOENT;
+}
+
+static void expect_unknown(struct router *at, struct router *about)
+{
+	struct want want = { .at = at, .about = about };
+
+	if (!run_until(is_unknown, &want, 60000))
+		fail_msg("router %d still knows %d", (int)(at - routers), (int)(about - routers));
+}
+
+static void on_flushed(void *ctx, int err)
+{
+	assert_int_equal(err, 0);
+	*(bool *)ctx = true;
+}
+
+/* As Addr/Destroy does it, with the streams of the address. */
+static void destroy(struct router *r)
+{
+	const uint8_t key[ADDRESS_KEY_LEN] = { 1 };
+	bool done = false;
+
+	assert_int_equal(service_user_goodbye(of(r), &r->address, r->secret), 0);
+	assert_int_equal(service_address_forget(of(r), &r->address, key), 0);
+	service_address_down(of(r), &r->address);
+	assert_int_equal(flow_local_purge(r->flow, &r->address), 0);
+	store_commit(r->store, on_flushed, &done);
+	while (!done)
+		uv_run(&loop, UV_RUN_ONCE);
+	r->up = false;
+}
+
+/* Who is destroyed is nobody any more, everywhere, and does not come back by what he once said. */
+static void gone_for_ever(void **state)
+{
+	struct router *a = &routers[0], *b = &routers[1], *c = &routers[2];
+	struct profile_record r;
+
+	(void)state;
+	for (int i = 0; i < 3; i++) {
+		start(&routers[i]);
+		set_handle(&routers[i], i == 0 ? "a" : i == 1 ? "b" : "c");
+	}
+	for (int i = 0; i < 3; i++)
+		for (int j = 0; j < 3; j++)
+			expect(&routers[i], &routers[j], j == 0 ? "a" : j == 1 ? "b" : "c");
+	stop(c);
+	/* Another user of that router is online, and passes it on. */
+	router_second_up(a);
+	assert_int_equal(flow_commons_up(a->flow, &a->second), 0);
+	destroy(a);
+	a->up = true;	/* the second one is */
+	assert_int_equal(look(a, a, &r), -ENOENT);
+	expect_unknown(b, a);
+	assert_int_equal(stats(b)->gone, 1);
+	/* Who was away has him still, and hears of it. */
+	start(c);
+	assert_int_equal(look(c, a, &r), 0);
+	expect_unknown(c, a);
+	/* Seen once more, as on the way he still is; told once more of what was. */
+	users_seen(of(b)->users, &a->address, 1, 2);
+	assert_int_equal(look(b, a, &r), -ENOENT);
+	stop(b);
+	start(b);
+	users_seen(of(b)->users, &a->address, 1, 2);
+	assert_int_equal(look(b, a, &r), -ENOENT);
+	expect(b, c, "c");
+	assert_int_equal(look(a, a, &r), -ENOENT);
+	assert_int_equal(look(b, a, &r), -ENOENT);
+}
+
+/* Nobody is online at that router just then, and it dies: what he said last is on the disk. */
+static void last_word_waits(void **state)
+{
+	struct router *a = &routers[0], *b = &routers[1];
+	struct profile_record r;
+
+	(void)state;
+	start(a);
+	start(b);
+	set_handle(a, "anna");
+	set_handle(b, "bert");
+	expect(b, a, "anna");
+	expect(a, b, "bert");
+	/* Offline he is destroyed by his token. */
+	service_address_down(of(a), &a->address);
+	a->up = false;
+	destroy(a);
+	assert_int_equal(count(a, STORE_OUTBOX), 1);
+	service_stop(of(a));
+	service_free(of(a));
+	services[0] = NULL;
+	router_stop(a);
+	router_start(a, true);
+	assert_int_equal(service_new(&services[0], &loop, a->store, a->flow), 0);
+	run_until(never, NULL, 300);
+	assert_int_equal(look(b, a, &r), 0);
+	router_second_up(a);
+	assert_int_equal(flow_commons_up(a->flow, &a->second), 0);
+	expect_unknown(b, a);
+	assert_int_equal(look(a, a, &r), -ENOENT);
+	assert_true(run_until(outbox_empty, a, 60000));
+}
+
+/* One who comes and goes in quick succession is not announced each time. */
+static void in_and_out(void **state)
+{
+	const uint8_t key[ADDRESS_KEY_LEN] = { 1 };
+	struct router *a = &routers[0], *b = &routers[1];
+	char handle[32];
+
+	(void)state;
+	start(a);
+	start(b);
+	set_handle(b, "b");
+	for (int i = 0; i <= 30; i++) {
+		snprintf(handle, sizeof(handle), "visit %d", i);
+		set_handle(a, handle);
+		run_until(never, NULL, 5);
+		service_address_down(of(a), &a->address);
+		assert_int_equal(service_address_up(of(a), &a->address, key), 0);
+	}
+	expect(b, a, "visit 30");
+	assert_true(stats(b)->merged < 10);
+}
+
 /* What goes from router to router: one encoding, without flags, all of it or nothing. */
 static void record(void **state)
 {
 	static uint8_t buf[ANNOUNCEMENT_MAX];
 	struct profile p, back;
 	uint64_t version;
+	bool goodbye;
 	size_t len;
 
 	(void)state;
@@ -364,21 +497,34 @@ static void record(void **state)
 	assert_memory_equal(buf, "\1\1\2\3\4\5\6\7\10\1", 10);
 	assert_int_equal(announce_write(buf, len - 1, 1, &p), 0);
 	assert_int_equal(announce_write(buf, sizeof(buf), 0x0102030405060708, &p), len);
-	assert_int_equal(announce_read(buf, len, &version, &back), 0);
+	assert_int_equal(announce_read(buf, len, &version, &goodbye, &back), 0);
 	assert_true(version == 0x0102030405060708);
+	assert_false(goodbye);
 	assert_string_equal(back.handle, "announced");
 	assert_int_equal(back.flags, 0);
 	for (size_t cut = 0; cut < len; cut++)
-		assert_int_equal(announce_read(buf, cut, &version, &back), -EINVAL);
-	assert_int_equal(announce_read(buf, len + 1, &version, &back), -EINVAL);
+		assert_int_equal(announce_read(buf, cut, &version, &goodbye, &back), -EINVAL);
+	assert_int_equal(announce_read(buf, len + 1, &version, &goodbye, &back), -EINVAL);
 	buf[len - 36] = PROFILE_LOCAL;
-	assert_int_equal(announce_read(buf, len, &version, &back), -EINVAL);
+	assert_int_equal(announce_read(buf, len, &version, &goodbye, &back), -EINVAL);
 	buf[len - 36] = 0;
-	buf[0] = 2;
-	assert_int_equal(announce_read(buf, len, &version, &back), -EINVAL);
+	buf[0] = 3;
+	assert_int_equal(announce_read(buf, len, &version, &goodbye, &back), -EINVAL);
 	buf[0] = 1;
 	memset(buf + 1, 0, 8);
-	assert_int_equal(announce_read(buf, len, &version, &back), -EINVAL);
+	assert_int_equal(announce_read(buf, len, &version, &goodbye, &back), -EINVAL);
+	/* A good-bye is a stamp and nothing else. */
+	assert_int_equal(announce_write(buf, 8, 7, NULL), 0);
+	assert_int_equal(announce_write(buf, sizeof(buf), 7, NULL), 9);
+	assert_memory_equal(buf, "\2\0\0\0\0\0\0\0\7", 9);
+	assert_int_equal(announce_read(buf, 9, &version, &goodbye, &back), 0);
+	assert_true(goodbye && version == 7);
+	for (size_t cut = 0; cut < 9; cut++)
+		assert_int_equal(announce_read(buf, cut, &version, &goodbye, &back), -EINVAL);
+	buf[9] = 0;
+	assert_int_equal(announce_read(buf, 10, &version, &goodbye, &back), -EINVAL);
+	buf[8] = 0;
+	assert_int_equal(announce_read(buf, 9, &version, &goodbye, &back), -EINVAL);
 }
 
 #define T(test) cmocka_unit_test_setup_teardown(test, world_setup, teardown)
@@ -388,6 +534,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(two_meet), T(many_changes), T(absent_one_catches_up),
 		T(nobody_speaks_for_another), T(no_user_no_word),
+		T(gone_for_ever), T(last_word_waits), T(in_and_out),
 		cmocka_unit_test(record),
 	};
 

@@ -13,7 +13,7 @@
 
 #include "base/clock.h"
 #include "base/limits.h"
-#include "ratmand/flow/parcel.h"
+#include "ratmand/flow/core.h"
 #include "unit/flow_world.h"
 
 #define KEPT 512
@@ -265,11 +265,13 @@ static void test_shares(void **state)
 	join(a);
 	say_as(a, &a->crowd[0], PARCEL_MESSAGE, 200);
 	say_as(a, &a->crowd[1], PARCEL_PROFILE, 201);
+	/* No messages push out the profile. */
+	say(a, PARCEL_PROFILE, 202);
 	for (size_t i = 0; i < share + 6; i++)
 		say(a, PARCEL_MESSAGE, (uint8_t)i);
-	expect(a, share + 8, share + 2);
+	expect(a, share + 9, share + 3);
 	join(b);
-	expect(b, share + 2, share + 2);
+	expect(b, share + 3, share + 3);
 	/* Those that were sent first went. */
 	for (size_t i = 0; i < mail_of(b)->n; i++)
 		assert_true(mail_of(b)->got[i].first >= 6);
@@ -278,9 +280,62 @@ static void test_shares(void **state)
 	start(a);
 	join(a);
 	run_until(never, NULL, 1500);
-	expect(a, share + 8, share + 2);
-	expect(b, share + 2, share + 2);
+	expect(a, share + 9, share + 3);
+	expect(b, share + 3, share + 3);
 	assert_int_equal(flow_stats(b->flow)->items_evicted, 0);
+}
+
+/* Makes the commons of a router that takes part smaller than they are. */
+static void make_small(struct router *r, size_t most)
+{
+	space_find(r->flow, &flow_everybody()->address)->shares.most = most;
+}
+
+static size_t got_of(const struct router *r, const struct address *from)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < mail_of(r)->n; i++)
+		n += address_equal(&mail_of(r)->got[i].from, from);
+	return n;
+}
+
+/* When they are full, those go first who have the most; and what went does not come back. */
+static void test_full(void **state)
+{
+	struct router *a = &routers[0], *b = &routers[1];
+
+	(void)state;
+	start(a);
+	start(b);
+	join(a);
+	make_small(a, 14);
+	say(a, PARCEL_PROFILE, 1);
+	say(a, PARCEL_MESSAGE, 2);
+	say(a, PARCEL_MESSAGE, 3);
+	for (uint8_t i = 0; i < 40; i++)
+		say_as(a, &a->crowd[i % 4], PARCEL_MESSAGE, 100 + i);
+	expect(a, 43, 14);
+	/* One who says nothing but his first finds room. */
+	say_as(a, &a->crowd[4], PARCEL_MESSAGE, 200);
+	expect(a, 44, 14);
+	join(b);
+	make_small(b, 14);
+	expect(b, 14, 14);
+	assert_int_equal(got_of(b, &a->address), 3);
+	assert_int_equal(got_of(b, &a->crowd[4]), 1);
+	for (int i = 0; i < 4; i++)
+		assert_in_range(got_of(b, &a->crowd[i]), 2, 3);
+	/* Restarted in the room they have, they do not differ. */
+	router_stop(b);
+	start(b);
+	join(b);
+	make_small(b, 14);
+	run_until(never, NULL, 1500);
+	expect(a, 44, 14);
+	expect(b, 14, 14);
+	assert_int_equal(flow_stats(a->flow)->items_refused, 0);
+	assert_int_equal(flow_stats(b->flow)->items_refused, 0);
 }
 
 /* Two who were apart and both held as much as they may come to hold the same. */
@@ -424,13 +479,69 @@ static void test_hostile(void **state)
 	assert_int_equal(flow_stats(a->flow)->items, 0);
 }
 
+static bool is_arriving(void *ctx)
+{
+	const struct router *r = ctx;
+
+	return r->flow->inbox.all && r->flow->inbox.all->arriving;
+}
+
+/*
+ * Sent before this daemon took part, it comes back from one who got it meanwhile, who stops in the
+ * middle: what is not whole is no item, and what was sent is not lost with it.
+ */
+static void test_own_comes_back(void **state)
+{
+	struct router *a = &routers[0], *other = &routers[4];
+	static uint8_t bytes[EXCHANGE_ITEM_HEAD + MANIFEST_MAX];
+	const struct address *commons = &flow_everybody()->address;
+	uint8_t seed[32], secret[64];
+	struct outbox_entry *sent;
+	struct address key;
+	struct hostile h;
+	ssize_t len;
+
+	(void)state;
+	crypto_generichash(seed, sizeof(seed), (const uint8_t *)"ratman commons v1\0", 19, NULL, 0);
+	crypto_sign_seed_keypair(key.b, secret, seed);
+	start(a);
+	say(a, PARCEL_MESSAGE, 7);
+	sent = a->flow->outbox.all;
+	assert_non_null(sent);
+	len = outbox_sealed(&a->flow->outbox, sent, bytes + EXCHANGE_ITEM_HEAD);
+	assert_true(len > 0);
+	exchange_put_item(bytes, commons, (size_t)len);
+	/* The disk was slow, say: it is not taken over at once. */
+	sent->retry_at = uv_now(&loop) + 3000;
+	join(a);
+	hostile_start(&h, other, a, commons);
+	hostile_prove(&h, secret, &other->address);
+	hostile_send(&h, bytes, EXCHANGE_ITEM_HEAD + (size_t)len);
+	assert_true(run_until(is_arriving, a, 2000));
+	run_until(never, NULL, 4500);
+	assert_int_equal(flow_stats(a->flow)->items, 0);
+	assert_int_equal(mail_of(a)->n, 0);
+	assert_int_equal(count(a, STORE_OUTBOX), 1);
+	/* He is gone: it is ours again. */
+	hostile_end(&h);
+	expect(a, 1, 1);
+	assert_int_equal(last(a)->first, 7);
+	assert_true(run_until(outbox_empty, a, 60000));
+	router_stop(a);
+	start(a);
+	join(a);
+	run_until(never, NULL, 300);
+	assert_int_equal(flow_stats(a->flow)->items, 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, world_teardown)
 		TEST(test_key), TEST(test_everybody), TEST(test_from_outside),
-		TEST(test_superseding), TEST(test_shares), TEST(test_shares_meet),
+		TEST(test_superseding), TEST(test_shares), TEST(test_full), TEST(test_shares_meet),
 		TEST(test_noes), TEST(test_no_clients), TEST(test_hostile),
+		TEST(test_own_comes_back),
 	};
 
 	if (sodium_init() < 0)

@@ -42,6 +42,7 @@ static void test_defaults(void **state)
 	assert_int_equal(c.node_key, NODEKEY_AUTO);
 	assert_string_equal(c.key_file, "");
 	assert_int_equal(c.file_accept, 16 << 20);
+	assert_int_equal(c.file_accept_total, 1 << 30);
 	assert_string_equal(c.api_socket, "/run/ratman/api.sock");
 	assert_int_equal(c.api_socket_mode, 0666);
 	assert_true(c.api_socket_gid == (gid_t)-1);
@@ -70,7 +71,7 @@ static void test_every_key(void **state)
 			      "idle_timeout = 9\nephemeral = true\napi_socket = \"/x/y\"\n"
 			      "api_socket_mode = \"0640\"\napi_socket_group = \"root\"\n"
 			      "node_key = \"passphrase\"\nkey_file = \"/k\"\n"
-			      "file_accept = 5\n",
+			      "file_accept = 5\nfile_accept_total = 5000000000\n",
 			      why, sizeof(why)),
 			 0);
 	assert_string_equal(c.state_dir, "/a");
@@ -87,6 +88,7 @@ static void test_every_key(void **state)
 	assert_int_equal(c.node_key, NODEKEY_PASSPHRASE);
 	assert_string_equal(c.key_file, "/k");
 	assert_int_equal(c.file_accept, 5);
+	assert_true(c.file_accept_total == 5000000000);
 	assert_int_equal(c.limits.clients, 7);
 	assert_int_equal(c.limits.idle_ms, 9000);
 	assert_string_equal(c.api_socket, "/x/y");
@@ -125,6 +127,7 @@ static void test_mistakes(void **state)
 		{ "node_key = \"cloud\"\n", "\"credential\"" },
 		{ "key_file = \"here\"\n", "absolute" },
 		{ "file_accept = -1\n", "0 or more" },
+		{ "file_accept_total = -1\n", "0 or more" },
 		{ "links = {\"eth0\"\n", "" },
 		{ "\x01\x02\xff", "" },
 	};

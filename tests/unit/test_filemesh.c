@@ -16,8 +16,7 @@
 #include "base/log.h"
 #include "proto/notice.h"
 #include "ratmand/flow/content.h"
-#include "ratmand/service/files.h"
-#include "ratmand/store/files.h"
+#include "ratmand/service/files_priv.h"
 #include "unit/flow_world.h"
 
 #define ACCEPT 100000
@@ -379,6 +378,83 @@ static void sent(void **state)
 	same_content(1, &big, 5, ACCEPT + 1);
 }
 
+struct held {
+	int i;
+	size_t n;
+};
+
+static bool holds(void *ctx)
+{
+	const struct held *h = ctx;
+
+	return count(&routers[h->i], STORE_CONTENTS) == h->n;
+}
+
+/* What comes unasked has a room of its own, over restarts, and what is deleted makes room. */
+static void unasked(void **state)
+{
+	struct held none = { 1, 1 };
+	struct ident id[5];
+
+	(void)state;
+	for (int i = 0; i < 3; i++)
+		start(i);
+	files_set_accept_total(users[1].files, 200000);
+	for (int i = 0; i < 5; i++)
+		id[i] = pack(i % 2 ? 0 : 2, 20 + (uint64_t)i, 80000);
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(send_file(i % 2 ? 0 : 2, &id[i], address(1)), 0);
+		expect(1, &id[i], FILE_AVAILABLE);
+	}
+	/* The third does not fit, whoever sends it: not a byte of it comes, and who sent it forgets it. */
+	stop(1);
+	start(1);
+	files_set_accept_total(users[1].files, 200000);
+	assert_int_equal(send_file(2, &id[2], address(1)), 0);
+	expect(1, &id[2], FILE_ADVERTISED);
+	assert_true(run_until(outbox_empty, &routers[2], 30000));
+	assert_int_equal(received(1), 0);
+	/* What is asked for comes, and counts for nothing. */
+	assert_int_equal(request(1, &id[2], NULL), 0);
+	expect(1, &id[2], FILE_AVAILABLE);
+	same_content(1, &id[2], 22, 80000);
+	assert_int_equal(remove_file(1, &id[0]), 0);
+	assert_int_equal(remove_file(1, &id[1]), 0);
+	assert_true(run_until(holds, &none, 30000));
+	for (int i = 3; i < 5; i++) {
+		assert_int_equal(send_file(i % 2 ? 0 : 2, &id[i], address(1)), 0);
+		expect(1, &id[i], FILE_AVAILABLE);
+	}
+	assert_int_equal(send_file(2, &id[0], address(1)), 0);
+	expect(1, &id[0], FILE_ADVERTISED);
+}
+
+/* Many that begin at once, or are left in the middle, have no more room than those that have come. */
+static void unasked_arriving(void **state)
+{
+	struct ident id[4];
+	int here = 0;
+
+	(void)state;
+	start(0);
+	start(1);
+	files_set_accept(users[1].files, 4 << 20);
+	files_set_accept_total(users[1].files, 9 << 20);
+	for (int i = 0; i < 4; i++)
+		id[i] = pack(0, 30 + (uint64_t)i, 4 << 20);
+	for (int i = 0; i < 4; i++)
+		assert_int_equal(send_file(0, &id[i], address(1)), 0);
+	assert_true(run_until(outbox_empty, &routers[0], 60000));
+	run_until(never, NULL, 500);
+	for (int i = 0; i < 4; i++) {
+		here += state_of(1, &id[i]) == FILE_AVAILABLE;
+		if (state_of(1, &id[i]) != FILE_AVAILABLE)
+			assert_int_equal(state_of(1, &id[i]), FILE_ADVERTISED);
+	}
+	assert_int_equal(here, 2);
+	assert_true(received(1) < 3 * (4 << 20) / 32768);
+}
+
 static void on_change(void *ctx, const struct file_meta *meta)
 {
 	struct user *u = ctx;
@@ -433,6 +509,106 @@ static void resume(void **state)
 	expect(1, &id, FILE_AVAILABLE);
 	same_content(1, &id, 6, size);
 	/* All of it once, and what was on its way at the cuts. */
+	assert_true(routers[1].received_before + received(1) < size / 32768 * 5 / 4);
+}
+
+static void count_arriving(void *ctx, const struct parcel_arriving *arriving)
+{
+	(void)arriving;
+	++*(size_t *)ctx;
+}
+
+static bool nothing_arrives(void *ctx)
+{
+	size_t n = 0;
+
+	(void)ctx;
+	flow_parcels_arriving_each(routers[1].flow, address(1), count_arriving, &n);
+	return !n;
+}
+
+static bool asked_again(void *ctx)
+{
+	return files_stats(((struct user *)ctx)->files)->asked_again;
+}
+
+/* Both 0 and 2 announce the same; who was asked stops half-way and does not come back. */
+static void stops_half_way(bool restart)
+{
+	const uint64_t size = 20 << 20;
+	struct ident id;
+	struct progress p = { &id, size / 8 };
+
+	for (int i = 0; i < 3; i++)
+		start(i);
+	id = pack(0, 6, size);
+	pack(2, 6, size);
+	assert_int_equal(announce(0, &id, NULL, true), 0);
+	expect(1, &id, FILE_ADVERTISED);
+	users[1].files->stall_ms = 600;
+	assert_int_equal(request(1, &id, address(0)), 0);
+	assert_true(run_until(has_bytes, &p, 60000));
+	stop(0);
+	if (restart) {
+		stop(1);
+		start(1);
+		users[1].files->stall_ms = 600;
+		/* What runs was set by what was found before. */
+		uv_timer_set_repeat(users[1].files->tender, 100);
+		uv_timer_again(users[1].files->tender);
+	}
+	/* Nobody else is known yet: it is waited for. */
+	run_until(never, NULL, 1500);
+	assert_int_equal(state_of(1, &id), FILE_IN_PROGRESS);
+	assert_false(asked_again(&users[1]));
+	assert_int_equal(announce(2, &id, NULL, true), 0);
+	assert_true(run_until(asked_again, &users[1], 30000));
+	expect(1, &id, FILE_AVAILABLE);
+	same_content(1, &id, 6, size);
+	assert_int_equal(files_stats(users[1].files)->asked_again, 1);
+	/* What the first has sent goes; he may come back and is not taken. */
+	start(0);
+	assert_true(run_until(outbox_empty, &routers[0], 60000));
+	assert_true(run_until(nothing_arrives, NULL, 30000));
+	assert_int_equal(state_of(1, &id), FILE_AVAILABLE);
+	same_content(1, &id, 6, size);
+}
+
+static void next_holder(void **state)
+{
+	(void)state;
+	stops_half_way(false);
+}
+
+static void next_holder_restarted(void **state)
+{
+	(void)state;
+	stops_half_way(true);
+}
+
+/* The other one has it no more: who sent a part is waited for, and may go on. */
+static void first_holder_after_all(void **state)
+{
+	const uint64_t size = 20 << 20;
+	struct ident id;
+	struct progress p = { &id, size / 8 };
+
+	(void)state;
+	for (int i = 0; i < 3; i++)
+		start(i);
+	id = pack(0, 6, size);
+	assert_int_equal(announce(0, &id, NULL, true), 0);
+	expect(1, &id, FILE_ADVERTISED);
+	assert_int_equal(request(1, &id, address(0)), 0);
+	assert_true(run_until(has_bytes, &p, 60000));
+	stop(0);
+	assert_int_equal(request(1, &id, address(2)), 0);
+	run_until(never, NULL, 1500);
+	assert_int_equal(files_stats(users[2].files)->requests_refused, 1);
+	assert_int_equal(state_of(1, &id), FILE_IN_PROGRESS);
+	start(0);
+	expect(1, &id, FILE_AVAILABLE);
+	same_content(1, &id, 6, size);
 	assert_true(routers[1].received_before + received(1) < size / 32768 * 5 / 4);
 }
 
@@ -629,7 +805,12 @@ int main(void)
 		cmocka_unit_test_setup_teardown(one_address, setup, teardown),
 		cmocka_unit_test_setup_teardown(namespace, setup, teardown),
 		cmocka_unit_test_setup_teardown(sent, setup, teardown),
+		cmocka_unit_test_setup_teardown(unasked, setup, teardown),
+		cmocka_unit_test_setup_teardown(unasked_arriving, setup, teardown),
 		cmocka_unit_test_setup_teardown(resume, setup, teardown),
+		cmocka_unit_test_setup_teardown(next_holder, setup, teardown),
+		cmocka_unit_test_setup_teardown(next_holder_restarted, setup, teardown),
+		cmocka_unit_test_setup_teardown(first_holder_after_all, setup, teardown),
 		cmocka_unit_test_setup_teardown(called_off, setup, teardown),
 		cmocka_unit_test_setup_teardown(liars, setup, teardown),
 		cmocka_unit_test_setup_teardown(vanished, setup, teardown),

@@ -18,19 +18,12 @@
 #include "ratmand/store/catalogs.h"
 #include "ratmand/store/contents.h"
 #include "ratmand/store/files.h"
+#include "unit/scratch.h"
 
-static char dir[64];
+static char dir[SCRATCH_LEN];
 static uv_loop_t loop;
 static struct store *store;
 static struct records alice, bob;
-
-static void open_store(void)
-{
-	char why[256];
-
-	assert_int_equal(store_open(&store, &loop, dir, NULL, why, sizeof(why)), 0);
-	alice.store = bob.store = store;
-}
 
 static void open_user(struct records *r, uint8_t number)
 {
@@ -46,10 +39,7 @@ static int setup(void **state)
 {
 	(void)state;
 	log_set_level(LOG_ERROR);
-	strcpy(dir, "/tmp/test_files.XXXXXX");
-	assert_non_null(mkdtemp(dir));
-	assert_int_equal(uv_loop_init(&loop), 0);
-	open_store();
+	scratch_begin(dir, &loop, &store);
 	open_user(&alice, 1);
 	open_user(&bob, 2);
 	return 0;
@@ -57,20 +47,15 @@ static int setup(void **state)
 
 static int teardown(void **state)
 {
-	char cmd[128];
-
 	(void)state;
-	store_close(store);
-	uv_run(&loop, UV_RUN_DEFAULT);
-	assert_int_equal(uv_loop_close(&loop), 0);
-	snprintf(cmd, sizeof(cmd), "rm -rf %s", dir);
-	return system(cmd);
+	return scratch_end(dir, &loop, store);
 }
 
 static void reopen(void)
 {
 	store_close(store);
-	open_store();
+	scratch_store(&store, &loop, dir);
+	alice.store = bob.store = store;
 }
 
 static struct ident number_id(uint32_t number)

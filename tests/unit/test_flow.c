@@ -536,7 +536,7 @@ static void proxy_start(struct proxy *p, struct router *r)
 {
 	struct sockaddr_in6 at;
 
-	r->seen_port = free_port();
+	r->seen_port = scratch_port();
 	uv_ip6_addr("::1", r->port, &p->target);
 	uv_ip6_addr("::1", r->seen_port, &at);
 	uv_tcp_init(&loop, &p->listener);

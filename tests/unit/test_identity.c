@@ -19,24 +19,23 @@
 #include "tools/identity.h"
 #include "tools/resolve.h"
 #include "tools/suggest.h"
+#include "unit/scratch.h"
 
-static char dir[PATH_MAX];
+static char dir[SCRATCH_LEN];
 static char why[512];
 
 static int setup(void **state)
 {
 	(void)state;
-	snprintf(dir, sizeof(dir), "/tmp/test_identity.XXXXXX");
-	return mkdtemp(dir) ? 0 : -1;
+	scratch_make(dir);
+	return 0;
 }
 
 static int teardown(void **state)
 {
-	char cmd[PATH_MAX + 16];
-
 	(void)state;
-	snprintf(cmd, sizeof(cmd), "rm -rf %s", dir);
-	return system(cmd);
+	scratch_remove(dir);
+	return 0;
 }
 
 static const char *path(const char *name)

@@ -19,26 +19,13 @@
 
 #include "mini_daemon.h"
 #include "ratman/ratman.h"
+#include "unit/scratch.h"
 
 #define TURNS_MAX 200000
 
 static const struct ratman_id address = { "an address of thirty-two bytes.." };
 static const struct ratman_id token = { "a token of thirty-two good bytes" };
 static const struct ratman_recipient to = { .id = { "another address of thirty-two b." } };
-
-static int setup(void **state)
-{
-	*state = mini_new(NULL);
-	alarm(120);
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	mini_free(*state);
-	alarm(0);
-	return 0;
-}
 
 /* A handle that must not block. */
 static struct ratman *nonblocking(struct mini *m)
@@ -556,12 +543,12 @@ static void in_a_libuv_loop(void **state)
 
 static void unix_socket(void **state)
 {
-	char dir[] = "/tmp/test_library.XXXXXX", path[64], bind_text[80];
+	char dir[SCRATCH_LEN], path[SCRATCH_LEN + 16], bind_text[SCRATCH_LEN + 24];
 	struct mini *m;
 	struct ratman *r;
 
 	(void)state;
-	assert_non_null(mkdtemp(dir));
+	scratch_make(dir);
 	snprintf(path, sizeof(path), "%s/api.sock", dir);
 	snprintf(bind_text, sizeof(bind_text), "unix:%s", path);
 	assert_int_equal(ratman_open(&r, path, 100), RATMAN_EUNREACHABLE);
@@ -575,10 +562,10 @@ static void unix_socket(void **state)
 	assert_int_equal(everything(m, r), 0);
 	ratman_close(r);
 	mini_free(m);
-	rmdir(dir);
+	scratch_remove(dir);
 }
 
-#define CASE(name_) cmocka_unit_test_setup_teardown(name_, setup, teardown)
+#define CASE(name_) cmocka_unit_test_setup_teardown(name_, mini_setup, mini_teardown)
 
 int main(void)
 {

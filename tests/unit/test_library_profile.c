@@ -45,19 +45,12 @@ static void answer(struct mini *m, const void *payload, size_t len)
 
 static int setup(void **state)
 {
-	struct mini *m = mini_new(NULL);
+	struct mini *m;
 
+	mini_setup(state);
+	m = *state;
 	m->extended = true;
 	m->dribble = 7;
-	*state = m;
-	alarm(120);
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	mini_free(*state);
-	alarm(0);
 	return 0;
 }
 
@@ -291,11 +284,11 @@ static void arguments(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(taken_apart, setup, teardown),
-		cmocka_unit_test_setup_teardown(lies, setup, teardown),
-		cmocka_unit_test_setup_teardown(errors, setup, teardown),
-		cmocka_unit_test_setup_teardown(lies_about_files, setup, teardown),
-		cmocka_unit_test_setup_teardown(no_service_api, setup, teardown),
+		cmocka_unit_test_setup_teardown(taken_apart, setup, mini_teardown),
+		cmocka_unit_test_setup_teardown(lies, setup, mini_teardown),
+		cmocka_unit_test_setup_teardown(errors, setup, mini_teardown),
+		cmocka_unit_test_setup_teardown(lies_about_files, setup, mini_teardown),
+		cmocka_unit_test_setup_teardown(no_service_api, setup, mini_teardown),
 		cmocka_unit_test(arguments),
 	};
 

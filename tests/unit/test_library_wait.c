@@ -23,24 +23,11 @@
 #include "base/clock.h"
 #include "mini_daemon.h"
 #include "ratman/ratman.h"
+#include "unit/scratch.h"
 
 static const struct ratman_id address = { "an address of thirty-two bytes.." };
 static const struct ratman_id token = { "a token of thirty-two good bytes" };
 static const struct ratman_recipient to = { .id = { "another address of thirty-two b." } };
-
-static int setup(void **state)
-{
-	*state = mini_new(NULL);
-	alarm(120);
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	mini_free(*state);
-	alarm(0);
-	return 0;
-}
 
 static pid_t daemon_child(struct mini *m)
 {
@@ -199,12 +186,12 @@ static void unix_socket_that_is_full(void **state)
 {
 	struct sockaddr_un un = { .sun_family = AF_UNIX };
 	int fd = socket(AF_UNIX, SOCK_STREAM, 0), taken = -1;
-	char dir[] = "/tmp/test_library.XXXXXX";
+	char dir[SCRATCH_LEN];
 	struct ratman *r;
 	uint64_t start;
 
 	(void)state;
-	assert_non_null(mkdtemp(dir));
+	scratch_make(dir);
 	snprintf(un.sun_path, sizeof(un.sun_path), "%s/s", dir);
 	assert_int_equal(bind(fd, (struct sockaddr *)&un, sizeof(un)), 0);
 	assert_int_equal(listen(fd, 0), 0);
@@ -219,8 +206,7 @@ static void unix_socket_that_is_full(void **state)
 	ratman_close(r);
 	close(taken);
 	close(fd);
-	unlink(un.sun_path);
-	rmdir(dir);
+	scratch_remove(dir);
 }
 
 static void binds(void **state)
@@ -258,7 +244,7 @@ static void error_texts(void **state)
 	assert_string_equal(ratman_strerror(7), "unknown error");
 }
 
-#define CASE(name_) cmocka_unit_test_setup_teardown(name_, setup, teardown)
+#define CASE(name_) cmocka_unit_test_setup_teardown(name_, mini_setup, mini_teardown)
 
 int main(void)
 {

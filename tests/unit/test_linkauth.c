@@ -16,10 +16,9 @@
 
 #include "ratmand/session/cookie.h"
 #include "ratmand/session/linkauth.h"
-#include "ratmand/session/noise.h"
+#include "unit/channel.h"
 
 #define N_NODES 3
-#define MAX_FLIGHT 256
 #define IFINDEX 7
 
 struct node {
@@ -34,34 +33,12 @@ struct node {
 	struct net *net;
 };
 
-struct flight {
-	uint64_t due_ms;
-	int from, to;
-	size_t len;
-	uint8_t bytes[LINKAUTH_MSG_MAX];
-};
-
 struct net {
 	struct node nodes[N_NODES];
 	int count;
-	uint64_t now;
-	uint64_t rng;
-	unsigned int loss, dup;		/* percent */
-	uint32_t jitter_ms;
 	bool hello;
-	int drop_nth;			/* lose exactly the n-th message from here; -1: none */
-	int sent;
-	struct flight flight[MAX_FLIGHT];
-	int n_flight;
-	struct flight last;		/* the last message sent */
-	struct flight first_init;	/* the first init sent */
+	struct channel ch;
 };
-
-static uint32_t rnd(struct net *net, uint32_t below)
-{
-	net->rng = net->rng * 6364136223846793005ULL + 1442695040888963407ULL;
-	return (uint32_t)(net->rng >> 33) % below;
-}
 
 static int by_mac(const struct net *net, const uint8_t mac[6])
 {
@@ -71,32 +48,14 @@ static int by_mac(const struct net *net, const uint8_t mac[6])
 	return -1;
 }
 
-static void fly(struct net *net, const struct flight *f)
-{
-	if (net->n_flight < MAX_FLIGHT) {
-		net->flight[net->n_flight] = *f;
-		net->flight[net->n_flight++].due_ms = net->now + 1 + rnd(net, net->jitter_ms + 1);
-	}
-}
-
 static void op_send(void *ctx, uint32_t ifindex, const uint8_t mac[6], const uint8_t *bytes,
 		    size_t len)
 {
 	struct node *n = ctx;
-	struct net *net = n->net;
-	struct flight f = { .from = (int)(n - net->nodes), .to = by_mac(net, mac), .len = len };
 
 	assert_int_equal(ifindex, IFINDEX);
 	assert_true(len <= LINKAUTH_MSG_MAX);
-	memcpy(f.bytes, bytes, len);
-	net->last = f;
-	if (bytes[0] == LINKAUTH_MSG_INIT && !net->first_init.len)
-		net->first_init = f;
-	if (f.to < 0 || net->sent++ == net->drop_nth || rnd(net, 100) < net->loss)
-		return;
-	fly(net, &f);
-	if (rnd(net, 100) < net->dup)
-		fly(net, &f);
+	channel_send(&n->net->ch, (int)(n - n->net->nodes), by_mac(n->net, mac), bytes, len);
 }
 
 static void op_established(void *ctx, const struct linkauth_neigh *neigh)
@@ -139,9 +98,7 @@ static void net_start(struct net *net, int count, const struct linkauth_config *
 {
 	memset(net, 0, sizeof(*net));
 	net->count = count;
-	net->now = 1000000;
-	net->rng = 42;
-	net->drop_nth = -1;
+	channel_init(&net->ch);
 	for (int i = 0; i < count; i++) {
 		struct node *n = &net->nodes[i];
 
@@ -166,7 +123,7 @@ static void hello(struct net *net, int from, int to)
 {
 	struct node *n = &net->nodes[from];
 
-	linkauth_candidate(net->nodes[to].la, net->now, IFINDEX, n->mac, &n->router, n->boot_id);
+	linkauth_candidate(net->nodes[to].la, net->ch.now, IFINDEX, n->mac, &n->router, n->boot_id);
 }
 
 static void hello_all(struct net *net)
@@ -182,30 +139,25 @@ static void deliver(struct net *net, const struct flight *f)
 	struct node *to = &net->nodes[f->to];
 
 	if (to->la)
-		linkauth_input(to->la, net->now, IFINDEX, net->nodes[f->from].mac, f->bytes,
+		linkauth_input(to->la, net->ch.now, IFINDEX, net->nodes[f->from].mac, f->bytes,
 			       f->len);
 }
 
 /* Runs @ms milliseconds of everything that is due, HELLOs every second included. */
 static void run(struct net *net, uint64_t ms)
 {
-	uint64_t end = net->now + ms;
+	uint64_t end = net->ch.now + ms;
+	struct flight f;
 
-	while (net->now < end) {
-		net->now++;
-		if (net->hello && net->now % 1000 == 0)
+	while (net->ch.now < end) {
+		net->ch.now++;
+		if (net->hello && net->ch.now % 1000 == 0)
 			hello_all(net);
-		for (int i = 0; i < net->n_flight; i++) {
-			struct flight f = net->flight[i];
-
-			if (f.due_ms > net->now)
-				continue;
-			net->flight[i--] = net->flight[--net->n_flight];
+		while (channel_take(&net->ch, &f))
 			deliver(net, &f);
-		}
 		for (int i = 0; i < net->count; i++)
-			if (net->nodes[i].la && linkauth_deadline(net->nodes[i].la) <= net->now)
-				linkauth_tick(net->nodes[i].la, net->now);
+			if (net->nodes[i].la && linkauth_deadline(net->nodes[i].la) <= net->ch.now)
+				linkauth_tick(net->nodes[i].la, net->ch.now);
 	}
 }
 
@@ -237,19 +189,19 @@ static void test_plain(void **state)
 	run(&net, 10);
 	assert_true(agree(&net, 0, 1));
 	assert_true(net.nodes[0].last[1].initiator);
-	assert_int_equal(net.sent, 2);
+	assert_int_equal(net.ch.sent, 2);
 	assert_int_equal(linkauth_count_neighbours(net.nodes[0].la), 1);
 	/* more HELLOs change nothing */
 	net.hello = true;
 	run(&net, 100000);
-	assert_int_equal(net.sent, 2);
+	assert_int_equal(net.ch.sent, 2);
 	net_stop(&net);
 
 	/* the greater address alone begins after its wait */
 	net_start(&net, 2, &open_config);
 	hello(&net, 0, 1);
 	run(&net, LINKAUTH_WAIT_MS - 1);
-	assert_int_equal(net.sent, 0);
+	assert_int_equal(net.ch.sent, 0);
 	run(&net, 10);
 	assert_true(agree(&net, 0, 1));
 	assert_true(net.nodes[1].last[0].initiator);
@@ -282,7 +234,7 @@ static void test_each_message_lost(void **state)
 	(void)state;
 	for (int lost = 0; lost < 6; lost++) {
 		net_start(&net, 2, &open_config);
-		net.drop_nth = lost;
+		net.ch.drop_nth = lost;
 		net.hello = true;
 		run(&net, 10000);
 		assert_true(agree(&net, 0, 1));
@@ -297,13 +249,13 @@ static void test_bad_channel(void **state)
 	(void)state;
 	for (uint64_t seed = 0; seed < 60; seed++) {
 		net_start(&net, 3, &open_config);
-		net.rng = seed;
-		net.loss = 10 + (unsigned int)seed % 40;
-		net.dup = 20;
-		net.jitter_ms = (uint32_t)(seed % 5) * 300;
+		net.ch.rng = seed;
+		net.ch.loss = 10 + (unsigned int)seed % 40;
+		net.ch.dup = 20;
+		net.ch.jitter_ms = (uint32_t)(seed % 5) * 300;
 		net.hello = true;
 		run(&net, 60000);
-		net.loss = 0;
+		net.ch.loss = 0;
 		run(&net, 45000);
 		if (!agree(&net, 0, 1) || !agree(&net, 0, 2) || !agree(&net, 1, 2))
 			fail_msg("seed %u", (unsigned int)seed);
@@ -329,10 +281,10 @@ static void test_crossed(void **state)
 
 	net_start(&net, 2, &open_config);
 	hello(&net, 0, 1);
-	net.now += LINKAUTH_WAIT_MS;
-	linkauth_tick(net.nodes[1].la, net.now);
+	net.ch.now += LINKAUTH_WAIT_MS;
+	linkauth_tick(net.nodes[1].la, net.ch.now);
 	hello(&net, 1, 0);
-	assert_int_equal(net.sent, 2);
+	assert_int_equal(net.ch.sent, 2);
 	run(&net, 5000);
 	assert_int_equal(linkauth_stats(net.nodes[0].la)->crossed, 1);
 	assert_true(agree(&net, 0, 1));
@@ -348,7 +300,7 @@ static void test_replay(void **state)
 	(void)state;
 	net_start(&net, 2, &open_config);
 	hello_all(&net);
-	init = net.first_init;
+	init = net.ch.first;
 	run(&net, 10);
 	assert_true(agree(&net, 0, 1));
 	for (int i = 0; i < 5; i++) {
@@ -358,10 +310,10 @@ static void test_replay(void **state)
 	assert_int_equal(net.nodes[1].established[0], 1);
 	assert_int_equal(linkauth_stats(net.nodes[1].la)->stale_stamp, 5);
 	/* nor to somebody else, nor back to its sender */
-	linkauth_input(net.nodes[0].la, net.now, IFINDEX, net.nodes[1].mac, init.bytes, init.len);
+	linkauth_input(net.nodes[0].la, net.ch.now, IFINDEX, net.nodes[1].mac, init.bytes, init.len);
 	assert_int_equal(linkauth_stats(net.nodes[0].la)->bad_mac1, 1);
 	/* the response again, and on another link */
-	deliver(&net, &net.last);
+	deliver(&net, &net.ch.last);
 	assert_int_equal(linkauth_stats(net.nodes[0].la)->unknown_index, 1);
 	assert_int_equal(net.nodes[0].established[1], 1);
 	net_stop(&net);
@@ -401,7 +353,7 @@ static void test_closed(void **state)
 	net_start(&net, 2, &c);
 	net.hello = true;
 	run(&net, 5000);
-	assert_int_equal(net.sent, 0);
+	assert_int_equal(net.ch.sent, 0);
 	net_stop(&net);
 }
 
@@ -437,44 +389,38 @@ static void assert_untouched(const struct net *net, int node, size_t count)
 		assert_int_equal(net->nodes[node].established[i], 0);
 }
 
+static void damaged_init(void *ctx, const struct flight *bad)
+{
+	struct net *net = ctx;
+
+	net->ch.now += 150;
+	deliver(net, bad);
+	assert_untouched(net, 1, 0);
+}
+
+static void damaged_response(void *ctx, const struct flight *bad)
+{
+	struct net *net = ctx;
+
+	net->ch.now += 150;
+	deliver(net, bad);
+	assert_untouched(net, 0, 1);
+}
+
+/* mac2, at the end, is not looked at unless under load. */
 static void test_damage(void **state)
 {
-	struct flight good[2], bad;
+	struct flight good;
 	struct net net;
 
 	(void)state;
 	net_start(&net, 2, &open_config);
 	hello(&net, 1, 0);
-	good[0] = net.last;
-	net.n_flight = 0;
-	for (size_t i = 0; i < LINKAUTH_INIT_LEN; i++) {
-		bad = good[0];
-		bad.bytes[i] ^= (uint8_t)(1u << (i % 8));
-		net.now += 300;
-		/* mac2 is not looked at unless under load */
-		if (i < LINKAUTH_INIT_LEN - 16)
-			deliver(&net, &bad);
-		bad = good[0];
-		bad.len = i;
-		deliver(&net, &bad);
-		assert_untouched(&net, 1, 0);
-	}
-	deliver(&net, &good[0]);
+	good = channel_damage(&net.ch, LINKAUTH_INIT_LEN - 16, damaged_init, &net);
+	deliver(&net, &good);
 	assert_int_equal(net.nodes[1].established[0], 1);
-	good[1] = net.last;
-	net.n_flight = 0;
-	for (size_t i = 0; i < LINKAUTH_RESPONSE_LEN; i++) {
-		bad = good[1];
-		bad.bytes[i] ^= (uint8_t)(1u << (i % 8));
-		net.now += 300;
-		if (i < LINKAUTH_RESPONSE_LEN - 16)
-			deliver(&net, &bad);
-		bad = good[1];
-		bad.len = i;
-		deliver(&net, &bad);
-		assert_untouched(&net, 0, 1);
-	}
-	deliver(&net, &good[1]);
+	good = channel_damage(&net.ch, LINKAUTH_RESPONSE_LEN - 16, damaged_response, &net);
+	deliver(&net, &good);
 	assert_true(agree(&net, 0, 1));
 	net_stop(&net);
 }
@@ -483,19 +429,12 @@ static void test_damage(void **state)
 static struct flight make_init(const struct net *net, const struct address *claim, uint32_t index)
 {
 	struct flight f = { .from = 0, .to = 1, .len = LINKAUTH_INIT_LEN };
-	uint8_t payload[52] = { 0 }, sk[32], pk[32];
-	struct noise_handshake hs;
 	struct cookie_jar jar;
+	uint8_t pk[32];
 
-	assert_int_equal(crypto_sign_ed25519_sk_to_curve25519(sk, net->nodes[0].sk), 0);
+	channel_forge(&f, net->nodes[0].sk, &net->nodes[1].router, LINKAUTH_MSG_INIT,
+		      LINKAUTH_PROLOGUE, claim, index, 52);
 	assert_int_equal(crypto_sign_ed25519_pk_to_curve25519(pk, net->nodes[1].router.b), 0);
-	memcpy(payload, claim->b, 32);
-	payload[32] = 1;
-	payload[43] = (uint8_t)index;
-	f.bytes[0] = LINKAUTH_MSG_INIT;
-	f.bytes[7] = 1;
-	noise_init(&hs, true, sk, pk, LINKAUTH_PROLOGUE, strlen(LINKAUTH_PROLOGUE), NULL);
-	assert_int_equal(noise_write(&hs, payload, sizeof(payload), f.bytes + 8, 148), 148);
 	cookie_jar_init(&jar, pk, NULL);
 	cookie_jar_stamp(&jar, 0, f.bytes, f.len);
 	return f;
@@ -540,14 +479,14 @@ static void test_garbage(void **state)
 			randombytes_buf(junk, sizeof(junk));
 			junk[0] = (uint8_t)type;
 			junk[1] = junk[2] = junk[3] = 0;
-			linkauth_input(net.nodes[0].la, net.now, IFINDEX, net.nodes[1].mac, junk,
+			linkauth_input(net.nodes[0].la, net.ch.now, IFINDEX, net.nodes[1].mac, junk,
 				       len);
 			randombytes_buf(junk, sizeof(junk));
-			linkauth_input(net.nodes[0].la, net.now, IFINDEX, net.nodes[1].mac, junk,
+			linkauth_input(net.nodes[0].la, net.ch.now, IFINDEX, net.nodes[1].mac, junk,
 				       len);
 		}
 	}
-	linkauth_input(net.nodes[0].la, net.now, IFINDEX, net.nodes[1].mac, NULL, 0);
+	linkauth_input(net.nodes[0].la, net.ch.now, IFINDEX, net.nodes[1].mac, NULL, 0);
 	assert_true(linkauth_stats(net.nodes[0].la)->malformed > 3000);
 	run(&net, 5000);
 	assert_true(agree(&net, 0, 1));
@@ -566,14 +505,14 @@ static void test_cookie_under_load(void **state)
 	hello(&net, 1, 2);
 	run(&net, LINKAUTH_WAIT_MS);
 	hello(&net, 2, 1);
-	init = net.first_init;
+	init = net.ch.first;
 	for (int i = 0; i < 20; i++) {
 		uint8_t mac[6] = { 2, 9, 9, 9, 9, (uint8_t)i };
 
-		linkauth_input(net.nodes[init.to].la, net.now, IFINDEX, mac, init.bytes, init.len);
+		linkauth_input(net.nodes[init.to].la, net.ch.now, IFINDEX, mac, init.bytes, init.len);
 	}
 	assert_true(linkauth_stats(net.nodes[init.to].la)->cookie_sent >= 15);
-	net.n_flight = 0;
+	net.ch.n_flight = 0;
 	assert_false(init.to == 0);
 	/* node 0 begins with the loaded one */
 	hello(&net, init.to, 0);
@@ -593,7 +532,7 @@ static void test_quota(void **state)
 	net_start(&net, 2, &open_config);
 	hello(&net, 1, 0);
 	for (i = 0; i < 40; i++)
-		deliver(&net, &net.first_init);
+		deliver(&net, &net.ch.first);
 	assert_int_equal(linkauth_stats(net.nodes[1].la)->stale_stamp, LINKAUTH_SOURCE_BURST - 1);
 	assert_int_equal(linkauth_stats(net.nodes[1].la)->over_source_rate,
 			 40 - LINKAUTH_SOURCE_BURST);
@@ -627,20 +566,20 @@ static void test_restart(void **state)
 	kept = net.nodes[0].last[1];
 	linkauth_free(net.nodes[0].la);
 	node_start(&net, 0, &open_config);
-	assert_int_equal(linkauth_restore(net.nodes[0].la, net.now, &kept, 1000), 0);
-	assert_int_equal(linkauth_restore(net.nodes[0].la, net.now, &kept, 1000), -EEXIST);
+	assert_int_equal(linkauth_restore(net.nodes[0].la, net.ch.now, &kept, 1000), 0);
+	assert_int_equal(linkauth_restore(net.nodes[0].la, net.ch.now, &kept, 1000), -EEXIST);
 	kept.router.b[0] ^= 1;
-	assert_int_equal(linkauth_restore(net.nodes[0].la, net.now, &kept, 1000), -EEXIST);
+	assert_int_equal(linkauth_restore(net.nodes[0].la, net.ch.now, &kept, 1000), -EEXIST);
 	kept.local_index = 4096;
-	assert_int_equal(linkauth_restore(net.nodes[0].la, net.now, &kept, 1000), -EINVAL);
-	net.sent = 0;
+	assert_int_equal(linkauth_restore(net.nodes[0].la, net.ch.now, &kept, 1000), -EINVAL);
+	net.ch.sent = 0;
 	run(&net, 60000);
-	assert_int_equal(net.sent, 0);
+	assert_int_equal(net.ch.sent, 0);
 	assert_int_equal(linkauth_count_neighbours(net.nodes[0].la), 1);
 	/* and both change their keys later */
 	net.hello = false;
 	run(&net, LINKAUTH_REKEY_MS + LINKAUTH_REKEY_GRACE_MS);
-	assert_true(net.sent >= 2);
+	assert_true(net.ch.sent >= 2);
 	assert_true(agree(&net, 0, 1));
 	net_stop(&net);
 }
@@ -656,9 +595,9 @@ static void test_rekey_and_gone(void **state)
 	run(&net, 2000);
 	assert_true(agree(&net, 0, 1));
 	old = net.nodes[0].last[1].local_index;
-	linkauth_rekey(net.nodes[0].la, net.now, IFINDEX, &net.nodes[1].router);
-	linkauth_rekey(net.nodes[1].la, net.now, IFINDEX, &net.nodes[0].router);
-	linkauth_rekey(net.nodes[0].la, net.now, IFINDEX, &net.nodes[0].router);
+	linkauth_rekey(net.nodes[0].la, net.ch.now, IFINDEX, &net.nodes[1].router);
+	linkauth_rekey(net.nodes[1].la, net.ch.now, IFINDEX, &net.nodes[0].router);
+	linkauth_rekey(net.nodes[0].la, net.ch.now, IFINDEX, &net.nodes[0].router);
 	run(&net, 3000);
 	assert_int_equal(net.nodes[0].established[1], 2);
 	assert_true(agree(&net, 0, 1));
@@ -667,9 +606,9 @@ static void test_rekey_and_gone(void **state)
 
 	/* dead on one side only: it begins again with the next HELLO, and both agree */
 	for (int i = 0; i < 2; i++) {
-		linkauth_gone(net.nodes[i].la, net.now, IFINDEX, &net.nodes[!i].router);
+		linkauth_gone(net.nodes[i].la, net.ch.now, IFINDEX, &net.nodes[!i].router);
 		assert_int_equal(linkauth_count(net.nodes[i].la), 0);
-		linkauth_gone(net.nodes[i].la, net.now, IFINDEX, &net.nodes[!i].router);
+		linkauth_gone(net.nodes[i].la, net.ch.now, IFINDEX, &net.nodes[!i].router);
 		run(&net, 4000);
 		assert_true(agree(&net, 0, 1));
 		assert_int_equal(net.nodes[0].established[1], 3 + i);
@@ -692,7 +631,7 @@ static void test_forged_hello(void **state)
 	net.hello = true;
 	run(&net, 10000);
 	for (int i = 0; i < 100; i++) {
-		linkauth_candidate(net.nodes[0].la, net.now, IFINDEX, evil, &net.nodes[1].router,
+		linkauth_candidate(net.nodes[0].la, net.ch.now, IFINDEX, evil, &net.nodes[1].router,
 				   666);
 		run(&net, 500);
 	}
@@ -709,12 +648,12 @@ static void test_silence(void **state)
 
 	(void)state;
 	net_start(&net, 2, &open_config);
-	net.loss = 100;
+	net.ch.loss = 100;
 	hello(&net, 1, 0);
 	run(&net, LINKAUTH_FORGET_MS);
 	assert_int_equal(linkauth_count(net.nodes[0].la), 0);
 	assert_int_equal(linkauth_stats(net.nodes[0].la)->forgotten, 1);
-	sent = (unsigned int)net.sent;
+	sent = (unsigned int)net.ch.sent;
 	assert_in_range(sent, 6, 9);	/* 0, .5, 1.5, 3.5, 7.5, 15.5, 31.5 s and a bit */
 	assert_true(linkauth_deadline(net.nodes[0].la) == UINT64_MAX);
 	net_stop(&net);
@@ -732,14 +671,14 @@ static void test_10000_handshakes(void **state)
 	hello_all(&net);
 	run(&net, 10);
 	for (int i = 0; i < 10000; i++) {
-		net.now += 1000;
-		linkauth_rekey(net.nodes[0].la, net.now, IFINDEX, &net.nodes[1].router);
-		linkauth_tick(net.nodes[0].la, net.now);
-		assert_int_equal(net.n_flight, 1);
-		net.n_flight = 0;
-		deliver(&net, &net.last);
-		net.n_flight = 0;
-		deliver(&net, &net.last);
+		net.ch.now += 1000;
+		linkauth_rekey(net.nodes[0].la, net.ch.now, IFINDEX, &net.nodes[1].router);
+		linkauth_tick(net.nodes[0].la, net.ch.now);
+		assert_int_equal(net.ch.n_flight, 1);
+		net.ch.n_flight = 0;
+		deliver(&net, &net.ch.last);
+		net.ch.n_flight = 0;
+		deliver(&net, &net.ch.last);
 		index = net.nodes[0].last[1].local_index;
 		/* the one before is still reserved */
 		assert_int_not_equal(index & LINKAUTH_SLOT_MASK, previous & LINKAUTH_SLOT_MASK);
@@ -767,11 +706,11 @@ static void test_strangers(void **state)
 		struct address stranger;
 
 		randombytes_buf(&stranger, sizeof(stranger));
-		linkauth_candidate(net.nodes[0].la, net.now, IFINDEX, mac, &stranger, i);
-		linkauth_input(net.nodes[0].la, net.now, IFINDEX, mac, stranger.b, 32);
+		linkauth_candidate(net.nodes[0].la, net.ch.now, IFINDEX, mac, &stranger, i);
+		linkauth_input(net.nodes[0].la, net.ch.now, IFINDEX, mac, stranger.b, 32);
 		if (i % 100 == 0)
-			net.now++;
-		net.n_flight = 0;
+			net.ch.now++;
+		net.ch.n_flight = 0;
 	}
 	assert_int_equal(linkauth_count(net.nodes[0].la), LINKAUTH_MAX_NEIGH);
 	assert_int_equal(linkauth_count_neighbours(net.nodes[0].la), 1);
@@ -779,7 +718,7 @@ static void test_strangers(void **state)
 	assert_true(linkauth_stats(net.nodes[0].la)->over_rate > 0);
 	run(&net, 2000);
 	/* the neighbour is served as before */
-	linkauth_rekey(net.nodes[0].la, net.now, IFINDEX, &net.nodes[1].router);
+	linkauth_rekey(net.nodes[0].la, net.ch.now, IFINDEX, &net.nodes[1].router);
 	run(&net, 3000);
 	assert_true(agree(&net, 0, 1));
 	assert_int_equal(net.nodes[0].established[1], 2);
@@ -799,22 +738,22 @@ static void test_full(void **state)
 	for (uint32_t i = 1; i <= LINKAUTH_MAX_NEIGH; i++) {
 		memcpy(n.router.b, &i, sizeof(i));
 		n.local_index = i | 1u << 20;
-		assert_int_equal(linkauth_restore(net.nodes[0].la, net.now, &n, 0), 0);
+		assert_int_equal(linkauth_restore(net.nodes[0].la, net.ch.now, &n, 0), 0);
 	}
 	n.local_index = LINKAUTH_MAX_NEIGH + 1;
 	n.router.b[31] = 1;
-	assert_int_equal(linkauth_restore(net.nodes[0].la, net.now, &n, 0), -ENOSPC);
+	assert_int_equal(linkauth_restore(net.nodes[0].la, net.ch.now, &n, 0), -ENOSPC);
 	hello(&net, 1, 0);
 	assert_int_equal(linkauth_stats(net.nodes[0].la)->table_full, 1);
 	/* all of them change keys at once and hold two slots each */
 	for (uint32_t i = 1; i <= LINKAUTH_MAX_NEIGH; i++) {
 		memset(&n.router, 0, sizeof(n.router));
 		memcpy(n.router.b, &i, sizeof(i));
-		linkauth_rekey(net.nodes[0].la, net.now, IFINDEX, &n.router);
+		linkauth_rekey(net.nodes[0].la, net.ch.now, IFINDEX, &n.router);
 	}
 	for (int i = 0; i < 60; i++) {
-		net.now += 1000;
-		linkauth_tick(net.nodes[0].la, net.now);
+		net.ch.now += 1000;
+		linkauth_tick(net.nodes[0].la, net.ch.now);
 	}
 	assert_int_equal(linkauth_count(net.nodes[0].la), LINKAUTH_MAX_NEIGH);
 	net_stop(&net);

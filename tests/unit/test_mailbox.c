@@ -16,12 +16,15 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/log.h"
 #include "base/wire.h"
 #include "ratmand/store/floods.h"
+#include "ratmand/store/lists.h"
 #include "ratmand/store/mailbox.h"
 
 #define USERS 3
@@ -55,6 +58,9 @@ static int begin(void)
 	for (int i = 0; i < USERS && !err; i++) {
 		box_key(i, key);
 		err = mailbox_open(&boxes[i], &bodies, key);
+		/* Few, so that lists are written often; one mailbox has them in memory alone. */
+		if (!err && i)
+			boxes[i].lists->max = 7u * (unsigned int)i;
 	}
 	return err;
 }
@@ -112,6 +118,7 @@ struct seen {
 	int sender, service;
 	unsigned int tags;	/* bits */
 	bool flood;
+	bool first;		/* nobody had it before */
 };
 
 static struct ident id_of(unsigned int n)
@@ -164,6 +171,14 @@ static size_t make(const struct seen *s, struct message *m, uint8_t *body)
 	return len;
 }
 
+/* Adds what may come again from elsewhere. */
+static int add(int user, const struct message *m, const void *data, size_t len)
+{
+	struct body body = { .data = data, .len = len, .travels = true };
+
+	return mailbox_add(&boxes[user], m, &body);
+}
+
 /* ---- the model ---- */
 
 struct model {
@@ -171,12 +186,12 @@ struct model {
 	size_t n[USERS];
 };
 
-static bool model_has(const struct model *m, int user, unsigned int id, int sender)
+static const struct seen *model_find(const struct model *m, int user, unsigned int id, int sender)
 {
 	for (size_t i = 0; i < m->n[user]; i++)
 		if (m->list[user][i].id == id && m->list[user][i].sender == sender)
-			return true;
-	return false;
+			return &m->list[user][i];
+	return NULL;
 }
 
 static bool passes(const struct seen *s, int service, int sender, unsigned int tags, bool flood)
@@ -212,7 +227,7 @@ static void expect_query(const struct model *m, int user, int service, int sende
 {
 	struct message_filter f = { .has_service = service >= 0, .has_sender = sender >= 0 };
 	struct message_tag flood_tag = { .key = MESSAGE_TAG_FLOOD };
-	const struct mailbox *mb = &boxes[user];
+	struct mailbox *mb = &boxes[user];
 	struct mailbox_walk *walk;
 	uint64_t number, last = 0;
 	size_t i = 0;
@@ -306,20 +321,44 @@ static size_t count_overlay(void)
 	return st.ms_entries;
 }
 
+/* Records that tell who reads the body: of all but the first one, and that he has gone. */
+static size_t readers(const struct model *m, const struct seen *s)
+{
+	size_t n = 0;
+	bool first = false;
+
+	for (int user = 0; user < USERS; user++) {
+		const struct seen *there = model_find(m, user, s->id, s->sender);
+
+		n += there && !there->first;
+		first = first || (there && there->first);
+	}
+	return n + !first;
+}
+
 /* No record too many and none too few, whoever they belong to. */
 static void expect_records(const struct model *m)
 {
-	size_t lists = 0, distinct = 0;
+	size_t recent[USERS], lists = 0, distinct = 0;
 
+	for (int user = 0; user < USERS; user++) {
+		recent[user] = boxes[user].lists->n;
+		lists += boxes[user].lists->from > 0;
+	}
 	for (int user = 0; user < USERS; user++) {
 		for (size_t i = 0; i < m->n[user]; i++) {
 			const struct seen *s = &m->list[user][i];
-			bool first = true;
+			bool counted = false;
 
-			lists += 5 + s->flood + (size_t)__builtin_popcount(s->tags);
+			lists++;
+			if (i + recent[user] < m->n[user])
+				lists += 3 + s->flood + (size_t)__builtin_popcount(s->tags);
 			for (int other = 0; other < user; other++)
-				first = first && !model_has(m, other, s->id, s->sender);
-			distinct += first;
+				counted = counted || model_find(m, other, s->id, s->sender);
+			if (counted)
+				continue;
+			distinct++;
+			lists += 1 + readers(m, s);
 		}
 	}
 	assert_int_equal(count_overlay(), lists);
@@ -342,18 +381,22 @@ static void step_add(struct model *m, int user, bool real)
 	/* Few ids: often it is there, for this user or another one. */
 	unsigned int id = draw(200);
 	int sender = (int)(id % SENDERS);
-	struct seen s = { id, sender, (int)(id % SERVICES), draw(1u << TAGS), id % 5 == 0 };
+	struct seen s = { .id = id, .sender = sender, .service = (int)(id % SERVICES),
+			  .tags = draw(1u << TAGS), .flood = id % 5 == 0 };
 	bool there;
 
 	/* Now and then somebody else uses the same id. */
 	if (!draw(10))
 		s.sender = (sender + 1) % SENDERS;
-	there = model_has(m, user, s.id, s.sender);
+	there = model_find(m, user, s.id, s.sender);
+	s.first = true;
+	for (int other = 0; other < USERS; other++)
+		s.first = s.first && !model_find(m, other, s.id, s.sender);
 	if (real) {
 		size_t len = make(&s, &msg, body);
 
 		assert_int_equal(mailbox_has(&boxes[user], &msg.id, &msg.sender), there);
-		assert_int_equal(mailbox_add(&boxes[user], &msg, body, len), there ? -EEXIST : 0);
+		assert_int_equal(add(user, &msg, body, len), there ? -EEXIST : 0);
 	}
 	if (!there)
 		m->list[user][m->n[user]++] = s;
@@ -499,6 +542,18 @@ static void run_until_killed(struct shared *shared, uint64_t seed)
 	}
 }
 
+static bool has_tags(const struct message_tags *tags, unsigned int bits)
+{
+	bool same = tags->n == __builtin_popcount(bits);
+
+	for (int t = 0; t < TAGS; t++) {
+		struct message_tag tag = tag_of(t);
+
+		same = same && message_tags_has(tags, &tag) == (bits >> t & 1);
+	}
+	return same;
+}
+
 static bool is_state(const struct model *m)
 {
 	uint64_t number, last;
@@ -523,7 +578,7 @@ static bool is_state(const struct model *m)
 				break;
 			assert_int_equal(mailbox_entry(&boxes[user], number, &e), 0);
 			same = e.message.id.b[0] == (uint8_t)m->list[user][i].id &&
-			       e.message.tags.n == __builtin_popcount(m->list[user][i].tags);
+			       has_tags(&e.message.tags, m->list[user][i].tags);
 			i++;
 		}
 		mailbox_walk_free(walk);
@@ -595,7 +650,9 @@ static void flood(unsigned int id, int expected)
 	struct seen s = { .id = id, .flood = true };
 	size_t len = make(&s, &m, body);
 
-	assert_int_equal(floods_add(&floods, &m, body, len), expected);
+	struct body at_hand = { .data = body, .len = len, .travels = true };
+
+	assert_int_equal(floods_add(&floods, &m, &at_hand), expected);
 }
 
 static void expect_log(unsigned int first, unsigned int last)
@@ -653,22 +710,23 @@ static void test_flood_and_mailbox(void **state)
 	static struct message m;
 	struct seen s = { .id = 1, .flood = true };
 	size_t len = make(&s, &m, body);
+	struct body at_hand = { .data = body, .len = len, .travels = true };
 	struct flood f;
 	uint64_t order;
 
 	(void)state;
 	floods.limit = 1;
-	assert_int_equal(floods_add(&floods, &m, body, len), 0);
-	assert_int_equal(mailbox_add(&boxes[0], &m, body, len), 0);
-	assert_int_equal(mailbox_add(&boxes[1], &m, body, len), 0);
+	assert_int_equal(floods_add(&floods, &m, &at_hand), 0);
+	assert_int_equal(add(0, &m, body, len), 0);
+	assert_int_equal(add(1, &m, body, len), 0);
 	assert_int_equal(count_bodies(), 1);
 	assert_int_equal(mailbox_remove(&boxes[0], &m.id), 0);
 	assert_int_equal(floods_next(&floods, 0, &order, &f), 1);
-	assert_int_equal(bodies_read(&bodies, &f.key, buf, sizeof(buf)), len);
+	assert_int_equal(bodies_read(&bodies, &f.ref, buf, sizeof(buf)), len);
 	flood(2, 0);
 	expect_message(&boxes[1], 1, &s);
 	assert_int_equal(mailbox_remove(&boxes[1], &m.id), 0);
-	assert_int_equal(bodies_read(&bodies, &f.key, buf, sizeof(buf)), -ENOENT);
+	assert_int_equal(bodies_read(&bodies, &f.ref, buf, sizeof(buf)), -ENOENT);
 }
 
 /* ---- keys, damage ---- */
@@ -680,13 +738,14 @@ static void test_keys(void **state)
 	struct seen s = { .id = 1, .tags = 9 };
 	size_t len = make(&s, &m, body);
 	struct message_filter none = { 0 };
-	struct body_key key, other;
+	struct body one, other;
+	struct body_ref ref, good;
 	uint64_t number;
 	struct mailbox_walk *walk;
 	int budget = 100;
 
 	(void)state;
-	assert_int_equal(mailbox_add(&boxes[0], &m, body, len), 0);
+	assert_int_equal(add(0, &m, body, len), 0);
 	/* Another key sees nothing and finds nothing. */
 	walk = mailbox_walk_new(&boxes[1], &none, 0);
 	assert_int_equal(mailbox_walk_next(walk, &budget, &number), 0);
@@ -695,15 +754,27 @@ static void test_keys(void **state)
 	assert_int_equal(mailbox_read(&boxes[1], 1, &got, buf), -ENOENT);
 	assert_int_equal(mailbox_remove(&boxes[1], &m.id), -ENOENT);
 	/* The same content has the same key, another one not, nor in another store. */
-	bodies_key(&bodies, body, len, &key);
-	bodies_key(&bodies, body, len, &other);
-	assert_memory_equal(key.b, other.b, sizeof(key.b));
-	bodies_key(&bodies, body, len - 1, &other);
-	assert_memory_not_equal(key.b, other.b, sizeof(key.b));
-	assert_int_equal(bodies_read(&bodies, &other, buf, sizeof(buf)), -ENOENT);
+	one = other = (struct body){ .data = body, .len = len, .travels = true };
+	assert_int_equal(bodies_add(&bodies, &one, &ref), 0);
+	assert_int_equal(one.number, 1);
+	assert_memory_equal(one.key.b, ref.key.b, sizeof(ref.key.b));
+	assert_int_equal(bodies_read(&bodies, &ref, buf, sizeof(buf)), len);
+	assert_memory_equal(buf, body, len);
+	good = ref;
+	other.len--;
+	assert_int_equal(bodies_add(&bodies, &other, &ref), 0);
+	assert_int_equal(other.number, 2);
+	assert_memory_not_equal(one.key.b, other.key.b, sizeof(other.key.b));
+	ref.number = 1;
+	assert_int_equal(bodies_read(&bodies, &ref, buf, sizeof(buf)), -EBADMSG);
+	/* Who has not the key cannot take it away, either. */
+	assert_int_equal(bodies_drop(&bodies, &ref), 0);
+	assert_int_equal(bodies_drop(&bodies, &good), 0);
+	expect_message(&boxes[0], 1, &s);
+	other = (struct body){ .data = body, .len = len };
 	bodies.secret[0] ^= 1;
-	bodies_key(&bodies, body, len, &other);
-	assert_memory_not_equal(key.b, other.b, sizeof(key.b));
+	assert_int_equal(bodies_add(&bodies, &other, &ref), 0);
+	assert_memory_not_equal(one.key.b, other.key.b, sizeof(other.key.b));
 }
 
 /* The numbers of what was deleted last are given again only if nobody counts on them. */
@@ -715,10 +786,10 @@ static void test_numbers(void **state)
 	size_t len = make(&s, &m, body);
 
 	(void)state;
-	assert_int_equal(mailbox_add(&boxes[0], &m, body, len), 0);
+	assert_int_equal(add(0, &m, body, len), 0);
 	assert_int_equal(mailbox_remove(&boxes[0], &m.id), 0);
 	assert_int_equal(boxes[0].next, 2);
-	assert_int_equal(mailbox_add(&boxes[0], &m, body, len), 0);
+	assert_int_equal(add(0, &m, body, len), 0);
 	expect_message(&boxes[0], 2, &s);
 	reopen();
 	assert_int_equal(boxes[0].next, 3);
@@ -739,7 +810,7 @@ static void test_same_id(void **state)
 	(void)state;
 	for (int i = 0; i < 100; i++) {
 		m.sender.b[0] = (uint8_t)i;
-		assert_int_equal(mailbox_add(&boxes[0], &m, body, len), 0);
+		assert_int_equal(add(0, &m, body, len), 0);
 	}
 	assert_int_equal(mailbox_find(&boxes[0], &m.id, numbers, 4), 4);
 	assert_int_equal(mailbox_remove(&boxes[0], &m.id), 0);
@@ -778,9 +849,9 @@ static void test_damage(void **state)
 
 	(void)state;
 	len = make(&s, &m, body);
-	assert_int_equal(mailbox_add(&boxes[0], &m, body, len), 0);
+	assert_int_equal(add(0, &m, body, len), 0);
 	len = make(&t, &m, body);
-	assert_int_equal(mailbox_add(&boxes[0], &m, body, len), 0);
+	assert_int_equal(add(0, &m, body, len), 0);
 	/* An entry that is not what was sealed. */
 	assert_int_equal(store_each(store, STORE_OVERLAY, find_one, &f), 1);
 	assert_int_equal(store_put(store, STORE_OVERLAY, f.key, f.len, body, 200), 0);
@@ -797,7 +868,7 @@ static void test_damage(void **state)
 	len = make(&s, &m, body);
 	assert_int_equal(store_each(store, STORE_BODIES, find_one, &f), 1);
 	assert_int_equal(store_put(store, STORE_BODIES, f.key, f.len, "damaged", 7), 0);
-	assert_int_equal(mailbox_add(&boxes[1], &m, body, len), 0);
+	assert_int_equal(add(1, &m, body, len), 0);
 	expect_message(&boxes[1], 1, &s);
 	/* They can be taken away. */
 	assert_int_equal(mailbox_empty(&boxes[0], 10), 0);
@@ -806,6 +877,268 @@ static void test_damage(void **state)
 	assert_int_equal(mailbox_walk_next(walk, &budget, &number), 0);
 	mailbox_walk_free(walk);
 	expect_message(&boxes[1], 1, &s);
+}
+
+/* Who gets a message again that is damaged has it again, once. */
+static void test_damaged_again(void **state)
+{
+	static uint8_t body[MESSAGE_BODY_MAX];
+	static struct message m;
+	struct seen s = { .id = 1, .tags = 1 };
+	size_t len = make(&s, &m, body);
+	struct find f = { .want = 100 };
+	uint64_t number;
+
+	(void)state;
+	for (int i = 0; i < 2; i++) {
+		/* One that is remembered, and one that is listed on the disk. */
+		boxes[0].lists->max = i ? 1 : LISTS_RECENT;
+		assert_int_equal(add(0, &m, body, len), 0);
+		assert_int_equal(store_each(store, STORE_OVERLAY, find_one, &f), 1);
+		assert_int_equal(store_put(store, STORE_OVERLAY, f.key, f.len, body, 200), 0);
+		assert_int_equal(add(0, &m, body, len), 0);
+		assert_int_equal(add(0, &m, body, len), -EEXIST);
+		assert_int_equal(mailbox_find(&boxes[0], &m.id, &number, 1), 1);
+		expect_message(&boxes[0], number, &s);
+		assert_int_equal(mailbox_remove(&boxes[0], &m.id), 0);
+		assert_int_equal(mailbox_find(&boxes[0], &m.id, &number, 1), 0);
+	}
+}
+
+/* Puts something else in place of a record of the log of floods, or (@index) of its index. */
+static void spoil_flood(bool index, uint64_t which)
+{
+	const uint8_t prefix = index;
+	uint8_t key[9] = { index };
+	struct wire_writer w;
+	uint64_t order;
+
+	/* An index has its records by hash: any of them will do. */
+	assert_int_equal(store_orders(store, STORE_FLOODS, &prefix, index ? 0 : which, UINT64_MAX,
+				      &order, 1), 1);
+	wire_write_init(&w, key + 1, 8);
+	wire_put_be64(&w, order);
+	assert_int_equal(store_put(store, STORE_FLOODS, key, sizeof(key), "???", 3), 0);
+}
+
+static size_t count_floods(void)
+{
+	size_t n = 0;
+
+	assert_int_equal(store_each(store, STORE_FLOODS, count_one, &n), 0);
+	return n;
+}
+
+static void test_damaged_floods(void **state)
+{
+	uint64_t order;
+	struct flood f;
+
+	(void)state;
+	/* The index is damaged: what is there does not come twice, and the index is right again. */
+	flood(1, 0);
+	spoil_flood(true, 0);
+	flood(1, -EEXIST);
+	flood(1, -EEXIST);
+	assert_int_equal(floods.n, 1);
+	/* The log is: what is not there any more may come again. */
+	flood(2, 0);
+	spoil_flood(false, 1);
+	assert_int_equal(floods_next(&floods, 0, &order, &f), -EBADMSG);
+	flood(1, 0);
+	flood(1, -EEXIST);
+	flood(2, -EEXIST);
+	reopen();
+	/* It goes in its turn with what told of it, and takes nothing else along. */
+	floods.limit = 2;
+	flood(3, 0);
+	flood(3, -EEXIST);
+	flood(4, 0);
+	flood(4, -EEXIST);
+	flood(5, 0);
+	assert_int_equal(floods.n, 2);
+	assert_int_equal(count_floods(), 4);
+	spoil_flood(false, 0);
+	flood(6, 0);
+	flood(7, 0);
+	assert_int_equal(floods.n, 2);
+	assert_int_equal(count_floods(), 4);
+	flood(6, -EEXIST);
+	flood(7, -EEXIST);
+}
+
+/* ---- lists that are behind ---- */
+
+/* Messages @first to @last for @user, each of service and sender by its number. */
+static void add_many(struct model *m, int user, unsigned int first, unsigned int last)
+{
+	static uint8_t body[MESSAGE_BODY_MAX];
+	static struct message msg;
+
+	for (unsigned int id = first; id <= last; id++) {
+		struct seen s = { .id = id, .sender = (int)(id % SENDERS),
+				  .service = (int)(id % SERVICES), .tags = id % (1u << TAGS) };
+		size_t len = make(&s, &msg, body);
+
+		assert_int_equal(add(user, &msg, body, len), 0);
+		s.first = true;
+		m->list[user][m->n[user]++] = s;
+	}
+}
+
+static void drop_one(struct model *m, int user, unsigned int id)
+{
+	struct ident ident = id_of(id);
+	size_t kept = 0;
+
+	assert_int_equal(mailbox_remove(&boxes[user], &ident), 0);
+	for (size_t i = 0; i < m->n[user]; i++)
+		if (m->list[user][i].id != id)
+			m->list[user][kept++] = m->list[user][i];
+	m->n[user] = kept;
+}
+
+/* What was queued and never got to the disk is on no list, and what was removed so is back. */
+static void test_failed_commit(void **state)
+{
+	static struct model m, ignored;
+	struct rlimit limit, old;
+	struct stat st;
+	char path[128];
+
+	(void)state;
+	memset(&m, 0, sizeof(m));
+	for (int user = 0; user < USERS; user++)
+		add_many(&m, user, 100u * (unsigned int)user + 1, 100u * (unsigned int)user + 10);
+	assert_int_equal(store_flush(store), 0);
+	ignored = m;
+	snprintf(path, sizeof(path), "%s/state/data.mdb", dir);
+	assert_int_equal(stat(path, &st), 0);
+	assert_int_equal(getrlimit(RLIMIT_FSIZE, &old), 0);
+	limit = old;
+	limit.rlim_cur = 4096;
+	signal(SIGXFSZ, SIG_IGN);
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+	for (int user = 0; user < USERS; user++) {
+		unsigned int base = 100u * (unsigned int)user;
+
+		add_many(&ignored, user, base + 11, base + 40);
+		drop_one(&ignored, user, base + 2);
+		drop_one(&ignored, user, base + 9);
+	}
+	expect_model(&ignored);
+	assert_true(store_flush(store) < 0);
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &old), 0);
+	expect_model(&m);
+	reopen();
+	expect_model(&m);
+	expect_records(&m);
+	add_many(&m, 2, 250, 290);
+	expect_model(&m);
+	reopen();
+	expect_model(&m);
+	expect_records(&m);
+}
+
+/* Where the lists end is not forgotten when all that was on them goes. */
+static void test_listed_and_removed(void **state)
+{
+	static struct model m;
+
+	(void)state;
+	memset(&m, 0, sizeof(m));
+	add_many(&m, 1, 1, 8);
+	assert_int_equal(boxes[1].lists->from, 8);
+	for (unsigned int id = 1; id <= 8; id++)
+		drop_one(&m, 1, id);
+	reopen();
+	expect_model(&m);
+	add_many(&m, 1, 1, 2);
+	reopen();
+	expect_model(&m);
+	expect_records(&m);
+}
+
+/* Without the word where the lists end they still tell what they told. */
+static void test_damaged_mark(void **state)
+{
+	static struct model m;
+	uint8_t key[LIST_KEY_LEN];
+
+	(void)state;
+	memset(&m, 0, sizeof(m));
+	add_many(&m, 1, 1, 40);
+	lists_key(&boxes[1].lists->mark, 0, key);
+	assert_true(store_has(store, STORE_OVERLAY, key, sizeof(key)));
+	assert_int_equal(store_put(store, STORE_OVERLAY, key, sizeof(key), "???", 3), 0);
+	reopen();
+	expect_model(&m);
+	add_many(&m, 1, 41, 60);
+	expect_model(&m);
+	reopen();
+	expect_model(&m);
+	expect_records(&m);
+}
+
+/* ---- bodies ---- */
+
+/* What stays here is stored once for those it is handed to, and gone with the last of them. */
+static void test_body_that_stays(void **state)
+{
+	static uint8_t data[MESSAGE_BODY_MAX];
+	static struct message m;
+	struct seen s = { .id = 1 };
+	size_t len = make(&s, &m, data);
+
+	(void)state;
+	for (int last = 0; last < USERS; last++) {
+		struct body body = { .data = data, .len = len, .fresh = true };
+
+		for (int user = 0; user < USERS; user++)
+			assert_int_equal(mailbox_add(&boxes[user], &m, &body), 0);
+		assert_int_equal(count_bodies(), 1);
+		reopen();
+		for (int i = 1; i < USERS; i++) {
+			assert_int_equal(mailbox_remove(&boxes[(last + i) % USERS], &m.id), 0);
+			assert_int_equal(count_bodies(), 1);
+			expect_message(&boxes[last], boxes[last].next - 1, &s);
+		}
+		assert_int_equal(mailbox_remove(&boxes[last], &m.id), 0);
+		assert_int_equal(count_bodies(), 0);
+		assert_int_equal(count_overlay(), 0);
+	}
+}
+
+/* What travels is found again, but for a reader whose place was taken back half way. */
+static void test_body_that_travels(void **state)
+{
+	static uint8_t data[MESSAGE_BODY_MAX], buf[MESSAGE_BODY_MAX];
+	static struct message m;
+	struct seen s = { .id = 1 };
+	size_t len = make(&s, &m, data);
+	struct body body = { .data = data, .len = len, .travels = true }, again = body, third = body;
+	struct body_ref refs[3];
+
+	(void)state;
+	assert_int_equal(bodies_add(&bodies, &body, &refs[0]), 0);
+	reopen();
+	assert_int_equal(bodies_add(&bodies, &again, &refs[1]), 0);
+	assert_int_equal(again.number, body.number);
+	assert_int_equal(bodies_drop(&bodies, &refs[0]), 0);
+	assert_int_equal(bodies_drop(&bodies, &refs[1]), 0);
+	assert_int_equal(count_bodies(), 0);
+	/* Who still has it at hand stores it anew. */
+	assert_int_equal(bodies_add(&bodies, &again, &refs[1]), 0);
+	assert_int_equal(bodies_read(&bodies, &refs[1], buf, sizeof(buf)), len);
+	assert_int_equal(bodies_add(&bodies, &third, &refs[2]), 0);
+	assert_int_equal(count_bodies(), 1);
+	assert_int_equal(bodies_read(&bodies, &refs[2], buf, sizeof(buf)), len);
+	assert_int_equal(bodies_drop(&bodies, &refs[1]), 0);
+	assert_int_equal(bodies_read(&bodies, &refs[2], buf, sizeof(buf)), len);
+	assert_memory_equal(buf, data, len);
+	assert_int_equal(bodies_drop(&bodies, &refs[2]), 0);
+	assert_int_equal(count_bodies(), 0);
+	assert_int_equal(count_overlay(), 0);
 }
 
 /* ---- the store's part ---- */
@@ -836,7 +1169,7 @@ static void test_bare(void **state)
 		assert_int_equal(store_each(store, STORE_OVERLAY, count_one, &n), 0);
 		assert_int_equal(store_each_key(store, STORE_OVERLAY, key, count_one, &n), 0);
 		assert_int_equal(n, 2);
-		assert_int_equal(store_orders(store, STORE_OVERLAY, key, 0, order, 4), 3);
+		assert_int_equal(store_orders(store, STORE_OVERLAY, key, 0, UINT64_MAX, order, 4), 3);
 	}
 	/* With a value, and without again; and gone. */
 	key[23] = 1;
@@ -858,7 +1191,7 @@ static ssize_t orders(uint64_t from, uint64_t *out, size_t n)
 {
 	const uint8_t prefix = 7;
 
-	return store_orders(store, STORE_FLOODS, &prefix, from, out, n);
+	return store_orders(store, STORE_FLOODS, &prefix, from, UINT64_MAX, out, n);
 }
 
 static void put_order(uint64_t order, bool del)
@@ -920,6 +1253,13 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_numbers, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_same_id, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_damage, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_damaged_again, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_damaged_floods, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_failed_commit, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_listed_and_removed, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_damaged_mark, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_body_that_stays, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_body_that_travels, setup, teardown),
 	};
 
 	assert_true(sodium_init() >= 0);

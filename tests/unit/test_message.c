@@ -173,7 +173,7 @@ static void test_record(void **state)
 	make_message(&m);
 	wire_write_init(&w, buf, sizeof(buf));
 	message_write(&w, &m);
-	expect_hex(&w, "01" S A "01" B RECORD_TAIL);
+	expect_hex(&w, "01" S A "01" "01" B RECORD_TAIL);
 	assert_int_equal(message_written_len(&m), wire_len(&w));
 	wire_read_init(&r, buf, wire_len(&w));
 	assert_int_equal(message_read(&r, &got), 0);
@@ -188,14 +188,16 @@ static void test_record(void **state)
 	memset(m.to.b, 0, sizeof(m.to.b));
 	wire_write_init(&w, buf, sizeof(buf));
 	message_write(&w, &m);
+	expect_hex(&w, "01" S A "01" "00" RECORD_TAIL);
 	assert_int_equal(message_written_len(&m), wire_len(&w));
 	wire_read_init(&r, buf, wire_len(&w));
 	assert_int_equal(message_read(&r, &got), 0);
 	assert_false(got.has_to);
+	assert_int_equal(got.mode, MESSAGE_STD);
 	m.mode = MESSAGE_FLOOD;
 	wire_write_init(&w, buf, sizeof(buf));
 	message_write(&w, &m);
-	expect_hex(&w, "01" S A "00" RECORD_TAIL);
+	expect_hex(&w, "01" S A "00" "00" RECORD_TAIL);
 	assert_int_equal(message_written_len(&m), wire_len(&w));
 	for (size_t cut = 0; cut < wire_len(&w); cut++) {
 		uint8_t *copy = malloc(cut + 1);
@@ -205,6 +207,12 @@ static void test_record(void **state)
 		assert_int_not_equal(message_read(&r, &got), 0);
 		free(copy);
 	}
+	/* A flood to somebody. */
+	m.has_to = true;
+	wire_write_init(&w, buf, sizeof(buf));
+	message_write(&w, &m);
+	wire_read_init(&r, buf, wire_len(&w));
+	assert_int_equal(message_read(&r, &got), -EINVAL);
 }
 
 static void test_requests(void **state)

@@ -9,13 +9,16 @@
 #include <cmocka.h>
 
 #include <errno.h>
+#include <signal.h>
 #include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include "base/log.h"
 #include "ratmand/flow/parcel.h"
 #include "ratmand/service/messages.h"
+#include "ratmand/service/online.h"
 #include "unit/flow_world.h"
 
 static struct service *services[ROUTERS];
@@ -453,6 +456,96 @@ static void test_forget(void **state)
 	assert_int_equal(count(b, STORE_BODIES), 1);
 }
 
+/* ---- subscriptions ---- */
+
+struct subscribed {
+	bool done;
+	int err;
+	struct ident id;
+};
+
+static void on_subscribed(void *ctx, int err, const struct ident *id)
+{
+	struct subscribed *s = ctx;
+
+	s->done = true;
+	s->err = err;
+	if (id)
+		s->id = *id;
+}
+
+static bool is_subscribed(void *ctx)
+{
+	return ((struct subscribed *)ctx)->done;
+}
+
+static struct ident subscribe(struct router *r)
+{
+	const struct message_filter filter = { .has_service = true, .service = "s" };
+	struct subscribed s = { 0 };
+
+	messages_subscribe(of(r)->messages, &r->address, &filter, on_subscribed, &s);
+	assert_true(run_until(is_subscribed, &s, 60000));
+	assert_int_equal(s.err, 0);
+	return s.id;
+}
+
+/* As they were before the order of their ends was kept: the first to make room. */
+static void test_old_subscriptions(void **state)
+{
+	static const uint8_t old[] = { 1, 0, 0, 0, 0, 0, 0, 0, 0, 1, 's', 0, 0, 0 };
+	struct router *a = &routers[0];
+	uint8_t key[1 + sizeof(struct ident)] = { 's', 0x55, 0xaa };
+	struct ident id, other;
+
+	(void)state;
+	memcpy(id.b, key + 1, sizeof(id.b));
+	start(a);
+	other = subscribe(a);
+	assert_int_equal(records_put(online_records(of(a)->online, &a->address), RECORD_MESSAGE,
+				     key, sizeof(key), old, sizeof(old)), 0);
+	service_address_down(of(a), &a->address);
+	user_up(a);
+	for (int i = 2; i < LIMIT_MESSAGE_SUBSCRIPTIONS; i++)
+		subscribe(a);
+	assert_int_equal(messages_subscription_check(of(a)->messages, &id, &a->address), 0);
+	subscribe(a);
+	assert_int_equal(messages_subscription_check(of(a)->messages, &id, &a->address), -ESRCH);
+	assert_int_equal(messages_subscription_check(of(a)->messages, &other, &a->address), 0);
+	subscribe(a);
+	assert_int_equal(messages_subscription_check(of(a)->messages, &other, &a->address), -ESRCH);
+}
+
+/* What the disk refuses changes nothing: who had to make room is there as before. */
+static void test_subscription_refused(void **state)
+{
+	const struct message_filter filter = { .has_service = true, .service = "s" };
+	const struct rlimit none = { 0, RLIM_INFINITY };
+	struct router *a = &routers[0];
+	struct subscribed s = { 0 };
+	struct rlimit before;
+	struct ident first;
+
+	(void)state;
+	start(a);
+	first = subscribe(a);
+	for (int i = 1; i < LIMIT_MESSAGE_SUBSCRIPTIONS; i++)
+		subscribe(a);
+	signal(SIGXFSZ, SIG_IGN);
+	assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &none), 0);
+	messages_subscribe(of(a)->messages, &a->address, &filter, on_subscribed, &s);
+	assert_int_equal(messages_subscription_check(of(a)->messages, &first, &a->address), -ESRCH);
+	assert_true(run_until(is_subscribed, &s, 60000));
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+	assert_int_not_equal(s.err, 0);
+	assert_int_equal(messages_subscription_check(of(a)->messages, &first, &a->address), 0);
+	/* Nor is there one too many. */
+	service_address_down(of(a), &a->address);
+	user_up(a);
+	assert_int_equal(messages_subscription_check(of(a)->messages, &first, &a->address), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -463,6 +556,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_unknown_services, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_many_floods, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_forget, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_old_subscriptions, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_subscription_refused, setup, teardown),
 	};
 
 	if (sodium_init() < 0)

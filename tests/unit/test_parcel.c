@@ -16,14 +16,13 @@
 #include <utlist.h>
 
 #include "base/limits.h"
-#include "ratmand/flow/content.h"
-#include "ratmand/flow/parcel.h"
+#include "ratmand/flow/core.h"
 #include "unit/flow_world.h"
 
 #define KEPT 256
 
 /* What a handler has got. */
-struct inbox {
+struct mailbox {
 	struct router *router;
 	struct got {
 		struct parcel info;
@@ -40,7 +39,7 @@ struct inbox {
 	size_t asked;
 };
 
-static struct inbox inboxes[ROUTERS];
+static struct mailbox inboxes[ROUTERS];
 
 static int setup(void **state)
 {
@@ -50,14 +49,14 @@ static int setup(void **state)
 	return world_setup(state);
 }
 
-static struct inbox *inbox_of(struct router *r)
+static struct mailbox *inbox_of(struct router *r)
 {
 	return &inboxes[r - routers];
 }
 
 static void on_parcel(void *ctx, struct flow_parcel *p, const struct parcel *info)
 {
-	struct inbox *b = ctx;
+	struct mailbox *b = ctx;
 	struct got *g = &b->got[b->n];
 	static uint8_t buf[40000];
 	ssize_t n;
@@ -86,7 +85,7 @@ static void on_parcel(void *ctx, struct flow_parcel *p, const struct parcel *inf
 
 static enum parcel_answer on_offered(void *ctx, const struct parcel *info)
 {
-	struct inbox *b = ctx;
+	struct mailbox *b = ctx;
 
 	assert_true(info->size);
 	b->asked++;
@@ -151,7 +150,7 @@ static void send_parcel(struct router *from, enum parcel_kind kind, const struct
 }
 
 struct want {
-	struct inbox *inbox;
+	struct mailbox *inbox;
 	size_t n;
 };
 
@@ -284,11 +283,76 @@ static void test_not_taken(void **state)
 	assert_int_equal(count(a, STORE_INBOX), 0);
 }
 
+/* A crash in the middle of a delivery inside one daemon leaves half an entry: it is delivered all the same. */
+static void test_left_half_way(void **state)
+{
+	struct router *a = &routers[0], *b = &routers[1];
+	struct outbox_entry *o;
+	struct inbox_entry like = { .kind = PARCEL_MESSAGE }, *in;
+	uint8_t sealed[MANIFEST_MAX];
+	ssize_t len;
+
+	(void)state;
+	router_start(a, true);
+	handle_all(a);
+	send_parcel(a, PARCEL_MESSAGE, &a->address, address_of(b), 6, 5000);
+	o = a->flow->outbox.all;
+	like.id = o->id;
+	like.tag = o->tag;
+	like.to = o->to;
+	like.local = b->address;
+	like.size = o->size;
+	len = outbox_sealed(&a->flow->outbox, o, sealed);
+	assert_true(len > 0);
+	assert_int_equal(inbox_add(&a->flow->inbox, &like, sealed, (size_t)len, &in), 0);
+	/* The recipient's address is here from now on. */
+	a->second = b->address;
+	memcpy(a->second_secret, b->secret, sizeof(b->secret));
+	memset(&b->address, 1, sizeof(b->address));
+	router_second_up(a);
+	expect(a, 1);
+	assert_int_equal(inbox_of(a)->got[0].seed, 6);
+	assert_true(run_until(outbox_empty, a, 60000));
+	run_until(never, NULL, 200);
+	assert_int_equal(count(a, STORE_INBOX), 0);
+	assert_int_equal(count(a, STORE_BLOCKS), 0);
+}
+
+/* As they were completed, whoever of a router they are for; one that was not taken comes later. */
+static void test_order(void **state)
+{
+	struct router *a = &routers[0];
+	struct recipient to[2] = { address_of(a), { RECIPIENT_ADDRESS, a->second } };
+	struct mailbox *b = inbox_of(a);
+	const size_t n = 40;
+
+	(void)state;
+	router_start(a, true);
+	router_second_up(a);
+	for (size_t i = 0; i < n; i++)
+		send_parcel(a, i % 5 ? PARCEL_MESSAGE : PARCEL_NOTICE, &a->second, to[i % 3 % 2], i,
+			    60);
+	assert_true(run_until(outbox_empty, a, 60000));
+	router_stop(a);
+	router_start(a, true);
+	b->refuse_next = true;
+	handle_all(a);
+	expect(a, n);
+	for (size_t i = 0; i < n; i++)
+		assert_int_equal(b->got[i].seed, i);
+	/* What came after it does not wait for it. */
+	send_parcel(a, PARCEL_NOTICE, &a->second, to[0], n, 60);
+	expect(a, n + 1);
+	expect(a, n + 2);
+	assert_int_equal(b->got[n].seed, n);
+	assert_int_equal(b->got[n + 1].seed, 0);
+}
+
 /* While a handler has PARCEL_OPEN_MAX the others wait; those that it had come again after a restart. */
 static void test_open(void **state)
 {
 	struct router *a = &routers[0];
-	struct inbox *b = inbox_of(a);
+	struct mailbox *b = inbox_of(a);
 	struct flow_parcel *first = NULL;
 	uint8_t byte;
 
@@ -353,7 +417,7 @@ static void test_bad_arguments(void **state)
 static void test_offered(void **state)
 {
 	struct router *a = &routers[0], *b = &routers[1];
-	struct inbox *in = inbox_of(b);
+	struct mailbox *in = inbox_of(b);
 
 	(void)state;
 	router_start(a, true);
@@ -528,7 +592,7 @@ static void test_content_to_many(void **state)
 	/* The sender lets go at once: it stays until all have it. */
 	assert_int_equal(flow_content_release(a->flow, &content), 0);
 	for (int i = 0; i < 4; i++) {
-		struct inbox *b = &inboxes[i];
+		struct mailbox *b = &inboxes[i];
 
 		expect(&routers[i], 1);
 		assert_int_equal(b->got[0].seed, 9);
@@ -537,7 +601,7 @@ static void test_content_to_many(void **state)
 	}
 	run_until(never, NULL, 300);
 	for (int i = 0; i < 4; i++) {
-		struct inbox *b = &inboxes[i];
+		struct mailbox *b = &inboxes[i];
 
 		assert_int_equal(count(&routers[i], STORE_INBOX), 0);
 		assert_int_equal(count(&routers[i], STORE_BLOCKS), blocks);
@@ -820,7 +884,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, world_teardown)
 		TEST(test_kinds), TEST(test_not_for_clients), TEST(test_recipient_down),
-		TEST(test_not_taken), TEST(test_open), TEST(test_bad_arguments),
+		TEST(test_not_taken), TEST(test_left_half_way), TEST(test_order), TEST(test_open), TEST(test_bad_arguments),
 		TEST(test_offered), TEST(test_content), TEST(test_content_to_many),
 		TEST(test_progress), TEST(test_refuse_arriving), TEST(test_killed),
 	};

@@ -16,9 +16,24 @@
 
 #include "base/limits.h"
 #include "ratmand/resume.h"
+#include "unit/scratch.h"
 
-static char dir[] = "/tmp/test-resume-XXXXXX";
-static char file[64];
+static char dir[SCRATCH_LEN], file[SCRATCH_LEN + 8];
+
+static int setup(void **state)
+{
+	(void)state;
+	scratch_make(dir);
+	snprintf(file, sizeof(file), "%s/up", dir);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	scratch_remove(dir);
+	return 0;
+}
 
 static struct address address(uint32_t n)
 {
@@ -38,7 +53,6 @@ static void test_survives(void **state)
 	struct stat st;
 
 	(void)state;
-	unlink(file);
 	assert_int_equal(resume_open(&r, dir), 0);
 	assert_int_equal(r.n, 0);
 	assert_int_equal(resume_add(&r, &a, &token), 0);
@@ -68,7 +82,6 @@ static void test_limit(void **state)
 	struct address a;
 
 	(void)state;
-	unlink(file);
 	assert_int_equal(resume_open(&r, dir), 0);
 	for (uint32_t i = 0; i < LIMIT_LOCAL_ADDRESSES; i++) {
 		a = address(i);
@@ -89,7 +102,6 @@ static void test_damaged(void **state)
 	struct resume r;
 
 	(void)state;
-	unlink(file);
 	assert_int_equal(resume_open(&r, dir), 0);
 	assert_int_equal(resume_add(&r, &a, &token), 0);
 	resume_close(&r);
@@ -116,17 +128,10 @@ static void test_damaged(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_survives),
-		cmocka_unit_test(test_limit),
-		cmocka_unit_test(test_damaged),
+		cmocka_unit_test_setup_teardown(test_survives, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_limit, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_damaged, setup, teardown),
 	};
-	int failed;
 
-	if (!mkdtemp(dir) || sodium_init() < 0)
-		return 1;
-	snprintf(file, sizeof(file), "%s/up", dir);
-	failed = cmocka_run_group_tests(tests, NULL, NULL);
-	unlink(file);
-	rmdir(dir);
-	return failed;
+	return sodium_init() < 0 || cmocka_run_group_tests(tests, NULL, NULL);
 }

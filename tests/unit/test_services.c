@@ -17,20 +17,13 @@
 #include "base/log.h"
 #include "ratmand/store/password.h"
 #include "ratmand/store/services.h"
+#include "unit/scratch.h"
 
-static char dir[64];
+static char dir[SCRATCH_LEN];
 static uv_loop_t loop;
 static struct store *store;
 static struct records records;
 static struct services *services;
-
-static void open_all(void)
-{
-	char why[256];
-
-	assert_int_equal(store_open(&store, &loop, dir, NULL, why, sizeof(why)), 0);
-	records.store = store;
-}
 
 static int setup(void **state)
 {
@@ -39,10 +32,7 @@ static int setup(void **state)
 	struct ident token;
 
 	(void)state;
-	strcpy(dir, "/tmp/test_services.XXXXXX");
-	assert_non_null(mkdtemp(dir));
-	assert_int_equal(uv_loop_init(&loop), 0);
-	open_all();
+	scratch_begin(dir, &loop, &store);
 	assert_int_equal(addresses_create(store, NULL, NULL, &a, &token), 0);
 	assert_int_equal(addresses_open_key(store, &a, &token, key), 0);
 	records_open(&records, store, &a, key);
@@ -52,22 +42,17 @@ static int setup(void **state)
 
 static int teardown(void **state)
 {
-	char cmd[128];
-
 	(void)state;
 	services_close(services);
-	store_close(store);
-	uv_run(&loop, UV_RUN_DEFAULT);
-	assert_int_equal(uv_loop_close(&loop), 0);
-	snprintf(cmd, sizeof(cmd), "rm -rf %s", dir);
-	return system(cmd);
+	return scratch_end(dir, &loop, store);
 }
 
 static void reopen(void)
 {
 	services_close(services);
 	store_close(store);
-	open_all();
+	scratch_store(&store, &loop, dir);
+	records.store = store;
 	assert_int_equal(services_open(&services, &records), 0);
 }
 

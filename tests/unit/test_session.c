@@ -15,11 +15,10 @@
 #include <string.h>
 
 #include "ratmand/session/cookie.h"
-#include "ratmand/session/noise.h"
 #include "ratmand/session/session.h"
+#include "unit/channel.h"
 
 #define N_NODES 3
-#define MAX_FLIGHT 256
 #define NEIGH 11
 
 struct node {
@@ -34,33 +33,11 @@ struct node {
 	struct net *net;
 };
 
-struct flight {
-	uint64_t due_ms;
-	int to;
-	size_t len;
-	uint8_t bytes[SESSION_MSG_MAX];
-};
-
 struct net {
 	struct node nodes[N_NODES];
 	int count;
-	uint64_t now;
-	uint64_t rng;
-	unsigned int loss, dup;		/* percent */
-	uint32_t jitter_ms;
-	int drop_nth;			/* lose exactly the n-th message; -1: none */
-	int sent;
-	struct flight flight[MAX_FLIGHT];
-	int n_flight;
-	struct flight last;
-	struct flight first_init;
+	struct channel ch;
 };
-
-static uint32_t rnd(struct net *net, uint32_t below)
-{
-	net->rng = net->rng * 6364136223846793005ULL + 1442695040888963407ULL;
-	return (uint32_t)(net->rng >> 33) % below;
-}
 
 static int by_address(const struct net *net, const struct address *a)
 {
@@ -70,30 +47,12 @@ static int by_address(const struct net *net, const struct address *a)
 	return -1;
 }
 
-static void fly(struct net *net, const struct flight *f)
-{
-	if (net->n_flight < MAX_FLIGHT) {
-		net->flight[net->n_flight] = *f;
-		net->flight[net->n_flight++].due_ms = net->now + 1 + rnd(net, net->jitter_ms + 1);
-	}
-}
-
 static void op_send(void *ctx, const struct address *dest, const uint8_t *bytes, size_t len)
 {
 	struct node *n = ctx;
-	struct net *net = n->net;
-	struct flight f = { .to = by_address(net, dest), .len = len };
 
 	assert_true(len <= SESSION_MSG_MAX);
-	memcpy(f.bytes, bytes, len);
-	net->last = f;
-	if (bytes[0] == SESSION_MSG_INIT && !net->first_init.len)
-		net->first_init = f;
-	if (f.to < 0 || net->sent++ == net->drop_nth || rnd(net, 100) < net->loss)
-		return;
-	fly(net, &f);
-	if (rnd(net, 100) < net->dup)
-		fly(net, &f);
+	channel_send(&n->net->ch, (int)(n - n->net->nodes), by_address(n->net, dest), bytes, len);
 }
 
 static void op_install(void *ctx, const struct session_keys *keys)
@@ -104,7 +63,7 @@ static void op_install(void *ctx, const struct session_keys *keys)
 	assert_true(peer >= 0);
 	assert_true(address_equal(&keys->local, &n->address));
 	assert_true(keys->local_index != 0 && keys->peer_index != 0);
-	assert_true(keys->created_ms == n->net->now);
+	assert_true(keys->created_ms == n->net->ch.now);
 	n->last[peer] = *keys;
 	n->installed[peer]++;
 }
@@ -140,9 +99,7 @@ static void net_start(struct net *net, int count)
 {
 	memset(net, 0, sizeof(*net));
 	net->count = count;
-	net->now = 1000000;
-	net->rng = 42;
-	net->drop_nth = -1;
+	channel_init(&net->ch);
 	for (int i = 0; i < count; i++) {
 		struct node *n = &net->nodes[i];
 
@@ -162,33 +119,28 @@ static void net_stop(struct net *net)
 
 static int want(struct net *net, int from, int to)
 {
-	return session_want(net->nodes[from].mgr, net->now, &net->nodes[from].address,
+	return session_want(net->nodes[from].mgr, net->ch.now, &net->nodes[from].address,
 			    &net->nodes[to].address);
 }
 
 static void deliver(struct net *net, const struct flight *f)
 {
-	session_input(net->nodes[f->to].mgr, net->now, &net->nodes[f->to].address, NEIGH, f->bytes,
+	session_input(net->nodes[f->to].mgr, net->ch.now, &net->nodes[f->to].address, NEIGH, f->bytes,
 		      f->len);
 }
 
 static void run(struct net *net, uint64_t ms)
 {
-	uint64_t end = net->now + ms;
+	uint64_t end = net->ch.now + ms;
+	struct flight f;
 
-	while (net->now < end) {
-		net->now++;
-		for (int i = 0; i < net->n_flight; i++) {
-			struct flight f = net->flight[i];
-
-			if (f.due_ms > net->now)
-				continue;
-			net->flight[i--] = net->flight[--net->n_flight];
+	while (net->ch.now < end) {
+		net->ch.now++;
+		while (channel_take(&net->ch, &f))
 			deliver(net, &f);
-		}
 		for (int i = 0; i < net->count; i++)
-			if (session_deadline(net->nodes[i].mgr) <= net->now)
-				session_tick(net->nodes[i].mgr, net->now);
+			if (session_deadline(net->nodes[i].mgr) <= net->ch.now)
+				session_tick(net->nodes[i].mgr, net->ch.now);
 	}
 }
 
@@ -215,7 +167,7 @@ static void test_plain(void **state)
 	assert_int_equal(session_count_pending(net.nodes[1].mgr), 1);
 	assert_int_equal(want(&net, 1, 1), -EINVAL);
 	run(&net, 10);
-	assert_int_equal(net.sent, 2);
+	assert_int_equal(net.ch.sent, 2);
 	assert_true(agree(&net, 0, 1));
 	assert_true(net.nodes[1].last[0].initiator);
 	assert_int_equal(session_count_pending(net.nodes[1].mgr), 0);
@@ -243,7 +195,7 @@ static void test_each_message_lost(void **state)
 	for (int lost = 0; lost < 4; lost++) {
 		for (int both = 0; both < 2; both++) {
 			net_start(&net, 2);
-			net.drop_nth = lost;
+			net.ch.drop_nth = lost;
 			want(&net, 0, 1);
 			if (both)
 				want(&net, 1, 0);
@@ -261,10 +213,10 @@ static void test_bad_channel(void **state)
 	(void)state;
 	for (uint64_t seed = 0; seed < 80; seed++) {
 		net_start(&net, 2);
-		net.rng = seed;
-		net.loss = 10 + (unsigned int)seed % 30;
-		net.dup = 20;
-		net.jitter_ms = (uint32_t)(seed % 5) * 400;
+		net.ch.rng = seed;
+		net.ch.loss = 10 + (unsigned int)seed % 30;
+		net.ch.dup = 20;
+		net.ch.jitter_ms = (uint32_t)(seed % 5) * 400;
 		/* the kernel asks again while it has nothing */
 		for (int round = 0; round < 10; round++) {
 			want(&net, 0, 1);
@@ -273,7 +225,7 @@ static void test_bad_channel(void **state)
 			run(&net, 8000);
 		}
 		/* what is under way may still be given up; the next must succeed */
-		net.loss = 0;
+		net.ch.loss = 0;
 		run(&net, 30000);
 		want(&net, 0, 1);
 		if (seed % 2)
@@ -310,7 +262,7 @@ static void test_give_up(void **state)
 
 	(void)state;
 	net_start(&net, 2);
-	net.loss = 100;
+	net.ch.loss = 100;
 	want(&net, 0, 1);
 	run(&net, SESSION_GIVE_UP_MS - 1);
 	assert_int_equal(net.nodes[0].failed, 0);
@@ -321,7 +273,7 @@ static void test_give_up(void **state)
 	assert_int_equal(session_count_pending(net.nodes[0].mgr), 0);
 	assert_true(session_deadline(net.nodes[0].mgr) == UINT64_MAX);
 	/* without a stamp nothing is sent, and later it is */
-	net.loss = 0;
+	net.ch.loss = 0;
 	net.nodes[0].no_stamp = true;
 	want(&net, 0, 1);
 	assert_int_equal(session_mgr_stats(net.nodes[0].mgr)->no_stamp, 1);
@@ -339,7 +291,7 @@ static void test_replay(void **state)
 	(void)state;
 	net_start(&net, 3);
 	want(&net, 0, 1);
-	init = net.first_init;
+	init = net.ch.first;
 	run(&net, 10);
 	for (int i = 0; i < 5; i++) {
 		run(&net, 1000);
@@ -347,52 +299,46 @@ static void test_replay(void **state)
 	}
 	assert_int_equal(net.nodes[1].installed[0], 1);
 	assert_int_equal(session_mgr_stats(net.nodes[1].mgr)->stale_stamp, 5);
-	deliver(&net, &net.last);	/* the response again */
+	deliver(&net, &net.ch.last);	/* the response again */
 	assert_int_equal(session_mgr_stats(net.nodes[0].mgr)->unknown_index, 1);
 	/* to another address, and to one that is not here */
 	init.to = 2;
 	deliver(&net, &init);
 	assert_int_equal(session_mgr_stats(net.nodes[2].mgr)->bad_mac1, 1);
-	session_input(net.nodes[2].mgr, net.now, &net.nodes[1].address, NEIGH, init.bytes,
+	session_input(net.nodes[2].mgr, net.ch.now, &net.nodes[1].address, NEIGH, init.bytes,
 		      init.len);
 	assert_int_equal(session_mgr_stats(net.nodes[2].mgr)->not_local, 1);
 	net_stop(&net);
 }
 
+static void damaged_init(void *net, const struct flight *bad)
+{
+	deliver(net, bad);
+	assert_int_equal(((struct net *)net)->nodes[1].installed[0], 0);
+}
+
+static void damaged_response(void *net, const struct flight *bad)
+{
+	struct node *n = &((struct net *)net)->nodes[0];
+
+	deliver(net, bad);
+	assert_int_equal(n->installed[1], 0);
+	assert_int_equal(session_count_pending(n->mgr), 1);
+}
+
 static void test_damage(void **state)
 {
-	struct flight good[2], bad;
+	struct flight good;
 	struct net net;
 
 	(void)state;
 	net_start(&net, 2);
 	want(&net, 0, 1);
-	good[0] = net.last;
-	net.n_flight = 0;
-	for (size_t i = 0; i < SESSION_INIT_LEN; i++) {
-		bad = good[0];
-		bad.bytes[i] ^= (uint8_t)(1u << (i % 8));
-		deliver(&net, &bad);
-		bad = good[0];
-		bad.len = i;
-		deliver(&net, &bad);
-		assert_int_equal(net.nodes[1].installed[0], 0);
-	}
-	deliver(&net, &good[0]);
+	good = channel_damage(&net.ch, SESSION_INIT_LEN, damaged_init, &net);
+	deliver(&net, &good);
 	assert_int_equal(net.nodes[1].installed[0], 1);
-	good[1] = net.last;
-	net.n_flight = 0;
-	for (size_t i = 0; i < SESSION_RESPONSE_LEN; i++) {
-		bad = good[1];
-		bad.bytes[i] ^= (uint8_t)(1u << (i % 8));
-		deliver(&net, &bad);
-		bad = good[1];
-		bad.len = i;
-		deliver(&net, &bad);
-		assert_int_equal(net.nodes[0].installed[1], 0);
-		assert_int_equal(session_count_pending(net.nodes[0].mgr), 1);
-	}
-	deliver(&net, &good[1]);
+	good = channel_damage(&net.ch, SESSION_RESPONSE_LEN, damaged_response, &net);
+	deliver(&net, &good);
 	assert_true(agree(&net, 0, 1));
 	net_stop(&net);
 }
@@ -408,8 +354,8 @@ static void test_damage_behind_mac1(void **state)
 	(void)state;
 	net_start(&net, 2);
 	want(&net, 0, 1);
-	good = net.last;
-	net.n_flight = 0;
+	good = net.ch.last;
+	net.ch.n_flight = 0;
 	assert_int_equal(crypto_sign_ed25519_pk_to_curve25519(pk, net.nodes[1].address.b), 0);
 	crypto_generichash_init(&st, NULL, 0, 32);
 	crypto_generichash_update(&st, (const uint8_t *)"ratman mac1", 11);
@@ -420,7 +366,7 @@ static void test_damage_behind_mac1(void **state)
 		bad.bytes[i] ^= (uint8_t)(1u << (i % 8));
 		crypto_generichash(bad.bytes + SESSION_INIT_LEN - 16, 16, bad.bytes,
 				   SESSION_INIT_LEN - 16, key, 32);
-		net.now += 100;
+		net.ch.now += 100;
 		deliver(&net, &bad);
 		assert_int_equal(net.nodes[1].installed[0], 0);
 	}
@@ -435,19 +381,12 @@ static void test_damage_behind_mac1(void **state)
 /* A well-made init of node 0 that claims the address @claim and the index @index. */
 static struct flight make_init(const struct net *net, const struct address *claim, uint32_t index)
 {
-	uint8_t payload[44] = { 0 }, sk[32], pk[32], key[32];
 	struct flight f = { .to = 1, .len = SESSION_INIT_LEN };
-	struct noise_handshake hs;
+	uint8_t pk[32], key[32];
 
-	assert_int_equal(crypto_sign_ed25519_sk_to_curve25519(sk, net->nodes[0].sk), 0);
+	channel_forge(&f, net->nodes[0].sk, &net->nodes[1].address, SESSION_MSG_INIT,
+		      SESSION_PROLOGUE, claim, index, 44);
 	assert_int_equal(crypto_sign_ed25519_pk_to_curve25519(pk, net->nodes[1].address.b), 0);
-	memcpy(payload, claim->b, 32);
-	payload[32] = 1;
-	payload[43] = (uint8_t)index;
-	f.bytes[0] = SESSION_MSG_INIT;
-	f.bytes[7] = 1;
-	noise_init(&hs, true, sk, pk, SESSION_PROLOGUE, strlen(SESSION_PROLOGUE), NULL);
-	assert_int_equal(noise_write(&hs, payload, sizeof(payload), f.bytes + 8, 140), 140);
 	cookie_mac1_key(key, pk, NULL);
 	cookie_mac1(key, f.bytes, SESSION_INIT_LEN - 16, f.bytes + SESSION_INIT_LEN - 16);
 	return f;
@@ -492,11 +431,11 @@ static void test_garbage(void **state)
 			randombytes_buf(junk, sizeof(junk));
 			junk[0] = (uint8_t)type;
 			junk[1] = junk[2] = junk[3] = 0;
-			session_input(net.nodes[0].mgr, net.now, &net.nodes[0].address, 1, junk,
+			session_input(net.nodes[0].mgr, net.ch.now, &net.nodes[0].address, 1, junk,
 				      len);
 		}
 	}
-	session_input(net.nodes[0].mgr, net.now, &net.nodes[0].address, 1, NULL, 0);
+	session_input(net.nodes[0].mgr, net.ch.now, &net.nodes[0].address, 1, NULL, 0);
 	run(&net, 10);
 	assert_true(agree(&net, 0, 1));
 	net_stop(&net);
@@ -513,17 +452,17 @@ static void test_quota(void **state)
 	want(&net, 0, 1);
 	stats = session_mgr_stats(net.nodes[1].mgr);
 	for (int i = 0; i < 200; i++)
-		deliver(&net, &net.first_init);
+		deliver(&net, &net.ch.first);
 	assert_int_equal(stats->stale_stamp, SESSION_NEIGH_BURST - 1);
 	assert_int_equal(stats->over_neigh_rate, 200 - SESSION_NEIGH_BURST);
 	want(&net, 2, 1);
-	session_input(net.nodes[1].mgr, net.now, &net.nodes[1].address, NEIGH + 1, net.last.bytes,
-		      net.last.len);
+	session_input(net.nodes[1].mgr, net.ch.now, &net.nodes[1].address, NEIGH + 1, net.ch.last.bytes,
+		      net.ch.last.len);
 	assert_int_equal(net.nodes[1].installed[2], 1);
 	/* 100,000 neighbours: everybody's quota holds, the table is bounded */
 	for (uint32_t i = 0; i < 100000; i++)
-		session_input(net.nodes[1].mgr, net.now, &net.nodes[1].address, i,
-			      net.first_init.bytes, net.first_init.len);
+		session_input(net.nodes[1].mgr, net.ch.now, &net.nodes[1].address, i,
+			      net.ch.first.bytes, net.ch.first.len);
 	assert_true(stats->over_rate > 90000);
 	assert_int_equal(net.nodes[1].installed[0], 1);
 	net_stop(&net);
@@ -541,10 +480,10 @@ static void test_locals(void **state)
 					   net.nodes[0].sk), 0);
 	crypto_sign_keypair(other.b, sk);
 	assert_int_equal(session_local_add(net.nodes[0].mgr, &other, net.nodes[0].sk), -EINVAL);
-	assert_int_equal(session_want(net.nodes[0].mgr, net.now, &other, &net.nodes[1].address),
+	assert_int_equal(session_want(net.nodes[0].mgr, net.ch.now, &other, &net.nodes[1].address),
 			 -ENOENT);
 	memset(&other, 0, sizeof(other));
-	assert_int_equal(session_want(net.nodes[0].mgr, net.now, &net.nodes[0].address, &other),
+	assert_int_equal(session_want(net.nodes[0].mgr, net.ch.now, &net.nodes[0].address, &other),
 			 -EINVAL);
 	/* down in mid-handshake: no answer is taken, nothing is reported */
 	want(&net, 0, 1);
@@ -579,14 +518,14 @@ static void test_restart(void **state)
 	k = &n->last[1];
 	session_mgr_free(n->mgr);
 	node_start(n);
-	assert_int_equal(session_restore(n->mgr, net.now, &k->local, &k->peer, k->local_index,
+	assert_int_equal(session_restore(n->mgr, net.ch.now, &k->local, &k->peer, k->local_index,
 					 k->peer_index, k->created_ms), 0);
-	assert_int_equal(session_restore(n->mgr, net.now, &k->local, &k->peer, k->local_index,
+	assert_int_equal(session_restore(n->mgr, net.ch.now, &k->local, &k->peer, k->local_index,
 					 k->peer_index, k->created_ms), -EEXIST);
-	assert_int_equal(session_restore(n->mgr, net.now, &k->local, &k->peer, 0, 1, net.now),
+	assert_int_equal(session_restore(n->mgr, net.ch.now, &k->local, &k->peer, 0, 1, net.ch.now),
 			 -EINVAL);
-	assert_int_equal(session_restore(n->mgr, net.now, &k->local, &k->peer, 5, 1,
-					 net.now - SESSION_LIFE_MS), 0);
+	assert_int_equal(session_restore(n->mgr, net.ch.now, &k->local, &k->peer, 5, 1,
+					 net.ch.now - SESSION_LIFE_MS), 0);
 	assert_int_equal(session_count_live(n->mgr), 1);
 	want(&net, 0, 1);
 	want(&net, 1, 0);
@@ -614,17 +553,17 @@ static void test_10000_handshakes(void **state)
 	(void)state;
 	net_start(&net, 2);
 	for (int i = 0; i < 10000; i++) {
-		net.now += SESSION_NEIGH_MS;
+		net.ch.now += SESSION_NEIGH_MS;
 		want(&net, 0, 1);
-		net.n_flight = 0;
-		deliver(&net, &net.last);
-		net.n_flight = 0;
-		deliver(&net, &net.last);
+		net.ch.n_flight = 0;
+		deliver(&net, &net.ch.last);
+		net.ch.n_flight = 0;
+		deliver(&net, &net.ch.last);
 		assert_true(agree(&net, 0, 1));
 		indices[i] = net.nodes[1].last[0].local_index;
 	}
 	assert_true(session_count_live(net.nodes[1].mgr) >= SESSION_LIFE_MS / SESSION_NEIGH_MS);
-	session_tick(net.nodes[1].mgr, net.now);
+	session_tick(net.nodes[1].mgr, net.ch.now);
 	assert_true(session_count_live(net.nodes[1].mgr) <= SESSION_LIFE_MS / SESSION_NEIGH_MS);
 	/* those of the last 180 s are all different */
 	qsort(indices + 1000, 9000, sizeof(indices[0]), compare_u32);
@@ -643,16 +582,16 @@ static void test_bounds(void **state)
 	net_start(&net, 2);
 	for (int i = 0; i < SESSION_MAX_PENDING + 500; i++) {
 		crypto_sign_keypair(stranger.b, sk);
-		assert_int_equal(session_want(net.nodes[0].mgr, net.now, &net.nodes[0].address,
+		assert_int_equal(session_want(net.nodes[0].mgr, net.ch.now, &net.nodes[0].address,
 					      &stranger), 0);
-		net.now++;
+		net.ch.now++;
 	}
 	assert_int_equal(session_count_pending(net.nodes[0].mgr), SESSION_MAX_PENDING);
 	assert_int_equal(net.nodes[0].failed, 500);
 	assert_int_equal(session_mgr_stats(net.nodes[0].mgr)->evicted_pending, 500);
 	for (uint32_t i = 1; i <= 100000; i++)
-		assert_int_equal(session_restore(net.nodes[1].mgr, net.now, &net.nodes[1].address,
-						 &stranger, i, 1, net.now), 0);
+		assert_int_equal(session_restore(net.nodes[1].mgr, net.ch.now, &net.nodes[1].address,
+						 &stranger, i, 1, net.ch.now), 0);
 	assert_int_equal(session_count_live(net.nodes[1].mgr), SESSION_MAX_LIVE);
 	run(&net, SESSION_GIVE_UP_MS + 1000);
 	assert_int_equal(session_count_pending(net.nodes[0].mgr), 0);

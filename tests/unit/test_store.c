@@ -18,34 +18,23 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "ratmand/store/store.h"
+#include "unit/scratch.h"
 
-static char dir[64];
+static char dir[SCRATCH_LEN];
 static uv_loop_t loop;
 static char why[256];
-
-static void remove_dir(void)
-{
-	char cmd[128];
-
-	snprintf(cmd, sizeof(cmd), "rm -rf %s", dir);
-	assert_int_equal(system(cmd), 0);
-}
 
 static int setup(void **state)
 {
 	(void)state;
-	strcpy(dir, "/tmp/test_store.XXXXXX");
-	assert_non_null(mkdtemp(dir));
+	scratch_make(dir);
 	return uv_loop_init(&loop);
 }
 
 static int teardown(void **state)
 {
 	(void)state;
-	uv_run(&loop, UV_RUN_DEFAULT);
-	assert_int_equal(uv_loop_close(&loop), 0);
-	remove_dir();
-	return 0;
+	return scratch_end(dir, &loop, NULL);
 }
 
 static struct store *open_sized(uint64_t map_size)
@@ -315,6 +304,58 @@ static void test_order(void **state)
 	close_store(s);
 }
 
+/* What was put together can be taken back: all of it, whatever it was put over. */
+static void test_take_back(void **state)
+{
+	struct store *s = open_store();
+
+	(void)state;
+	put(s, "old", "on disk");
+	put(s, "gone", "on disk");
+	assert_int_equal(store_flush(s), 0);
+	for (int flushed = 0; flushed < 2; flushed++) {
+		put(s, "queued", "before");
+		if (flushed)
+			assert_int_equal(store_flush(s), 0);
+		store_together(s, true);
+		put(s, "new", "1");
+		put(s, "new", "2");
+		put(s, "old", "1");
+		put(s, "old", "2");
+		put(s, "queued", "1");
+		assert_int_equal(store_del(s, STORE_SEEN, "queued", 6), 0);
+		put(s, "queued", "2");
+		assert_int_equal(store_del(s, STORE_SEEN, "gone", 4), 0);
+		expect(s, "queued", "2");
+		expect(s, "gone", NULL);
+		store_take_back(s);
+		/* What comes then is no part of it. */
+		put(s, "after", flushed ? "again" : "all");
+		store_together(s, false);
+		expect(s, "new", NULL);
+		expect(s, "old", "on disk");
+		expect(s, "gone", "on disk");
+		expect(s, "queued", "before");
+		expect(s, "after", flushed ? "again" : "all");
+	}
+	/* Without that, it stays, and what it replaced is gone. */
+	store_together(s, true);
+	put(s, "new", "1");
+	put(s, "new", "2");
+	put(s, "queued", "3");
+	put(s, "queued", "4");
+	store_together(s, false);
+	put(s, "queued", "5");
+	close_store(s);
+	s = open_store();
+	expect(s, "new", "2");
+	expect(s, "queued", "5");
+	expect(s, "old", "on disk");
+	expect(s, "gone", "on disk");
+	expect(s, "after", "again");
+	close_store(s);
+}
+
 static void test_second_open(void **state)
 {
 	struct store *s = open_store(), *other = NULL;
@@ -327,18 +368,19 @@ static void test_second_open(void **state)
 	close_store(s);
 }
 
-static void test_newer_version(void **state)
+/* Of another format, newer or older, nothing is read, nor is a key asked for. */
+static void expect_refused(uint8_t format, const char *what)
 {
-	static const uint8_t newer[200] = "ratmand\0\0\0\0\3";
-	MDB_val key = { 6, (void *)"header" }, val = { sizeof(newer), (void *)newer };
+	uint8_t header[200] = "ratmand\0";
+	MDB_val key = { 6, (void *)"header" }, val = { sizeof(header), header };
 	struct store *s = open_store();
 	char path[96];
 	MDB_env *env;
 	MDB_txn *txn;
 	MDB_dbi dbi;
 
-	(void)state;
 	close_store(s);
+	header[11] = format;
 	snprintf(path, sizeof(path), "%s/state", dir);
 	assert_int_equal(mdb_env_create(&env), 0);
 	mdb_env_set_maxdbs(env, 8);
@@ -349,8 +391,21 @@ static void test_newer_version(void **state)
 	assert_int_equal(mdb_txn_commit(txn), 0);
 	mdb_env_close(env);
 	assert_int_equal(store_open(&s, &loop, dir, NULL, why, sizeof(why)), -EPROTO);
-	assert_non_null(strstr(why, "format 3"));
+	assert_non_null(strstr(why, what));
+}
+
+static void test_newer_version(void **state)
+{
+	(void)state;
+	expect_refused(4, "format 4");
 	assert_non_null(strstr(why, "newer"));
+}
+
+static void test_older_version(void **state)
+{
+	(void)state;
+	expect_refused(2, "format 2");
+	assert_non_null(strstr(why, "move it away"));
 }
 
 /* What format 1 was: one environment in the directory itself, records in clear. */
@@ -764,8 +819,10 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_each, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_groups, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_order, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_take_back, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_second_open, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_newer_version, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_older_version, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_migration, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_migration_refused, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_migration_disk_full, setup, teardown),

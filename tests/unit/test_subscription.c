@@ -18,11 +18,12 @@
 #include "ratmand/flow/flow.h"
 #include "ratmand/store/subscriptions.h"
 #include "unit/meshless.h"
+#include "unit/scratch.h"
 
 #define LOCALS 3
 
 static uv_loop_t loop;
-static char dir[64];
+static char dir[SCRATCH_LEN];
 static struct store *store;
 static struct flow *flow;
 static struct {
@@ -47,9 +48,7 @@ static const struct flow_ops ops = MESHLESS_OPS(op_secret);
 
 static void start(void)
 {
-	char why[256];
-
-	assert_int_equal(store_open(&store, &loop, dir, NULL, why, sizeof(why)), 0);
+	scratch_store(&store, &loop, dir);
 	assert_int_equal(flow_new(&flow, &loop, store, &ops, NULL), 0);
 }
 
@@ -78,9 +77,8 @@ static void restart(void)
 static int setup(void **state)
 {
 	(void)state;
+	scratch_make(dir);
 	assert_int_equal(uv_loop_init(&loop), 0);
-	strcpy(dir, "/tmp/test_subscription.XXXXXX");
-	assert_non_null(mkdtemp(dir));
 	for (int i = 0; i < LOCALS; i++)
 		crypto_sign_keypair(locals[i].address.b, locals[i].secret);
 	start();
@@ -89,14 +87,9 @@ static int setup(void **state)
 
 static int teardown(void **state)
 {
-	char cmd[128];
-
 	(void)state;
 	stop();
-	snprintf(cmd, sizeof(cmd), "rm -rf %.63s", dir);
-	assert_int_equal(system(cmd), 0);
-	uv_run(&loop, UV_RUN_DEFAULT);
-	return uv_loop_close(&loop);
+	return scratch_end(dir, &loop, NULL);
 }
 
 /* ---- helpers ---- */

@@ -18,9 +18,10 @@
 #include "ratmand/service/users.h"
 #include "ratmand/store/profiles.h"
 #include "unit/profiles.h"
+#include "unit/scratch.h"
 
 static struct {
-	char dir[64];
+	char dir[SCRATCH_LEN];
 	uv_loop_t loop;
 	struct store *store;
 	struct users *users;
@@ -28,46 +29,31 @@ static struct {
 
 static void open_users(size_t most)
 {
-	char why[256] = "";
-
-	uv_loop_init(&now.loop);
-	if (store_open(&now.store, &now.loop, now.dir, NULL, why, sizeof(why)))
-		fail_msg("%s", why);
 	assert_int_equal(users_new(&now.users, &now.loop, now.store, most, NULL, NULL), 0);
 	assert_int_equal(users_ready(now.users), 0);
 }
 
-static void close_users(void)
+static void reopen(size_t most)
 {
 	users_free(now.users);
 	store_close(now.store);
-	uv_run(&now.loop, UV_RUN_DEFAULT);
-	assert_int_equal(uv_loop_close(&now.loop), 0);
-}
-
-static void reopen(size_t most)
-{
-	close_users();
+	scratch_store(&now.store, &now.loop, now.dir);
 	open_users(most);
 }
 
 static int setup(void **state)
 {
 	(void)state;
-	strcpy(now.dir, "/tmp/ratman-users.XXXXXX");
-	assert_non_null(mkdtemp(now.dir));
+	scratch_begin(now.dir, &now.loop, &now.store);
 	open_users(LIMIT_PROFILES);
 	return 0;
 }
 
 static int teardown(void **state)
 {
-	char command[128];
-
 	(void)state;
-	close_users();
-	snprintf(command, sizeof(command), "rm -rf %s", now.dir);
-	return system(command);
+	users_free(now.users);
+	return scratch_end(now.dir, &now.loop, now.store);
 }
 
 static void set_handle(struct profile *p, const char *handle)
@@ -201,6 +187,19 @@ static void room_for_few(void **state)
 	assert_int_equal(get(2, &r), -ENOENT);
 	assert_int_equal(get(6, &r), 0);
 	assert_int_equal(r.profile.avatar_len, 10);
+	/* Who had to go comes back by what he says last, or later; not by what he said before. */
+	merge(2, 2, 3, "filled", 10);
+	reopen(4);
+	for (unsigned int i = 20; i < 26; i++)
+		merge(i, i, 1, "new", 10);
+	assert_int_equal(get(2, &r), -ENOENT);
+	for (int life = 0; life < 2; life++) {
+		merge(2, 2, 2, "before", 10);
+		assert_int_equal(get(2, &r), -ENOENT);
+		reopen(100);
+	}
+	merge(2, 2, 3, "filled", 10);
+	check_handle(2, "filled");
 }
 
 static void on_modified(void *ctx, int err)
@@ -291,6 +290,92 @@ static void local_ones(void **state)
 	n = 0;
 	assert_int_equal(store_each(now.store, STORE_USERS, count_records, &n), 0);
 	assert_int_equal(n, 2);
+}
+
+static void say_goodbye(unsigned int n, uint64_t version)
+{
+	const struct address id = number(n);
+
+	users_merge(now.users, &id, version, NULL);
+}
+
+/* Who is gone is nobody, though he is seen or his past played back, until he says something new. */
+static void good_byes(void **state)
+{
+	const struct address id = number(3);
+	struct profile_record r;
+	int n = 0;
+
+	(void)state;
+	merge(3, 3, 10, "three", 100);
+	merge(4, 4, 10, "four", 100);
+	say_goodbye(3, 9);
+	say_goodbye(3, 10);
+	check_handle(3, "three");
+	say_goodbye(3, 11);
+	assert_int_equal(get(3, &r), -ENOENT);
+	assert_int_equal(users_stats(now.users)->gone, 1);
+	/* Of one who was never here, too. */
+	say_goodbye(5, 20);
+	for (int life = 0; life < 2; life++) {
+		users_seen(now.users, &id, 1, 2);
+		merge(3, 3, 10, "three", 100);
+		merge(3, 3, 11, "three", 100);
+		merge(5, 5, 20, "five", 0);
+		say_goodbye(3, 11);
+		assert_int_equal(get(3, &r), -ENOENT);
+		assert_int_equal(get(5, &r), -ENOENT);
+		check_handle(4, "four");
+		assert_int_equal(users_count(now.users), 1);
+		reopen(LIMIT_PROFILES);
+	}
+	assert_int_equal(store_each(now.store, STORE_PROFILES, count_records, &n), 0);
+	assert_int_equal(n, 2);	/* the profile and the picture of number 4 */
+	merge(3, 3, 12, "three again", 0);
+	check_handle(3, "three again");
+	merge(3, 3, 11, "three", 0);
+	check_handle(3, "three again");
+	/* Nobody says it of a user of this router. */
+	assert_int_equal(modify(6, "six", NULL), 0);
+	say_goodbye(6, UINT64_MAX);
+	check_handle(6, "six");
+	/* Destroyed here, what he announced does not come back, in another life either. */
+	assert_int_equal(get(6, &r), 0);
+	assert_int_equal(users_forget(now.users, (struct address[]){ number(6) }), 0);
+	for (int life = 0; life < 2; life++) {
+		merge(6, 6, r.version, "six", 0);
+		assert_int_equal(users_count(now.users), 2);
+		reopen(LIMIT_PROFILES);
+	}
+	/* But here he may begin again. */
+	assert_int_equal(modify(6, "sixth", NULL), 0);
+	check_handle(6, "sixth");
+}
+
+/* What is remembered of them has an end. */
+static void many_good_byes(void **state)
+{
+	struct profile_record r;
+	int n = 0;
+
+	(void)state;
+	merge(1, 1, 5, "one", 0);
+	say_goodbye(1, 6);
+	for (unsigned int i = 0; i < LIMIT_BYGONE; i++)
+		say_goodbye(1000 + i, 7);
+	assert_int_equal(store_each(now.store, STORE_BYGONE, count_records, &n), 0);
+	assert_int_equal(n, LIMIT_BYGONE);
+	reopen(LIMIT_PROFILES);
+	/* The first one was forgotten, the next was not, and is the next to be. */
+	merge(1000, 1000, 7, "no", 0);
+	assert_int_equal(get(1000, &r), -ENOENT);
+	merge(1, 1, 5, "one", 0);
+	check_handle(1, "one");
+	say_goodbye(2, 1);
+	merge(1000, 1000, 7, "yes", 0);
+	check_handle(1000, "yes");
+	merge(1001, 1001, 7, "no", 0);
+	assert_int_equal(get(1001, &r), -ENOENT);
 }
 
 /* Avatars that no profile names, as a crash between two writes leaves them, go at the start. */
@@ -623,7 +708,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		WITH_STORE(merging),		WITH_STORE(from_the_future),
-		WITH_STORE(room_for_few),	WITH_STORE(local_ones),
+		WITH_STORE(room_for_few),	WITH_STORE(local_ones), WITH_STORE(good_byes), WITH_STORE(many_good_byes),
 		WITH_STORE(orphans),		WITH_STORE(lookups),
 		WITH_STORE(pieces),		WITH_STORE(heavy_pieces),
 		WITH_STORE(index_is_right),

@@ -61,6 +61,7 @@
 #define LIMIT_SESSIONS_PER_USER 64
 #define LIMIT_CREATIONS 16		/* addresses and users of one Unix user or host, per minute */
 #define LIMIT_PASSWORDS 64		/* requests that wait for a key to be made from one */
+#define LIMIT_PASSWORDS_EACH 8		/* … of one Unix user or host */
 #define LIMIT_SERVICES 256		/* registered at a time */
 #define LIMIT_SERVICES_PER_UID 64	/* … by one Unix user, or one host */
 #define LIMIT_SERVICE_NAME 128		/* bytes */
@@ -81,6 +82,7 @@
 #define LIMIT_PROFILE_SERVICE_BYTES (4u << 10)	/* all names, each with its NUL */
 #define LIMIT_AVATAR (32u << 10)	/* bytes */
 #define LIMIT_PROFILES 131072		/* of others, empty ones included */
+#define LIMIT_BYGONE 16384		/* remembered of those who have no profile any more */
 #define LIMIT_PROFILE_PAGE (256u << 10)	/* bytes of one reply; at least one profile */
 #define LIMIT_PROFILE_TAKE 1000		/* profiles of one reply */
 #define LIMIT_QUERY_TERMS 16
@@ -95,6 +97,7 @@
 #define LIMIT_FILE_GROUPS 4096		/* announced to everybody and to namespaces; the oldest go first */
 #define LIMIT_FILE_CATALOG 256		/* announced by one address to everybody, or to one namespace */
 #define LIMIT_FILE_ACCEPT (16u << 20)	/* bytes: sent unasked, taken up to; a configuration key */
+#define LIMIT_FILE_ACCEPT_TOTAL (1ull << 30)	/* … all that came unasked; a configuration key */
 #define LIMIT_FILE_SHARES 64		/* to whom one file is announced or was sent */
 
 /* Parcels (flow/parcel.h) and the commons. */
@@ -104,6 +107,7 @@
 #define LIMIT_SPACE_SHARE_BYTES (1ull << 30)
 #define LIMIT_COMMONS_SHARE_ITEMS 64
 #define LIMIT_COMMONS_SHARE_BYTES (64ull << 20)
+#define LIMIT_COMMONS_PROFILES 3072	/* of all; less than LIMIT_SPACE_ITEMS: the rest is for others */
 #define LIMIT_COMMONS_ITEM (1ull << 20)	/* bytes of one parcel to the commons */
 
 /* Messages. */

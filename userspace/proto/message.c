@@ -190,6 +190,28 @@ static int read_tags(struct wire_reader *r, struct message_tags *out)
 	return err ? err : message_tags_fit(out) ? 0 : -E2BIG;
 }
 
+static bool takes_tag(const struct message_tag *tag, const struct message *m)
+{
+	if (!strcmp(tag->key, MESSAGE_TAG_SENDER))
+		return tag->len == ADDRESS_LEN && !memcmp(tag->value, m->sender.b, ADDRESS_LEN);
+	if (!strcmp(tag->key, MESSAGE_TAG_SERVICE))
+		return tag->len == strlen(m->service) && !memcmp(tag->value, m->service, tag->len);
+	if (!strcmp(tag->key, MESSAGE_TAG_FLOOD) && !tag->len)
+		return m->mode == MESSAGE_FLOOD;
+	return message_tags_has(&m->tags, tag);
+}
+
+bool message_filter_takes(const struct message_filter *f, const struct message *m)
+{
+	struct message_tag tag;
+
+	for (size_t at = 0; message_tags_next(&f->tags, &at, &tag);)
+		if (!takes_tag(&tag, m))
+			return false;
+	return (!f->has_service || !strcmp(f->service, m->service)) &&
+	       (!f->has_sender || address_equal(&f->sender, &m->sender));
+}
+
 static int read_opt_service(struct wire_reader *r, struct message_filter *f)
 {
 	f->has_service = field_get_bool(r);
@@ -215,6 +237,7 @@ static enum message_mode read_mode(struct wire_reader *r)
 
 int message_read(struct wire_reader *r, struct message *out)
 {
+	struct ident to;
 	uint8_t trust;
 	int err;
 
@@ -224,9 +247,11 @@ int message_read(struct wire_reader *r, struct message *out)
 	wire_get(r, out->sender.b, ADDRESS_LEN);
 	out->mode = read_mode(r);
 	out->to = (struct address){ { 0 } };
-	if (out->mode == MESSAGE_STD)
-		wire_get(r, out->to.b, ADDRESS_LEN);
-	out->has_to = !address_is_zero(&out->to);
+	out->has_to = field_get_opt_ident(r, &to);
+	if (out->has_to)
+		memcpy(out->to.b, to.b, ADDRESS_LEN);
+	if (out->has_to && out->mode != MESSAGE_STD)
+		return -EINVAL;
 	err = read_service(r, out->service);
 	if (!err)
 		err = message_tags_read(r, &out->tags);
@@ -246,7 +271,8 @@ void message_write(struct wire_writer *w, const struct message *m)
 	wire_put(w, m->id.b, sizeof(m->id.b));
 	wire_put(w, m->sender.b, ADDRESS_LEN);
 	wire_put_u8(w, (uint8_t)m->mode);
-	if (m->mode == MESSAGE_STD)
+	wire_put_u8(w, m->has_to);
+	if (m->has_to)
 		wire_put(w, m->to.b, ADDRESS_LEN);
 	field_put_text(w, m->service);
 	message_tags_write(w, &m->tags);
@@ -257,8 +283,8 @@ void message_write(struct wire_writer *w, const struct message *m)
 
 size_t message_written_len(const struct message *m)
 {
-	return MESSAGE_RECORD_MIN + (m->mode == MESSAGE_STD ? ADDRESS_LEN : 0) + strlen(m->service) +
-	       m->tags.len + m->len;
+	return MESSAGE_RECORD_MIN + (m->has_to ? ADDRESS_LEN : 0) + strlen(m->service) + m->tags.len +
+	       m->len;
 }
 
 /* ---- requests ---- */

@@ -103,8 +103,9 @@ struct message {
 };
 
 /*
- * One record of a list of messages, or the payload of a subscription's frame. Who
- * sent to several finds zeroes in place of the recipient.
+ * One record of a list of messages, or the payload of a subscription's frame (section 7.3):
+ * mode and recipient stand there as a byte and an optional id. A flood has no recipient,
+ * nor has what one sent to several; what one got oneself has.
  */
 int message_read(struct wire_reader *r, struct message *out);
 void message_write(struct wire_writer *w, const struct message *m);
@@ -112,7 +113,7 @@ void message_write(struct wire_writer *w, const struct message *m);
 /* Bytes message_write() takes. */
 size_t message_written_len(const struct message *m);
 
-#define MESSAGE_RECORD_MIN (1 + 32 + 32 + 1 + 1 + 2 + 35 + 1 + 4)
+#define MESSAGE_RECORD_MIN (1 + 32 + 32 + 1 + 1 + 1 + 2 + 35 + 1 + 4)
 #define MESSAGE_RECORD_MAX (MESSAGE_RECORD_MIN + 32 + LIMIT_MESSAGE_SERVICE + \
 			    MESSAGE_TAG_BYTES_MAX + LIMIT_MESSAGE_PAYLOAD)
 
@@ -144,6 +145,9 @@ struct message_filter {
 	struct address sender;
 	struct message_tags tags;
 };
+
+/* True when the record @m passes. */
+bool message_filter_takes(const struct message_filter *f, const struct message *m);
 
 /* Message/Query. */
 struct message_query {

@@ -180,7 +180,7 @@ int cmd_neigh_list(struct ctl *ctl, int argc, char **argv)
 struct route_row {
 	struct address dest;
 	struct in6_addr ipv6;
-	uint32_t metric, n_hops;
+	uint32_t metric, mtu, n_hops;
 	struct kern_hop hops[RATMAN_ROUTE_HOPS_MAX];
 	char via[160];
 	const char *via_text;
@@ -197,6 +197,9 @@ static void add_route(void *ctx, const struct kern_route *r)
 	row->ipv6 = r->ipv6;
 	row->n_hops = (uint32_t)r->n_hops;
 	row->metric = r->n_hops ? r->hops[0].metric : 65535;
+	/* As programs know it: of packets, not of frames. */
+	row->mtu = r->n_hops && r->hops[0].mtu > RATMAN_DATA_OVERHEAD ?
+		   r->hops[0].mtu - (uint32_t)RATMAN_DATA_OVERHEAD : 0;
 	memcpy(row->hops, r->hops, sizeof(row->hops));
 	row->expires_ms = r->expires_ms;
 }
@@ -242,6 +245,7 @@ int cmd_route_list(struct ctl *ctl, int argc, char **argv)
 		PRINT_COLUMN(struct route_row, ipv6, "ipv6", "IPV6", PRINT_IPV6, PRINT_WIDE),
 		PRINT_COLUMN(struct route_row, expires_ms, "expires_ms", "EXPIRES ms", PRINT_U32,
 			     PRINT_WIDE),
+		PRINT_COLUMN(struct route_row, mtu, "mtu", "MTU", PRINT_U32, 0),
 	};
 	int err, status = ctl_need_dev(ctl);
 	struct rows rows, neighs;

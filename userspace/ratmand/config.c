@@ -189,6 +189,7 @@ static const struct key keys[] = {
 	{ "node_key", KEY_WORD, "auto", check_word, node_key_words },
 	{ "key_file", KEY_TEXT, "", check_key_file, NULL },
 	{ "file_accept", KEY_SIZE, "16777216", check_size, NULL },
+	{ "file_accept_total", KEY_SIZE, "1073741824", check_size, NULL },
 	{ "god_mode", KEY_SWITCH, "false", NULL, NULL },
 	{ "discard_unknown_services", KEY_SWITCH, "false", NULL, NULL },
 };
@@ -354,6 +355,7 @@ static int read_values(cfg_t *cfg, struct config *out)
 							  NODEKEY_AUTO;
 	out->ephemeral = cfg_getbool(cfg, "ephemeral");
 	out->file_accept = (uint64_t)cfg_getint(cfg, "file_accept");
+	out->file_accept_total = (uint64_t)cfg_getint(cfg, "file_accept_total");
 	out->god_mode = cfg_getbool(cfg, "god_mode");
 	out->discard_unknown_services = cfg_getbool(cfg, "discard_unknown_services");
 	if (secret[0]) {

@@ -40,6 +40,7 @@ struct config {
 	bool god_mode;			/* messages of all services may be asked for at once */
 	enum nodekey_source node_key;
 	uint64_t file_accept;		/* bytes: files that are sent unasked, taken up to */
+	uint64_t file_accept_total;	/* … all of them together */
 	char *key_file;			/* empty: node.key in the state directory */
 	bool discard_unknown_services;	/* messages of services nobody has registered are dropped */
 };

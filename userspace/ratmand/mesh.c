@@ -389,6 +389,8 @@ static void attach(struct mesh *mesh)
 		detach(mesh, "out of memory");
 		return;
 	}
+	if (kern_version(kern) < RATMAN_FAMILY_VERSION)
+		log_warn("mesh: the kernel module is older than ratmand: it cannot tell programs how long packets may be");
 	mesh_restore(mesh);
 	for (size_t i = 0; i < mesh->n_locals; i++)
 		mesh_local_install(mesh, &mesh->locals[i]);

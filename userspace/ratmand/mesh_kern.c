@@ -16,6 +16,8 @@
 #define RENEW_MIN_AGE_MS 1000	/* a session this young was made with the peer as it is now */
 #define DEAD_REMOVE_MS 60000	/* a silent neighbour keeps its keys so long */
 
+_Static_assert(ROUTE_PATH_MTU_MIN == 1280 + RATMAN_DATA_OVERHEAD, "as the kernel has it");
+
 /*
  * Cost of a link from what was measured: a base for the hop itself, the round
  * trip, and both divided by the share of frames that arrive.
@@ -72,6 +74,42 @@ static struct mesh_neigh *neigh_find(struct mesh *mesh, uint32_t link, const str
 	return NULL;
 }
 
+struct wanted_link {
+	uint32_t ifindex, mtu;
+};
+
+static void find_mtu(void *ctx, const struct kern_link *link)
+{
+	struct wanted_link *wanted = ctx;
+
+	if (link->ifindex == wanted->ifindex)
+		wanted->mtu = link->mtu;
+}
+
+/* 0 when the kernel does not say: mesh_measure() asks again. */
+static uint32_t link_mtu(struct mesh *mesh, uint32_t ifindex)
+{
+	struct wanted_link wanted = { .ifindex = ifindex };
+
+	kern_links(mesh->kern, mesh->dev.ifindex, find_mtu, &wanted);
+	return wanted.mtu;
+}
+
+static void neigh_mtu(struct mesh *mesh, struct mesh_neigh *n, uint32_t mtu)
+{
+	char text[ADDRESS_TEXT_LEN];
+	static struct log_gate gate;
+
+	if (!mtu || mtu == n->mtu)
+		return;
+	if (mtu < ROUTE_PATH_MTU_MIN && may_log(&gate))
+		log_warn("mesh: link %u has MTU %u, %d at least is needed: no routes over %.9s… there",
+			 n->link, mtu, ROUTE_PATH_MTU_MIN, address_format(&n->router, text));
+	n->mtu = mtu;
+	if (n->alive)
+		route_neigh_mtu(mesh->routes, clock_ms(), neigh_handle(mesh, n), mtu);
+}
+
 static struct mesh_neigh *neigh_new(struct mesh *mesh, uint32_t link, const struct address *router)
 {
 	struct mesh_neigh *n = NULL;
@@ -91,6 +129,7 @@ static struct mesh_neigh *neigh_new(struct mesh *mesh, uint32_t link, const stru
 		return NULL;
 	*n = (struct mesh_neigh){ .used = true, .generation = n->generation + !same, .link = link,
 				  .router = *router, .cost = COST_BASE };
+	neigh_mtu(mesh, n, link_mtu(mesh, link));
 	return n;
 }
 
@@ -100,6 +139,7 @@ static void neigh_alive(struct mesh *mesh, struct mesh_neigh *n)
 		return;
 	n->alive = true;
 	route_neigh_up(mesh->routes, clock_ms(), neigh_handle(mesh, n), n->cost, 0);
+	route_neigh_mtu(mesh->routes, clock_ms(), neigh_handle(mesh, n), n->mtu);
 }
 
 static void neigh_dead(struct mesh *mesh, struct mesh_neigh *n)
@@ -302,6 +342,7 @@ static void fill_route(const struct mesh *mesh, const struct address *dest,
 	for (size_t i = 0; i < n && i < RATMAN_ROUTE_HOPS_MAX; i++) {
 		out->hops[i].neigh = neigh_by_handle(mesh, hops[i].neigh)->index;
 		out->hops[i].metric = hops[i].metric;
+		out->hops[i].mtu = hops[i].mtu;
 		out->n_hops = i + 1;
 	}
 	out->expires_ms = ROUTE_EXPIRES_MS;
@@ -463,12 +504,20 @@ static void on_neigh(struct mesh *mesh, const struct kern_neigh *kn)
 
 static void on_link(struct mesh *mesh, const struct kern_link *link)
 {
-	if (link->state != RATMAN_LINK_REMOVED)
-		return;
-	for (size_t i = 0; i < ROUTE_NEIGH_MAX; i++)
-		if (mesh->neighs[i].used && mesh->neighs[i].link == link->ifindex)
-			neigh_forget(mesh, &mesh->neighs[i]);
-	linkauth_link_gone(mesh->linkauth, link->ifindex);
+	bool removed = link->state == RATMAN_LINK_REMOVED;
+
+	for (size_t i = 0; i < ROUTE_NEIGH_MAX; i++) {
+		struct mesh_neigh *n = &mesh->neighs[i];
+
+		if (!n->used || n->link != link->ifindex)
+			continue;
+		if (removed)
+			neigh_forget(mesh, n);
+		else
+			neigh_mtu(mesh, n, link->mtu);
+	}
+	if (removed)
+		linkauth_link_gone(mesh->linkauth, link->ifindex);
 }
 
 void mesh_on_event(void *ctx, const struct kern_event *ev)
@@ -519,6 +568,11 @@ void mesh_list_add(struct mesh_list *list, const void *item, size_t size)
 		list->cap = cap;
 	}
 	memcpy((uint8_t *)list->items + list->n++ * size, item, size);
+}
+
+void mesh_keep_link(void *ctx, const struct kern_link *link)
+{
+	mesh_list_add(ctx, link, sizeof(*link));
 }
 
 static void keep_neigh(void *ctx, const struct kern_neigh *kn)
@@ -605,6 +659,7 @@ struct kept_route {
 	struct route_cookie cookie;
 	uint32_t index[RATMAN_ROUTE_HOPS_MAX];
 	uint16_t metric[RATMAN_ROUTE_HOPS_MAX];
+	uint16_t mtu[RATMAN_ROUTE_HOPS_MAX];
 	uint8_t n_hops;
 };
 
@@ -618,6 +673,7 @@ static void keep_route(void *ctx, const struct kern_route *kr)
 	for (size_t i = 0; i < kr->n_hops; i++) {
 		r.index[i] = kr->hops[i].neigh;
 		r.metric[i] = (uint16_t)kr->hops[i].metric;
+		r.mtu[i] = (uint16_t)kr->hops[i].mtu;
 	}
 	mesh_list_add(ctx, &r, sizeof(r));
 }
@@ -635,6 +691,7 @@ static void restore_route(struct mesh *mesh, const struct kept_route *kr)
 			continue;
 		hops[n].neigh = neigh_handle(mesh, neigh);
 		hops[n].metric = kr->metric[i];
+		hops[n].mtu = kr->mtu[i];
 		n++;
 	}
 	/* What the routing core does not know it would never remove. */
@@ -787,6 +844,17 @@ static void measure_neigh(struct mesh *mesh, struct mesh_neigh *n, const struct 
 	}
 }
 
+static void measure_links(struct mesh *mesh)
+{
+	struct mesh_list list = { 0 };
+	int err = kern_links(mesh->kern, mesh->dev.ifindex, mesh_keep_link, &list);
+	const struct kern_link *links = list.items;
+
+	for (size_t i = 0; !err && i < list.n; i++)
+		on_link(mesh, &links[i]);
+	free(list.items);
+}
+
 /* Events may have been lost: the kernel's word counts, and who is not in it is none. */
 void mesh_measure(struct mesh *mesh, uint64_t now)
 {
@@ -795,6 +863,7 @@ void mesh_measure(struct mesh *mesh, uint64_t now)
 	struct mesh_list list;
 	bool room = false;
 
+	measure_links(mesh);
 	if (read_neighs(mesh, &list))
 		return;
 	neighs = list.items;

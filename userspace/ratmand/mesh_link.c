@@ -183,11 +183,6 @@ int mesh_link_down(struct mesh *mesh, const char *name, char *why, size_t size)
 
 /* The list. */
 
-static void keep_link(void *ctx, const struct kern_link *link)
-{
-	mesh_list_add(ctx, link, sizeof(*link));
-}
-
 static void keep_neigh(void *ctx, const struct kern_neigh *neigh)
 {
 	mesh_list_add(ctx, neigh, sizeof(*neigh));
@@ -234,7 +229,7 @@ int mesh_links(struct mesh *mesh, mesh_link_cb cb, void *ctx)
 
 	if (!mesh->kern)
 		return 0;
-	err = kern_links(mesh->kern, mesh->dev.ifindex, keep_link, &links);
+	err = kern_links(mesh->kern, mesh->dev.ifindex, mesh_keep_link, &links);
 	if (!err)
 		err = kern_neighs(mesh->kern, mesh->dev.ifindex, keep_neigh, &neighs);
 	if (!err && (links.no_memory || neighs.no_memory))

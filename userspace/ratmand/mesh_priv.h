@@ -27,6 +27,7 @@ struct mesh_neigh {
 	uint32_t index;			/* kernel's name for it: our current index, 0: none yet */
 	uint32_t old_index;		/* before the last renewal: frames still come under it */
 	uint16_t cost;
+	uint32_t mtu;			/* of the link, 0: not known */
 	uint64_t dead_since_ms;
 };
 
@@ -148,6 +149,8 @@ void mesh_renew_sessions(struct mesh *mesh);
 void mesh_refresh_routes(struct mesh *mesh, uint64_t now);
 void mesh_local_install(struct mesh *mesh, struct mesh_local *local);
 void mesh_list_add(struct mesh_list *list, const void *item, size_t size);
+/* For kern_links(): @ctx is a struct mesh_list. */
+void mesh_keep_link(void *ctx, const struct kern_link *link);
 
 /* mesh_link.c */
 /* Makes the configured interfaces links of the device, but those held. */

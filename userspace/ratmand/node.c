@@ -325,6 +325,7 @@ static int open_service(struct node *node)
 		return err;
 	service_set_reachable(node->service, flow_reachable, node);
 	files_set_accept(node->service->files, node->config->file_accept);
+	files_set_accept_total(node->service->files, node->config->file_accept_total);
 	err = store_each(node->store, STORE_PEERS, remember_peer, node->service->users);
 	return err ? err : users_ready(node->service->users);
 }
@@ -405,6 +406,7 @@ static void server_closed(void *ctx)
 {
 	struct node *node = ctx;
 
+	node_farewell_end(node);
 	if (node->service)
 		service_stop(node->service);
 	if (node->flow)

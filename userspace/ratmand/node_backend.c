@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/limits.h"
+#include "base/log.h"
 
 /* A call whose answer waits for the store's commit. */
 struct pending {
@@ -103,19 +104,24 @@ static void destroyed_durable(void *ctx, int err)
 	free(p);
 }
 
-/* Nobody could read them any more. */
-static int purge_contacts(struct node *node, const struct address *address,
-			  const struct ident *token)
+/*
+ * What only the secret key can still do: contacts, which nobody could read any more, go, and
+ * others hear that the user is gone. Errors of addresses_open(), storage errors.
+ */
+static int last_will(struct node *node, const struct address *address, const struct ident *token)
 {
 	const uint8_t *up = node_owner_secret(node, address);
 	uint8_t secret[ADDRESS_SECRET_LEN];
-	int err;
+	int err = 0;
 
 	if (up)
-		return contacts_purge(node->store, up);
-	err = addresses_open(node->store, address, token, true, secret);
+		memcpy(secret, up, sizeof(secret));
+	else
+		err = addresses_open(node->store, address, token, true, secret);
 	if (!err)
 		err = contacts_purge(node->store, secret);
+	if (!err && service_user_goodbye(node->service, address, secret))
+		log_warn("a user is destroyed, and others will not hear of it");
 	sodium_memzero(secret, sizeof(secret));
 	return err;
 }
@@ -136,12 +142,13 @@ static void addr_destroy(void *be, const struct address *address, const struct i
 	struct node *node = be;
 	struct pending *p = calloc(1, sizeof(*p));
 	bool is_namespace = addresses_is_namespace(node->store, address);
+	bool is_user = users_has_local(node->service->users, address);
 	int err = p ? 0 : -ENOMEM;
 
 	if (!err && !store_has(node->store, STORE_ADDRESSES, address->b, ADDRESS_LEN))
 		err = -ENOENT;
 	if (!err)
-		err = purge_contacts(node, address, token);
+		err = last_will(node, address, token);
 	if (err) {
 		free(p);
 		cb(ctx, err);
@@ -150,6 +157,8 @@ static void addr_destroy(void *be, const struct address *address, const struct i
 	/* What the disk refuses now stays as noise: nothing will open it any more. */
 	(void)forget(node, address, token);
 	node_addr_down(node, address);
+	if (is_user)
+		node_farewell(node);
 	flow_local_unsubscribe(node->flow, address);
 	addresses_remove(node->store, address);
 	if (is_namespace) {
@@ -411,7 +420,9 @@ const struct backend_ops node_backend_ops = {
 	.contact_put = node_contact_put,
 	.contact_del = node_contact_del,
 	.contact_modify = node_contact_modify,
-	.contact_each = node_contact_each,
+	.contact_list_open = node_contact_list_open,
+	.contact_list_step = node_contact_list_step,
+	.contact_list_close = node_contact_list_close,
 	.link_change = link_change,
 	.link_list = link_list,
 	.peer_list = peer_list,

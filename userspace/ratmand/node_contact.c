@@ -110,35 +110,69 @@ void node_contact_modify(void *be, const struct address *owner,
 	store_commit(node->store, durable, c);
 }
 
-struct query {
+/* Contacts of a step: what the costliest search does with so many stays below a millisecond. */
+#define STEP_CONTACTS 8
+
+struct list {
+	struct node *node;
+	struct address owner;
+	struct contacts_walk walk;	/* owned */
 	struct contact_search *search;	/* owned; NULL: all fit */
-	backend_contact_cb cb;
+	backend_contact_cb cb;		/* of the step */
 	void *ctx;
 };
 
-static void look_at(void *ctx, const struct contact *contact)
-{
-	const struct query *q = ctx;
-
-	if (!q->search || contact_search_fits(q->search, contact))
-		q->cb(q->ctx, contact);
-}
-
-int node_contact_each(void *be, const struct address *owner, const struct contact_filter *filter,
-		      backend_contact_cb cb, void *ctx)
+int node_contact_list_open(void *be, const struct address *owner,
+			   const struct contact_filter *filter, struct backend_contacts **out)
 {
 	struct node *node = be;
 	const uint8_t *secret = node_owner_secret(node, owner);
-	struct query q = { .cb = cb, .ctx = ctx };
-	int damaged = secret ? 0 : -EACCES;
+	struct list *l = calloc(1, sizeof(*l));
+	int err = !l ? -ENOMEM : !secret ? -EACCES : 0;
 
-	if (!damaged && filter)
-		damaged = contact_search_new(&q.search, filter);
-	if (!damaged)
-		damaged = contacts_each(node->store, secret, look_at, &q);
-	contact_search_free(q.search);
-	/* What can be read is answered; the log tells of the rest. */
-	return damaged > 0 ? 0 : damaged;
+	if (!err && filter)
+		err = contact_search_new(&l->search, filter);
+	if (!err)
+		err = contacts_walk_begin(node->store, secret, &l->walk);
+	if (err) {
+		if (l)
+			contact_search_free(l->search);
+		free(l);
+		return err;
+	}
+	l->node = node;
+	l->owner = *owner;
+	*out = (struct backend_contacts *)l;
+	return 0;
+}
+
+static void look_at(void *ctx, const struct contact *contact)
+{
+	const struct list *l = ctx;
+
+	if (!l->search || contact_search_fits(l->search, contact))
+		l->cb(l->ctx, contact);
+}
+
+int node_contact_list_step(struct backend_contacts *list, backend_contact_cb cb, void *ctx)
+{
+	struct list *l = (struct list *)list;
+	const uint8_t *secret = node_owner_secret(l->node, &l->owner);
+
+	if (!secret)
+		return -EACCES;
+	l->cb = cb;
+	l->ctx = ctx;
+	return contacts_walk_next(l->node->store, secret, &l->walk, STEP_CONTACTS, look_at, l);
+}
+
+void node_contact_list_close(struct backend_contacts *list)
+{
+	struct list *l = (struct list *)list;
+
+	contacts_walk_end(&l->walk);
+	contact_search_free(l->search);
+	free(l);
 }
 
 bool node_is_contact(void *ctx, const struct address *local, const struct address *peer)

@@ -27,6 +27,7 @@ struct node {
 	struct service *service;
 	struct api_server *server;
 	struct resume resume;
+	uv_timer_t *farewell;		/* owned; while the stand-in is in the commons, or NULL */
 	void (*stopped)(void *ctx);
 	void *stopped_ctx;
 };
@@ -53,6 +54,14 @@ int node_online(struct node *node, const struct address *address, const uint8_t 
 /* As addr_up and addr_down of the backend, for a namespace that has a token. */
 int node_namespace_up(struct node *node, const struct address *space, const uint8_t *secret);
 void node_namespace_down(struct node *node, const struct address *space);
+
+/*
+ * A user was destroyed and somebody has to pass on that he said good-bye: when no user is
+ * online here, an address of this router takes part in the commons for a while.
+ */
+void node_farewell(struct node *node);
+/* At the end: takes it down. */
+void node_farewell_end(struct node *node);
 
 /* The secret key of an address, or of a namespace, that is up (borrowed until it goes down), or NULL. */
 const uint8_t *node_owner_secret(const struct node *node, const struct address *owner);
@@ -101,8 +110,10 @@ void node_contact_del(void *be, const struct address *owner, const struct addres
 		      backend_done_cb cb, void *ctx);
 void node_contact_modify(void *be, const struct address *owner,
 			 const struct contact_change *change, backend_touched_cb cb, void *ctx);
-int node_contact_each(void *be, const struct address *owner, const struct contact_filter *filter,
-		      backend_contact_cb cb, void *ctx);
+int node_contact_list_open(void *be, const struct address *owner,
+			   const struct contact_filter *filter, struct backend_contacts **out);
+int node_contact_list_step(struct backend_contacts *list, backend_contact_cb cb, void *ctx);
+void node_contact_list_close(struct backend_contacts *list);
 bool node_is_contact(void *ctx, const struct address *local, const struct address *peer);
 
 #endif

@@ -7,6 +7,7 @@
 
 #include <errno.h>
 
+#include "ratmand/service/online.h"
 #include "ratmand/service/users.h"
 
 static int get(void *be, const struct address *id, backend_profile_cb cb, void *ctx)
@@ -41,7 +42,10 @@ static void modify(void *be, const struct address *id, const struct user_update 
 {
 	struct node *node = be;
 
-	users_modify(node->service->users, id, update, done, ctx);
+	if (online_records(node->service->online, id))
+		users_modify(node->service->users, id, update, done, ctx);
+	else
+		done(ctx, -EACCES);
 }
 
 static int watch(void *be, void (*ready)(void *ctx), void *ctx, struct backend_watch **out)

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/log.h"
 #include "ratmand/store/password.h"
 
 /* A request whose answer waits for a key or for the disk. */
@@ -74,6 +75,14 @@ static void login(void *be, const struct address *id, const char *password, back
 		login_end(l, err);
 }
 
+/* Nobody is told of the user, so nobody could remove him later. */
+static void remove_user(struct node *node, const struct address *id, const uint8_t *key)
+{
+	(void)service_address_forget(node->service, id, key);
+	node_addr_down(node, id);
+	addresses_remove(node->store, id);
+}
+
 static void created_durable(void *ctx, int err)
 {
 	struct login *l = ctx;
@@ -82,11 +91,8 @@ static void created_durable(void *ctx, int err)
 
 	if (!err)
 		err = node_online(node, &l->id, l->keys, key);
-	if (err) {
-		/* Nobody is told of the user, so nobody could remove him later. */
-		(void)service_address_forget(node->service, &l->id, key);
-		addresses_remove(node->store, &l->id);
-	}
+	if (err)
+		remove_user(node, &l->id, key);
 	login_end(l, err);
 }
 
@@ -134,6 +140,21 @@ static void create(void *be, const char *password, const char *handle, backend_u
 		login_end(l, err);
 }
 
+static void on_discarded(void *ctx, int err)
+{
+	(void)ctx;
+	if (err)
+		log_warn("a user nobody was told of could not be removed: %s", strerror(-err));
+}
+
+static void discard(void *be, const struct address *id)
+{
+	struct node *node = be;
+
+	remove_user(node, id, NULL);
+	store_commit(node->store, on_discarded, NULL);
+}
+
 static void offline(void *be, const struct address *id)
 {
 	node_addr_down(be, id);
@@ -158,6 +179,7 @@ static void set_password(void *be, const struct address *id, const char *passwor
 
 const struct backend_session_ops node_session_ops = {
 	.create = create,
+	.discard = discard,
 	.login = login,
 	.offline = offline,
 	.set_password = set_password,

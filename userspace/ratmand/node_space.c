@@ -19,6 +19,9 @@
 #include "base/log.h"
 #include "ratmand/flow/parcel.h"
 
+/* How long a router without users passes on that one is gone. */
+#define FAREWELL_MS 600000
+
 static const char stand_in_context[] = "ratman namespace stand-in v1";
 
 /* The address that stands for @space here: the same for ever, and of no other router. */
@@ -157,6 +160,85 @@ void node_spaces_again(struct node *node)
 		if (err == -ENOENT)
 			resume_space_remove(&node->resume, &e.space, &e.member);
 	}
+}
+
+/* ---- the commons ---- */
+
+static void farewell_down(struct node *node)
+{
+	uint8_t own[ADDRESS_SECRET_LEN];
+	struct address member;
+
+	if (stand_in(node, &flow_everybody()->address, &member, own))
+		return;
+	sodium_memzero(own, sizeof(own));
+	flow_local_down(node->flow, &member);
+	mesh_local_down(node->mesh, &member);
+}
+
+static int farewell_up(struct node *node)
+{
+	uint8_t own[ADDRESS_SECRET_LEN];
+	struct address member;
+	int err = stand_in(node, &flow_everybody()->address, &member, own);
+
+	if (err)
+		return err;
+	err = mesh_local_up(node->mesh, &member, own);
+	sodium_memzero(own, sizeof(own));
+	if (err)
+		return err;
+	err = flow_local_up(node->flow, &member);
+	if (!err)
+		err = flow_commons_up(node->flow, &member);
+	if (err)
+		farewell_down(node);
+	return err;
+}
+
+static void farewell_close(struct node *node)
+{
+	uv_close((uv_handle_t *)node->farewell, (uv_close_cb)free);
+	node->farewell = NULL;
+}
+
+static void on_farewell(uv_timer_t *timer)
+{
+	struct node *node = timer->data;
+
+	farewell_down(node);
+	farewell_close(node);
+}
+
+void node_farewell(struct node *node)
+{
+	int err = 0;
+
+	/* Others are there, who keep it with all the rest. */
+	if (!node->farewell && flow_commons_is_up(node->flow))
+		return;
+	if (!node->farewell) {
+		node->farewell = calloc(1, sizeof(*node->farewell));
+		if (!node->farewell)
+			return;
+		uv_timer_init(node->loop, node->farewell);
+		node->farewell->data = node;
+		err = farewell_up(node);
+	}
+	if (err) {
+		log_debug("a good-bye waits until a user is online: %s", strerror(-err));
+		farewell_close(node);
+	} else {
+		uv_timer_start(node->farewell, on_farewell, FAREWELL_MS, 0);
+	}
+}
+
+void node_farewell_end(struct node *node)
+{
+	if (!node->farewell)
+		return;
+	farewell_down(node);
+	farewell_close(node);
 }
 
 /* ---- the client protocol ---- */

@@ -12,7 +12,8 @@
 #define _UAPI_LINUX_RATMAN_H
 
 #define RATMAN_FAMILY_NAME	"ratman"
-#define RATMAN_FAMILY_VERSION	1
+/* 2: RATMAN_A_HOP_MTU, and RATMAN_CMD_LINK_NTF when an MTU changes. */
+#define RATMAN_FAMILY_VERSION	2
 
 /* Multicast group: candidates, neighbours, links and sessions as they change. */
 #define RATMAN_MCGRP_EVENTS	"events"
@@ -44,7 +45,7 @@ enum ratman_cmd {
 	RATMAN_CMD_FRAME_RX,	/* the same, punted to the daemon (unicast) */
 	RATMAN_CMD_CANDIDATE_NTF,	/* HELLO heard (unicast to the daemon, and events) */
 	RATMAN_CMD_NEIGH_NTF,	/* state changed (unicast to the daemon, and events) */
-	RATMAN_CMD_LINK_NTF,	/* link added, removed, carrier changed */
+	RATMAN_CMD_LINK_NTF,	/* link added, removed, carrier or MTU changed */
 	RATMAN_CMD_SESSION_WANT,	/* packets wait for a session, or one is due for renewal */
 	__RATMAN_CMD_MAX
 };
@@ -161,6 +162,8 @@ enum ratman_hop_attr {
 	RATMAN_A_HOP_UNSPEC,
 	RATMAN_A_HOP_NEIGH,	/* u32: our index of the neighbour */
 	RATMAN_A_HOP_METRIC,	/* u32: for display, 0 to 65535 */
+	RATMAN_A_HOP_MTU,	/* u32: largest frame that gets all the way through this hop,
+				 * 1360 to 65535; without it only the link to it counts */
 	__RATMAN_A_HOP_MAX
 };
 

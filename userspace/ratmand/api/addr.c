@@ -135,13 +135,29 @@ void addr_down(struct client *c)
 		s->ops->addr_down(s->be, &call->address, on_gone, call);
 }
 
+static void on_destroyed(void *ctx, int err)
+{
+	struct addr_call *call = ctx;
+	struct client *c = call->client;
+
+	/* Nobody has a token for what is left of it. */
+	if (err)
+		login_settle(c->server, &call->address);
+	free(call);
+	if (client_answered(c))
+		addr_reply(c, err);
+}
+
 void addr_remove(struct client *c, const struct address *address, bool force)
 {
 	struct api_server *s = c->server;
 	struct addr_call *call = addr_call_new(c, address);
 
-	if (call)
-		s->ops->addr_destroy(s->be, &call->address, &c->header.token, force, on_gone, call);
+	if (!call)
+		return;
+	/* First of all: what is asked for the address from now on must not be written any more. */
+	login_address_gone(s, address);
+	s->ops->addr_destroy(s->be, &call->address, &c->header.token, force, on_destroyed, call);
 }
 
 void addr_destroy(struct client *c)

@@ -70,6 +70,9 @@ typedef void (*backend_done_cb)(void *ctx, int err);
 typedef void (*backend_created_cb)(void *ctx, int err, const struct address *address,
 				   const struct ident *token);
 
+/* A list of contacts that is gone through; ended by contact_list_close. */
+struct backend_contacts;
+
 typedef void (*backend_contact_cb)(void *ctx, const struct contact *contact);
 typedef void (*backend_link_cb)(void *ctx, const struct link_entry *link);
 
@@ -123,9 +126,7 @@ struct backend_ops {
 	 * noted about the same address, and answers when it is on disk; -E2BIG
 	 * beyond LIMIT_CONTACTS. del: -ENOENT. modify changes one or all of them,
 	 * wholly or not at all: -ENOENT when the one named is no contact, -E2BIG
-	 * when one would get too many tags. each calls for those that fit @filter
-	 * (NULL: all), in any order, before it returns; -EMSGSIZE: more than
-	 * LIMIT_CONTACT_WORDS to look for.
+	 * when one would get too many tags.
 	 */
 	void (*contact_put)(void *be, const struct address *owner, const struct contact *contact,
 			    backend_done_cb cb, void *ctx);
@@ -134,8 +135,16 @@ struct backend_ops {
 	void (*contact_modify)(void *be, const struct address *owner,
 			       const struct contact_change *change, backend_touched_cb cb,
 			       void *ctx);
-	int (*contact_each)(void *be, const struct address *owner,
-			    const struct contact_filter *filter, backend_contact_cb cb, void *ctx);
+	/*
+	 * Those that fit @filter (borrowed until the list is closed; NULL: all), in any order,
+	 * in steps of little work: step calls @cb for some and returns 1 when there are
+	 * more, 0, or -EACCES when the owner went down. -EMSGSIZE: more than
+	 * LIMIT_CONTACT_WORDS to look for.
+	 */
+	int (*contact_list_open)(void *be, const struct address *owner,
+				 const struct contact_filter *filter, struct backend_contacts **out);
+	int (*contact_list_step)(struct backend_contacts *list, backend_contact_cb cb, void *ctx);
+	void (*contact_list_close)(struct backend_contacts *list);
 
 	/*
 	 * Changes what interface carries our frames. -ENODEV: no such interface or

@@ -643,6 +643,7 @@ struct client *client_new(struct api_server *s, bool local)
 	if (!c)
 		return NULL;
 	c->server = s;
+	c->serial = ++s->serials;
 	c->local = local;
 	if (local ? uv_pipe_init(s->loop, &c->pipe, 0) : uv_tcp_init(s->loop, &c->tcp)) {
 		free(c);

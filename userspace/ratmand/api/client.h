@@ -20,6 +20,7 @@
 #include "proto/payload.h"
 #include "proto/ping.h"
 #include "ratmand/api/helper.h"
+#include "ratmand/api/passwords.h"
 #include "ratmand/api/quota.h"
 #include "ratmand/api/server.h"
 #include "ratmand/api/login.h"
@@ -51,6 +52,7 @@ struct client {
 	struct api_server *server;
 	struct client *prev, *next;
 	struct client *turn_prev, *turn_next;	/* in server->turns */
+	uint64_t serial;	/* no other connection has it */
 	enum client_phase phase;
 	bool local;		/* came over the Unix socket */
 	bool uid_known;		/* client_uid() */
@@ -131,6 +133,7 @@ struct api_server {
 	void *be;
 	struct token_table *tokens;
 	struct client *clients;
+	uint64_t serials;	/* clients there ever were */
 	struct client *turns;	/* who goes on in the next turn of the loop, in order */
 	size_t n_turns;
 	uv_prepare_t turn_start;
@@ -143,7 +146,8 @@ struct api_server {
 	uv_timer_t session_timer;	/* login.c */
 	struct registration *registrations;	/* service.c: of sockets to come */
 	struct quota quota;	/* quota.c */
-	unsigned int passwords;	/* requests that wait for a key made from one */
+	struct passwords passwords;
+	unsigned int promised;	/* sessions, login.h */
 	struct watcher *watchers;	/* watcher.h */
 	struct listener tcp, local;
 	char *socket_path;	/* owned; of the Unix socket */
@@ -305,17 +309,16 @@ void addr_sub(struct client *c);
 void addr_resub(struct client *c);
 void addr_unsub(struct client *c);
 void addr_list(struct client *c);
-/* Destroys an address for the request @c, whose token is its; answers. */
+/*
+ * Destroys an address for the request @c, whose token is its; answers. Its sessions end and its
+ * tokens are good for nothing from this moment on, even when it cannot be destroyed: then it is down.
+ */
 void addr_remove(struct client *c, const struct address *address, bool force);
 void contact_add(struct client *c);
 void contact_delete(struct client *c);
 void contact_modify(struct client *c);
 void contact_list(struct client *c);
 void contact_query(struct client *c);
-/* What a reader of proto/contact.h found wrong, as an Error. */
-void contact_refuse(struct client *c, int err);
-/* What contact_each of the backend found wrong. */
-void contact_refuse_search(struct client *c, int err);
 void link_create(struct client *c);
 void link_destroy(struct client *c);
 void link_up(struct client *c);

@@ -3,14 +3,15 @@
  * Namespace 2, Contact (microframe.md section 3.8). Whose contacts are meant is
  * said by the token in the header alone.
  */
+#include "ratmand/api/contact.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "ratmand/api/listing.h"
-
-void contact_refuse(struct client *c, int err)
+/* What a reader of proto/contact.h found wrong, as an Error. */
+static void refuse(struct client *c, int err)
 {
 	char text[PING_TEXT_MAX];
 
@@ -39,14 +40,6 @@ void contact_refuse(struct client *c, int err)
 	default:
 		client_reply_input(c, "payload", op_find(c->header.mode)->name);
 	}
-}
-
-void contact_refuse_search(struct client *c, int err)
-{
-	if (err == -EMSGSIZE)
-		contact_refuse(c, err);
-	else
-		client_reply_errno(c, false, err);
 }
 
 /* The answer of the backend to a change. */
@@ -99,7 +92,7 @@ void contact_add(struct client *c)
 	int err = contact_read(c->payload, c->header.payload_len, &contact);
 
 	if (err) {
-		contact_refuse(c, err);
+		refuse(c, err);
 		return;
 	}
 	if (address_is_zero(&contact.address)) {
@@ -138,7 +131,7 @@ static void on_touched(void *ctx, int err, const struct address *touched, size_t
 	if (!client_answered(c))
 		return;
 	if (err == -E2BIG) {
-		contact_refuse(c, err);
+		refuse(c, err);
 	} else if (err) {
 		reply_done(c, err);
 	} else {
@@ -157,66 +150,156 @@ void contact_modify(struct client *c)
 	int err = contact_change_read(c->payload, c->header.payload_len, &change);
 
 	if (err) {
-		contact_refuse(c, err);
+		refuse(c, err);
 		return;
 	}
 	client_ask(c);
 	s->ops->contact_modify(s->be, &owner, &change, on_touched, c);
 }
 
-struct query {
+/* Lists --------------------------------------------------------------------------- */
+
+#define STEP_COST 65536		/* bytes that are as much work as a step of a list */
+
+struct list_job {
+	struct client_job job;		/* first member */
+	struct client *client;
+	const struct backend_ops *ops;
+	struct backend_contacts *contacts;	/* owned */
+	uint8_t *payload;		/* owned: what the filter points into */
+	struct contact_filter filter;
+	contact_collector collect;
 	struct listing list;
-	bool records;
+	enum ping_kind kind;
 };
 
-static void collect(void *ctx, const struct contact *contact)
+static void list_free(struct list_job *j)
 {
-	uint8_t record[CONTACT_RECORD_MAX], *entry;
-	struct query *q = ctx;
-	struct wire_writer w;
+	if (j->contacts)
+		j->ops->contact_list_close(j->contacts);
+	listing_free(&j->list);
+	free(j->payload);
+	free(j);
+}
 
-	if (!q->records) {
-		add_address(&q->list, &contact->address);
+static void list_gone(struct client *c, struct client_job *job)
+{
+	(void)c;
+	list_free((struct list_job *)job);
+}
+
+static void list_one(void *ctx, const struct contact *contact)
+{
+	struct list_job *j = ctx;
+
+	j->collect(j->client, &j->list, contact);
+}
+
+/* Runs from a turn of its own, a step or a few each time. */
+static void list_progress(struct client *c, struct client_job *job)
+{
+	struct list_job *j = (struct list_job *)job;
+	int more;
+
+	do {
+		more = j->ops->contact_list_step(j->contacts, list_one, j);
+	} while (more > 0 && client_share(c, STEP_COST));
+	if (more > 0) {
+		client_kick(c);
 		return;
 	}
+	client_end_job(c);
+	if (more)
+		client_reply_errno(c, false, more);
+	else
+		listing_reply(c, &j->list, j->kind, true, true);
+	list_free(j);
+}
+
+static struct list_job *list_new(struct client *c)
+{
+	struct list_job *j = calloc(1, sizeof(*j));
+	size_t len = c->header.payload_len;
+
+	if (j)
+		j->payload = malloc(len + 1);
+	if (!j || !j->payload) {
+		free(j);
+		return NULL;
+	}
+	if (len)
+		memcpy(j->payload, c->payload, len);
+	j->client = c;
+	j->ops = c->server->ops;
+	j->job.progress = list_progress;
+	j->job.gone = list_gone;
+	return j;
+}
+
+void contact_list_start(struct client *c, contact_filter_reader read, contact_collector collect,
+			enum ping_kind kind)
+{
+	struct address owner = dispatch_owner(c);
+	struct list_job *j = list_new(c);
+	int err = 0;
+
+	if (!j) {
+		client_reply_internal(c, false, "out of memory");
+		return;
+	}
+	j->collect = collect;
+	j->kind = kind;
+	if (read)
+		err = read(j->payload, c->header.payload_len, &j->filter);
+	if (!err && j->filter.extended && !(c->capabilities & CAPABILITY_EXTENDED))
+		err = -EINVAL;
+	if (err) {
+		refuse(c, err);
+		list_free(j);
+		return;
+	}
+	err = j->ops->contact_list_open(c->server->be, &owner, read ? &j->filter : NULL,
+					&j->contacts);
+	if (!err) {
+		client_start_job(c, &j->job);
+		client_kick(c);
+		return;
+	}
+	if (err == -EMSGSIZE)
+		refuse(c, err);
+	else
+		client_reply_errno(c, false, err);
+	list_free(j);
+}
+
+static void collect_address(struct client *c, struct listing *l, const struct contact *contact)
+{
+	(void)c;
+	add_address(l, &contact->address);
+}
+
+static void collect_record(struct client *c, struct listing *l, const struct contact *contact)
+{
+	uint8_t record[CONTACT_RECORD_MAX], *entry;
+	struct wire_writer w;
+
+	(void)c;
 	wire_write_init(&w, record, sizeof(record));
 	contact_record_write(&w, contact);
-	entry = listing_add(&q->list, &contact->address, wire_len(&w));
+	entry = listing_add(l, &contact->address, wire_len(&w));
 	if (entry)
 		memcpy(entry, record, wire_len(&w));
 }
 
-static void answer(struct client *c, const struct contact_filter *filter, struct query *q)
-{
-	struct api_server *s = c->server;
-	struct address owner = dispatch_owner(c);
-	int err = s->ops->contact_each(s->be, &owner, filter, collect, q);
-
-	if (err) {
-		listing_free(&q->list);
-		contact_refuse_search(c, err);
-		return;
-	}
-	listing_reply(c, &q->list, q->records ? PING_CONTACTS : PING_ADDR_LIST, true, true);
-}
-
 void contact_list(struct client *c)
 {
-	struct query q = { .records = false };
-
-	answer(c, NULL, &q);
+	contact_list_start(c, NULL, collect_address, PING_ADDR_LIST);
 }
 
 void contact_query(struct client *c)
 {
-	struct contact_filter filter;
-	struct query q = { .records = c->capabilities & CAPABILITY_EXTENDED };
-	int err = contact_filter_read(c->payload, c->header.payload_len, &filter);
+	bool records = c->capabilities & CAPABILITY_EXTENDED;
 
-	if (!err && filter.extended && !q.records)
-		err = -EINVAL;
-	if (err)
-		contact_refuse(c, err);
-	else
-		answer(c, &filter, &q);
+	contact_list_start(c, contact_filter_read, records ? collect_record : collect_address,
+			   records ? PING_CONTACTS : PING_ADDR_LIST);
 }

@@ -22,7 +22,11 @@ static void arm(struct api_server *s)
 
 static void on_timer(uv_timer_t *timer)
 {
-	login_tick(timer->data);
+	struct api_server *s = timer->data;
+
+	login_tick(s);
+	/* It was early, when the session it was set for has been used since. */
+	arm(s);
 }
 
 static void on_closed(uv_handle_t *handle)
@@ -42,17 +46,37 @@ void login_stop(struct api_server *s)
 	uv_close((uv_handle_t *)&s->session_timer, on_closed);
 }
 
+/* One session more is too many. */
+static bool is_full(struct api_server *s)
+{
+	login_tick(s);
+	if (token_table_sessions(s->tokens) + s->promised < s->limits.sessions)
+		return false;
+	s->counters.refused_sessions++;
+	return true;
+}
+
+int login_promise(struct api_server *s)
+{
+	if (is_full(s))
+		return -EUSERS;
+	s->promised++;
+	return 0;
+}
+
+void login_unpromise(struct api_server *s)
+{
+	s->promised--;
+}
+
 int login_open(struct client *c, const struct address *address, struct ident *token)
 {
 	struct api_server *s = c->server;
 	struct token_session session = { .address = *address, .uid = client_uid(c) };
 	int err;
 
-	login_tick(s);
-	if (token_table_sessions(s->tokens) >= s->limits.sessions) {
-		s->counters.refused_sessions++;
+	if (is_full(s))
 		return -EUSERS;
-	}
 	if (token_table_sessions_of(s->tokens, address) >= s->limits.sessions_per_user) {
 		s->counters.refused_user_sessions++;
 		return -EMFILE;

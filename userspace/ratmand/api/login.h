@@ -19,6 +19,13 @@ void login_init(struct api_server *s);
 void login_stop(struct api_server *s);
 
 /*
+ * Keeps a session free for a user who is about to be made: -EUSERS. Given back, before
+ * it is opened, by login_unpromise().
+ */
+int login_promise(struct api_server *s);
+void login_unpromise(struct api_server *s);
+
+/*
  * Opens a session of @address, which is online, for @c; @token is its, to be wiped. Tells
  * services. -EUSERS (max_sessions), -EMFILE (max_sessions_per_user), -ENOMEM.
  */

@@ -42,7 +42,7 @@ void message_refuse(struct client *c, int err)
 		break;
 	case -EMFILE:
 		client_reply_service(c, SERVICE_E_IO_FAULT,
-				     "too many subscriptions of this user: end some with Message/Unsub");
+				     "all subscriptions this user may have are being listened to: end some");
 		break;
 	default:
 		client_reply_service_errno(c, err);

@@ -39,7 +39,7 @@ struct backend_message_ops {
 	void (*remove)(void *be, const struct address *user, const struct ident *id,
 		       void (*done)(void *ctx, int err), void *ctx);
 
-	/* Subscribes to what comes from here on; -EMFILE. */
+	/* Subscribes to what comes from here on; -EMFILE when there are too many with open sockets. */
 	void (*subscribe)(void *be, const struct address *user, const struct message_filter *filter,
 			  backend_message_id_cb cb, void *ctx);
 	int (*subscription_check)(void *be, const struct ident *id, const struct address *user);

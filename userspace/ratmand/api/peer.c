@@ -5,7 +5,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "ratmand/api/listing.h"
+#include "ratmand/api/contact.h"
 
 static void collect(void *ctx, const struct backend_peer *peer)
 {
@@ -33,42 +33,19 @@ void peer_list(struct client *c)
 	listing_reply(c, &l, PING_PEER_LIST, false, false);
 }
 
-struct query {
-	struct api_server *server;
-	struct listing list;
-};
-
-static void collect_contact(void *ctx, const struct contact *contact)
+static void collect_contact(struct client *c, struct listing *l, const struct contact *contact)
 {
-	struct query *q = ctx;
+	struct api_server *s = c->server;
 	struct backend_peer peer;
 
-	if (!q->server->ops->peer_get(q->server->be, &contact->address, &peer))
-		collect(&q->list, &peer);
+	if (!s->ops->peer_get(s->be, &contact->address, &peer))
+		collect(l, &peer);
 }
 
 /* The peers about which the caller noted what is asked for. */
 void peer_query(struct client *c)
 {
-	struct api_server *s = c->server;
-	struct address owner = dispatch_owner(c);
-	struct query q = { .server = s };
-	struct contact_filter filter;
-	int err = contact_peer_filter_read(c->payload, c->header.payload_len, &filter);
-
-	if (!err && filter.extended && !(c->capabilities & CAPABILITY_EXTENDED))
-		err = -EINVAL;
-	if (err) {
-		contact_refuse(c, err);
-		return;
-	}
-	err = s->ops->contact_each(s->be, &owner, &filter, collect_contact, &q);
-	if (err) {
-		listing_free(&q.list);
-		contact_refuse_search(c, err);
-		return;
-	}
-	listing_reply(c, &q.list, PING_PEER_LIST, true, true);
+	contact_list_start(c, contact_peer_filter_read, collect_contact, PING_PEER_LIST);
 }
 
 /* Option<Address>, told apart by size: nobody gives the status of the router. */

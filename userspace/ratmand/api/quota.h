@@ -9,15 +9,15 @@
 
 #include <stdbool.h>
 #include <stdint.h>
-#include <sys/types.h>
+
+#include "ratmand/api/origin.h"
 
 #define QUOTA_ROWS 64
 #define QUOTA_MS 60000
 
 struct quota_row {
 	bool used;
-	uid_t uid;
-	uint8_t host[16];	/* when the uid is not known */
+	struct origin origin;
 	uint64_t since;		/* ms: start of the minute counted */
 	uint32_t n;
 };

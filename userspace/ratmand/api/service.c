@@ -16,26 +16,25 @@
 
 #include "base/limits.h"
 #include "proto/service.h"
-#include "ratmand/api/client.h"
+#include "ratmand/api/watcher.h"
 
-#define EARLY_MAX 64	/* events between the answer and the connection */
-
+/* Something that a service was not told yet. */
 struct event {
+	struct event *prev, *next;
 	bool open;
 	struct token_session session;
 };
 
 struct registration {
-	struct client_job job;		/* first member; of the one who has connected */
 	struct registration *prev, *next;	/* server->registrations */
 	struct api_server *server;
 	struct backend_service *service;	/* owned */
 	char name[LIMIT_SERVICE_NAME + 1];
-	uid_t uid;			/* whose program has registered it */
-	struct helper *helper;		/* NULL when it has gone */
-	struct client *listener;	/* NULL: nobody has connected yet */
-	struct event *early;		/* owned; what listener shall hear first */
-	size_t n_early;
+	struct origin origin;		/* whose program has registered it */
+	uint64_t by;			/* client->serial of the connection it came over */
+	struct watcher *watcher;
+	struct event *events;		/* owned; oldest first */
+	size_t n_events;
 };
 
 static bool need_services(struct client *c)
@@ -48,28 +47,24 @@ static bool need_services(struct client *c)
 
 /* Registrations ------------------------------------------------------------------- */
 
-static void registration_end(struct registration *r)
+static void drop_event(struct registration *r, struct event *event)
 {
+	DL_DELETE(r->events, event);
+	r->n_events--;
+	sodium_memzero(event, sizeof(*event));
+	free(event);
+}
+
+static void registration_end(void *ctx)
+{
+	struct registration *r = ctx;
 	struct api_server *s = r->server;
 
 	s->ops->service->remove(s->be, r->service);
 	DL_DELETE(s->registrations, r);
-	if (r->early) {
-		sodium_memzero(r->early, EARLY_MAX * sizeof(*r->early));
-		free(r->early);
-	}
+	while (r->events)
+		drop_event(r, r->events);
 	free(r);
-}
-
-static void on_gone(struct client *c, struct client_job *job)
-{
-	struct registration *r = (struct registration *)job;
-
-	(void)c;
-	r->listener = NULL;
-	/* The helper he came by may still be there: its end is ours. */
-	if (!r->helper)
-		registration_end(r);
 }
 
 static bool may_have_token(struct client *c, uid_t of)
@@ -79,105 +74,60 @@ static bool may_have_token(struct client *c, uid_t of)
 	return uid != TOKEN_NO_UID && (!uid || uid == of);
 }
 
-static void tell(struct registration *r, bool open, const struct token_session *session)
+static bool write_event(void *ctx, struct client *c)
 {
-	struct client *c = r->listener;
+	struct registration *r = ctx;
+	const struct event *event = r->events;
 	uint8_t payload[SERVICE_EVENT_LEN];
 	struct wire_writer w;
 
-	if (client_queued(c) > LIMIT_SERVICE_EVENTS * (SERVICE_EVENT_LEN + HEADER_WRITE_MAX)) {
-		/* He has to know that he missed something. */
-		client_finish(c);
-		return;
-	}
+	if (!event)
+		return false;
 	wire_write_init(&w, payload, sizeof(payload));
-	service_event_write(&w, open ? SERVICE_OPEN : SERVICE_CLOSE, &session->address);
-	c->header.has_token = may_have_token(c, session->uid);
+	service_event_write(&w, event->open ? SERVICE_OPEN : SERVICE_CLOSE,
+			    &event->session.address);
+	c->header.has_token = may_have_token(c, event->session.uid);
 	if (c->header.has_token)
-		c->header.token = session->token;
+		c->header.token = event->session.token;
+	drop_event(r, r->events);
 	client_frame(c, op_get(OP_SERVICE_STATUS)->mode, true, payload, sizeof(payload));
 	sodium_memzero(&c->header.token, sizeof(c->header.token));
 	c->header.has_token = false;
-	client_flush(c);
-}
-
-/* Keeps an event for the one who has not connected yet; false: there are too many. */
-static bool keep(struct registration *r, bool open, const struct token_session *session)
-{
-	if (!r->early)
-		r->early = calloc(EARLY_MAX, sizeof(*r->early));
-	if (!r->early || r->n_early == EARLY_MAX)
-		return false;
-	r->early[r->n_early++] = (struct event){ open, *session };
 	return true;
 }
+
+static const struct watcher_ops watcher_ops = {
+	.next = write_event,
+	.end = registration_end,
+};
 
 void service_tell(struct api_server *s, bool open, const struct token_session *session)
 {
 	struct registration *r, *next;
 
 	DL_FOREACH_SAFE(s->registrations, r, next) {
-		if (r->listener)
-			tell(r, open, session);
-		else if (!keep(r, open, session) && r->helper)
-			helper_close(r->helper);
+		struct event *event = r->n_events < LIMIT_SERVICE_EVENTS ? malloc(sizeof(*event)) : NULL;
+
+		if (!event) {
+			/* He has to know that he missed something. */
+			watcher_stop(r->watcher);
+			continue;
+		}
+		event->open = open;
+		event->session = *session;
+		DL_APPEND(r->events, event);
+		r->n_events++;
+		watcher_ready(r->watcher);
 	}
 }
 
-/* Runs from a callback of its own, once he is there. */
-static void on_progress(struct client *c, struct client_job *job)
-{
-	struct registration *r = (struct registration *)job;
-
-	for (size_t i = 0; i < r->n_early; i++) {
-		tell(r, r->early[i].open, &r->early[i].session);
-		if (c->phase >= CLIENT_LINGER)
-			return;
-	}
-	if (r->early)
-		sodium_memzero(r->early, EARLY_MAX * sizeof(*r->early));
-	r->n_early = 0;
-}
-
-static void on_connected(void *ctx, struct helper *h)
-{
-	struct registration *r = ctx;
-	struct client *c = client_new(r->server, false);
-
-	if (!c)
-		return;
-	if (helper_accept(h, &c->tcp)) {
-		client_kill(c);
-		return;
-	}
-	c->phase = CLIENT_READY;
-	r->listener = c;
-	client_start_job(c, &r->job);
-	client_start(c);
-	client_kick(c);
-}
-
-static void on_helper_gone(void *ctx)
-{
-	struct registration *r = ctx;
-
-	r->helper = NULL;
-	if (!r->listener)
-		registration_end(r);
-}
-
-static const struct helper_ops helper_ops = {
-	.connected = on_connected,
-	.gone = on_helper_gone,
-};
-
-static size_t count_of(const struct api_server *s, uid_t uid)
+static size_t count_of(const struct api_server *s, const struct origin *origin)
 {
 	const struct registration *r;
 	size_t n = 0;
 
 	DL_FOREACH(s->registrations, r)
-		n += r->uid == uid;
+		n += origin_equal(&r->origin, origin);
 	return n;
 }
 
@@ -185,19 +135,18 @@ static int registration_new(struct client *c, const struct service_create *creat
 			    struct registration **out)
 {
 	struct api_server *s = c->server;
-	uid_t uid = client_uid(c);
+	struct origin origin = origin_of(c);
 	struct registration *r;
 	int err;
 
-	if (count_of(s, uid) >= LIMIT_SERVICES_PER_UID)
+	if (count_of(s, &origin) >= LIMIT_SERVICES_PER_UID)
 		return -EMFILE;
 	r = calloc(1, sizeof(*r));
 	if (!r)
 		return -ENOMEM;
-	r->job.progress = on_progress;
-	r->job.gone = on_gone;
 	r->server = s;
-	r->uid = uid;
+	r->origin = origin;
+	r->by = c->serial;
 	strcpy(r->name, create->name);
 	err = s->ops->service->add(s->be, create->name, create->text, &r->service);
 	if (err) {
@@ -207,29 +156,6 @@ static int registration_new(struct client *c, const struct service_create *creat
 	DL_APPEND(s->registrations, r);
 	*out = r;
 	return 0;
-}
-
-/* Opens the socket and answers. */
-static void registration_open(struct client *c, struct registration *r)
-{
-	uint8_t buf[1 + 32 + HELPER_BIND_LEN];
-	char bind[HELPER_BIND_LEN];
-	struct wire_writer w;
-	struct ident id;
-	int err;
-
-	err = helper_open(c, &helper_ops, r, bind, &r->helper);
-	if (err) {
-		registration_end(r);
-		client_reply_service(c, SERVICE_E_COMM_FAULT, err == -EMFILE ?
-				     "too many sockets wait for your connection" :
-				     "cannot open a socket for the events");
-		return;
-	}
-	ident_draw(&id);
-	wire_write_init(&w, buf, sizeof(buf));
-	ping_write_subscription(&w, &id, bind);
-	client_reply(c, true, buf, wire_len(&w));
 }
 
 static void refuse(struct client *c, int err)
@@ -289,10 +215,13 @@ void service_create(struct client *c)
 	}
 	if (!err)
 		err = registration_new(c, &create, &r);
-	if (err)
+	if (err) {
 		refuse(c, err);
-	else
-		registration_open(c, r);
+		return;
+	}
+	r->watcher = watcher_open(c, NULL, &watcher_ops, r);
+	if (!r->watcher)
+		registration_end(r);
 }
 
 static void reply_no_service(struct client *c)
@@ -300,12 +229,23 @@ static void reply_no_service(struct client *c)
 	client_reply_service(c, SERVICE_E_NO_SERVICE, "no service of that name is registered");
 }
 
+/*
+ * The superuser's programs, those of the Unix user whose program has registered it, and the
+ * connection it came over. Of two whose users are not known nobody can say that they are the
+ * same, even on one host.
+ */
+static bool may_unregister(struct client *c, const struct registration *r)
+{
+	uid_t uid = client_uid(c);
+
+	return c->serial == r->by || (uid != TOKEN_NO_UID && (!uid || uid == r->origin.uid));
+}
+
 void service_destroy(struct client *c)
 {
 	struct api_server *s = c->server;
 	struct registration *r;
 	const char *name;
-	uid_t uid;
 	int err;
 
 	if (!need_services(c))
@@ -322,17 +262,12 @@ void service_destroy(struct client *c)
 		reply_no_service(c);
 		return;
 	}
-	uid = client_uid(c);
-	if (uid != r->uid && uid) {
+	if (!may_unregister(c, r)) {
 		client_reply_service(c, SERVICE_E_NOT_AUTHORISED,
-				     "another user's program has registered it");
+				     "another user's program has registered it, or one on another host");
 		return;
 	}
-	/* Whatever is closed last frees it. */
-	if (r->listener)
-		client_finish(r->listener);
-	else
-		helper_close(r->helper);
+	watcher_stop(r->watcher);
 	client_reply_ok(c);
 }
 

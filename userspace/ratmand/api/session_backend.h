@@ -19,6 +19,8 @@ struct backend_session_ops {
 	 */
 	void (*create)(void *be, const char *password, const char *handle, backend_user_cb cb,
 		       void *ctx);
+	/* Removes a user that create() has just made, when nobody could be told of him. */
+	void (*discard)(void *be, const struct address *id);
 	/*
 	 * Opens the address with @password (borrowed) and brings it online. -EACCES for a
 	 * wrong password and an unknown user, alike in time.

@@ -11,11 +11,14 @@
 #include "base/limits.h"
 #include "ratmand/api/client.h"
 
-/* What a request remembers until the backend has answered. */
+/* A request whose answer takes a key made from a password. */
 struct user_call {
+	struct password_wait wait;	/* first member */
 	struct client *client;
 	struct api_server *server;
-	struct address id;
+	struct address id;		/* unless it is to be made */
+	bool creates;
+	char *password, *handle;	/* owned; the handle may be NULL */
 };
 
 static bool need_sessions(struct client *c)
@@ -26,35 +29,64 @@ static bool need_sessions(struct client *c)
 	return false;
 }
 
-/* Begins a request whose answer takes a key made from a password; NULL, and answered, when it cannot. */
-static struct user_call *password_call(struct client *c, const struct address *id)
+static void call_free(struct user_call *call)
 {
-	struct api_server *s = c->server;
+	if (call->password)
+		sodium_memzero(call->password, strlen(call->password));
+	free(call->password);
+	free(call->handle);
+	free(call);
+}
+
+/* Nobody waits for it any more, and it has not begun. */
+static void drop(struct password_wait *w)
+{
+	struct user_call *call = (struct user_call *)w;
+	struct client *c = call->client;
+
+	if (call->creates)
+		login_unpromise(call->server);
+	call_free(call);
+	client_answered(c);
+}
+
+/* NULL, and answered, when there are too many of them. */
+static struct user_call *call_new(struct client *c, const char *password)
+{
 	struct user_call *call;
 
-	if (s->passwords >= LIMIT_PASSWORDS) {
+	if (!passwords_have_room(c)) {
 		client_reply_service(c, SERVICE_E_COMM_FAULT,
 				     "too many logins at once: try again in a moment");
 		return NULL;
 	}
 	call = calloc(1, sizeof(*call));
-	if (!call) {
+	if (call)
+		call->password = strdup(password);
+	if (!call || !call->password) {
+		free(call);
 		client_reply_internal(c, true, "out of memory");
 		return NULL;
 	}
 	call->client = c;
-	call->server = s;
-	if (id)
-		call->id = *id;
-	s->passwords++;
-	client_ask(c);
+	call->server = c->server;
+	call->wait.client = c;
+	call->wait.drop = drop;
 	return call;
 }
 
-static void password_call_end(struct user_call *call)
+static void call_start(struct user_call *call, void (*begin)(struct password_wait *w))
 {
-	call->server->passwords--;
-	free(call);
+	call->wait.begin = begin;
+	client_ask(call->client);
+	passwords_enter(call->server, &call->wait);
+}
+
+/* The backend has answered. */
+static void call_end(struct user_call *call)
+{
+	passwords_leave(call->server, &call->wait);
+	call_free(call);
 }
 
 /* The id, with the token where other replies echo that of the request. */
@@ -70,19 +102,9 @@ static void reply_user(struct client *c, const struct address *id, const struct 
 	c->header.has_token = false;
 }
 
-/* The user is online: opens a session for the client, or says why not. */
-static void open_session(struct client *c, const struct address *id)
+static void refuse_session(struct client *c, int err)
 {
-	struct ident token;
-	int err = login_open(c, id, &token);
-
-	if (err)
-		login_settle(c->server, id);
 	switch (err) {
-	case 0:
-		reply_user(c, id, &token);
-		sodium_memzero(&token, sizeof(token));
-		return;
 	case -EUSERS:
 		client_reply_service(c, SERVICE_E_NOT_AUTHORISED,
 				     "too many sessions on this router: try again later");
@@ -94,6 +116,18 @@ static void open_session(struct client *c, const struct address *id)
 	default:
 		client_reply_internal(c, true, "out of memory");
 	}
+}
+
+/* The user is online: opens a session for the client and answers. An error of login_open(). */
+static int open_session(struct client *c, const struct address *id)
+{
+	struct ident token;
+	int err = login_open(c, id, &token);
+
+	if (!err)
+		reply_user(c, id, &token);
+	sodium_memzero(&token, sizeof(token));
+	return err;
 }
 
 static void refuse_creation(struct client *c, int err)
@@ -117,38 +151,69 @@ static void refuse_creation(struct client *c, int err)
 	}
 }
 
-/*
- * The end of a call that brought @id online unless @err: false when the client has left. Then
- * nobody needs the user, and the server may be gone with its last client.
- */
-static bool still_there(struct user_call *call, int err, const struct address *id)
-{
-	struct client *c = call->client;
-
-	if (!err && c->phase == CLIENT_DEAD)
-		login_settle(c->server, id);
-	password_call_end(call);
-	return client_answered(c);
-}
-
 static void on_created(void *ctx, int err, const struct address *id)
 {
 	struct user_call *call = ctx;
 	struct client *c = call->client;
+	struct api_server *s = call->server;
+	int refused = 0;
 
-	if (!still_there(call, err, id))
+	login_unpromise(s);
+	call_end(call);
+	if (!err && c->phase != CLIENT_DEAD) {
+		refused = open_session(c, id);
+		/* A client that left is noticed by now. */
+		client_flush(c);
+	}
+	/* Nobody was told of the user, and nobody would find him. */
+	if (!err && (refused || c->phase == CLIENT_DEAD)) {
+		login_address_gone(s, id);
+		s->ops->session->discard(s->be, id);
+	}
+	if (!client_answered(c))
 		return;
 	if (err)
 		refuse_creation(c, err);
-	else
-		open_session(c, id);
+	else if (refused)
+		refuse_session(c, refused);
 	client_process(c);
+}
+
+static void begin_creation(struct password_wait *w)
+{
+	struct user_call *call = (struct user_call *)w;
+	struct api_server *s = call->server;
+
+	s->ops->session->create(s->be, call->password, call->handle, on_created, call);
+}
+
+/* The request can be read. Whatever may refuse it does before anything is made. */
+static void create(struct client *c, const char *password, const char *handle)
+{
+	struct user_call *call = call_new(c, password);
+	int err;
+
+	if (!call)
+		return;
+	call->creates = true;
+	call->handle = handle ? strdup(handle) : NULL;
+	err = handle && !call->handle ? -ENOMEM : login_promise(c->server);
+	if (err) {
+		call_free(call);
+		refuse_session(c, err);
+	} else if (!quota_take(c)) {
+		login_unpromise(c->server);
+		call_free(call);
+		client_reply_service(c, SERVICE_E_NOT_AUTHORISED,
+				     "too many new users: wait a minute");
+	} else {
+		call_start(call, begin_creation);
+	}
 }
 
 void user_create(struct client *c)
 {
 	struct field_text password, handle;
-	struct user_call *call;
 	struct wire_reader r;
 	bool has_handle;
 
@@ -157,40 +222,47 @@ void user_create(struct client *c)
 	wire_read_init(&r, c->payload, c->header.payload_len);
 	password = field_get_str(&r, LIMIT_CONTROL_PAYLOAD);
 	has_handle = field_get_opt_str(&r, LIMIT_CONTROL_PAYLOAD, &handle);
-	if (!wire_done(&r)) {
+	if (wire_done(&r))
+		create(c, password.at, has_handle ? handle.at : NULL);
+	else
 		client_reply_service(c, SERVICE_E_INVALID_PAYLOAD,
 				     "expected a password and an optional handle, both UTF-8");
-		return;
-	}
-	if (!quota_take(c)) {
-		client_reply_service(c, SERVICE_E_NOT_AUTHORISED,
-				     "too many new users: wait a minute");
-		return;
-	}
-	call = password_call(c, NULL);
-	if (call)
-		c->server->ops->session->create(c->server->be, password.at,
-						has_handle ? handle.at : NULL, on_created, call);
 }
 
 static void on_login(void *ctx, int err)
 {
 	struct user_call *call = ctx;
 	struct client *c = call->client;
+	struct api_server *s = call->server;
 	struct address id = call->id;
+	int refused = 0;
 
-	if (!still_there(call, err, &id))
+	call_end(call);
+	if (!err && c->phase != CLIENT_DEAD)
+		refused = open_session(c, &id);
+	/* No session came of it: unless there is another, he goes offline again. */
+	if (!err && (refused || c->phase == CLIENT_DEAD))
+		login_settle(s, &id);
+	if (!client_answered(c))
 		return;
-	if (!err) {
-		open_session(c, &id);
-	} else if (err == -EACCES) {
+	if (err == -EACCES) {
 		client_reply_service(c, SERVICE_E_NO_USER,
 				     "there is no such user, or the password is wrong");
 		client_auth_failed(c);
-	} else {
+	} else if (err) {
 		client_reply_service_errno(c, err);
+	} else if (refused) {
+		refuse_session(c, refused);
 	}
 	client_process(c);
+}
+
+static void begin_login(struct password_wait *w)
+{
+	struct user_call *call = (struct user_call *)w;
+	struct api_server *s = call->server;
+
+	s->ops->session->login(s->be, &call->id, call->password, on_login, call);
 }
 
 void user_up(struct client *c)
@@ -210,9 +282,11 @@ void user_up(struct client *c)
 				     "expected an id and a password in UTF-8");
 		return;
 	}
-	call = password_call(c, &id);
-	if (call)
-		c->server->ops->session->login(c->server->be, &id, password.at, on_login, call);
+	call = call_new(c, password.at);
+	if (!call)
+		return;
+	call->id = id;
+	call_start(call, begin_login);
 }
 
 void user_down(struct client *c)
@@ -251,7 +325,7 @@ static void on_password(void *ctx, int err)
 	struct user_call *call = ctx;
 	struct client *c = call->client;
 
-	password_call_end(call);
+	call_end(call);
 	if (!client_answered(c))
 		return;
 	if (!err)
@@ -262,6 +336,14 @@ static void on_password(void *ctx, int err)
 	else
 		client_reply_service_errno(c, err);
 	client_process(c);
+}
+
+static void begin_change(struct password_wait *w)
+{
+	struct user_call *call = (struct user_call *)w;
+	struct api_server *s = call->server;
+
+	s->ops->session->set_password(s->be, &call->id, call->password, on_password, call);
 }
 
 /* User/Modify of what = 1. */
@@ -283,10 +365,11 @@ static void modify_password(struct client *c)
 				     "expected an id, 1 and a password in UTF-8");
 		return;
 	}
-	call = password_call(c, &id);
-	if (call)
-		c->server->ops->session->set_password(c->server->be, &id, password.at, on_password,
-						      call);
+	call = call_new(c, password.at);
+	if (!call)
+		return;
+	call->id = id;
+	call_start(call, begin_change);
 }
 
 void user_modify(struct client *c)

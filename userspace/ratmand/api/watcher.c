@@ -14,6 +14,7 @@ struct watcher {
 	struct client *listener;	/* NULL: nobody has connected yet */
 	bool opening;			/* the request is not answered yet */
 	struct ident id;
+	bool owned;			/* by an address, whose token is needed */
 	struct address address;
 	struct ident token;
 	uint8_t capabilities;
@@ -67,7 +68,9 @@ static void watcher_gone(struct client *c, struct client_job *job)
 static void watcher_address_gone(struct client *c, struct client_job *job,
 				 const struct address *address)
 {
-	if (address_equal(&((struct watcher *)job)->address, address))
+	const struct watcher *w = (struct watcher *)job;
+
+	if (w->owned && address_equal(&w->address, address))
 		client_finish(c);
 }
 
@@ -79,13 +82,14 @@ static void on_connected(void *ctx, struct helper *h)
 
 	if (!c)
 		return;
-	if (helper_accept(h, &c->tcp) || !token_table_check(s->tokens, &w->address, &w->token)) {
+	if (helper_accept(h, &c->tcp) ||
+	    (w->owned && !token_table_check(s->tokens, &w->address, &w->token))) {
 		client_kill(c);
 		return;
 	}
 	c->phase = CLIENT_READY;
 	c->capabilities = w->capabilities;
-	c->header.has_token = true;
+	c->header.has_token = w->owned;
 	c->header.token = w->token;
 	w->listener = c;
 	client_start_job(c, &w->job);
@@ -131,16 +135,20 @@ struct watcher *watcher_open(struct client *c, const struct address *address,
 	*w = (struct watcher){
 		.job = { .progress = watcher_progress, .gone = watcher_gone,
 			 .address_gone = watcher_address_gone },
-		.server = c->server, .opening = true, .address = *address, .token = c->header.token,
+		.server = c->server, .opening = true, .owned = address,
 		.capabilities = c->capabilities, .ops = ops, .ctx = ctx,
 	};
+	if (address) {
+		w->address = *address;
+		w->token = c->header.token;
+	}
 	ident_draw(&w->id);
 	DL_APPEND(c->server->watchers, w);
 	err = helper_open(c, &helper_ops, w, bind, &w->helper);
 	if (err) {
-		client_reply_internal(c, true, err == -EMFILE ?
-				      "too many sockets wait for your connection" :
-				      "cannot open a socket for the subscription");
+		client_reply_service(c, SERVICE_E_COMM_FAULT, err == -EMFILE ?
+				     "too many sockets wait for your connection" :
+				     "cannot open a socket for the subscription");
 		watcher_free(w);
 		return NULL;
 	}
@@ -159,18 +167,23 @@ void watcher_ready(struct watcher *w)
 		client_kick(w->listener);
 }
 
+void watcher_stop(struct watcher *w)
+{
+	/* Either ends it. */
+	if (w->listener)
+		client_finish(w->listener);
+	else if (w->helper)
+		helper_close(w->helper);
+}
+
 bool watcher_close(struct api_server *s, const struct ident *id, const struct address *address)
 {
 	struct watcher *w;
 
 	DL_FOREACH(s->watchers, w) {
-		if (!ident_equal(&w->id, id) || !address_equal(&w->address, address))
+		if (!w->owned || !ident_equal(&w->id, id) || !address_equal(&w->address, address))
 			continue;
-		/* Either ends it. */
-		if (w->listener)
-			client_finish(w->listener);
-		else
-			helper_close(w->helper);
+		watcher_stop(w);
 		return true;
 	}
 	return false;

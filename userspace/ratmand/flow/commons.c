@@ -83,6 +83,11 @@ void flow_commons_down(struct flow *f, const struct address *local)
 	flow_space_down(f, &flow_everybody()->address, local);
 }
 
+bool flow_commons_is_up(struct flow *f)
+{
+	return space_find(f, &flow_everybody()->address);
+}
+
 /* ---- what may go in ---- */
 
 bool commons_takes(const struct address *from, enum parcel_kind kind)

@@ -40,7 +40,15 @@ struct flow_content_reader {
 struct held_content {
 	UT_hash_handle hh;
 	struct journal_tag tag;		/* held */
-	uint32_t holds;
+	uint32_t holds;			/* 0: it goes when that is durable */
+	unsigned int waiting;		/* releases that are not durable yet */
+	bool unknown;			/* its count is damaged: it stays for good */
+};
+
+/* The last hold was released. */
+struct release {
+	struct flow *flow;
+	struct journal_tag tag;
 };
 
 /* ---- as bytes ---- */
@@ -132,7 +140,7 @@ int content_put(struct flow_content_writer *w, const void *data, size_t len)
 	if (w->finished)
 		return -EINVAL;
 	if (store_failures(w->flow->store) != w->failures)
-		return -EIO;
+		return store_failure(w->flow->store);
 	if (w->encoder.content_len + len > LIMIT_STREAM_BYTES)
 		return -EFBIG;
 	return eris_encoder_write(&w->encoder, data, len);
@@ -168,7 +176,7 @@ int flow_content_finish(struct flow_content_writer *w, struct flow_content *out)
 	if (!w->encoder.content_len)
 		return -ENODATA;
 	if (store_failures(w->flow->store) != w->failures)
-		return -EIO;
+		return store_failure(w->flow->store);
 	out->tag = w->tag;
 	out->size = w->encoder.content_len;
 	err = eris_encoder_finish(&w->encoder, &out->cap);
@@ -309,41 +317,6 @@ static int save(struct flow *f, const struct journal_tag *tag, uint32_t holds)
 	return store_put(f->store, STORE_CONTENTS, tag->b, sizeof(tag->b), value, sizeof(value));
 }
 
-int flow_content_hold(struct flow *f, const struct flow_content *content)
-{
-	struct held_content *h = find(f, &content->tag);
-	int err;
-
-	if (!h)
-		h = add(f, &content->tag);
-	if (!h)
-		return -ENOMEM;
-	err = h->holds < UINT32_MAX ? save(f, &h->tag, h->holds + 1) : -EDQUOT;
-	if (!err)
-		h->holds++;
-	else if (!h->holds)
-		drop(f, h);
-	return err;
-}
-
-int flow_content_release(struct flow *f, const struct flow_content *content)
-{
-	struct held_content *h = find(f, &content->tag);
-	int err;
-
-	if (!h)
-		return -ENOENT;
-	err = save(f, &h->tag, h->holds - 1);
-	if (!err && !--h->holds)
-		drop(f, h);
-	return err;
-}
-
-bool flow_content_is_held(const struct flow *f, const struct flow_content *content)
-{
-	return find(f, &content->tag);
-}
-
 static int load_one(void *ctx, const void *key, size_t key_len, const void *value, size_t value_len)
 {
 	struct flow *f = ctx;
@@ -359,15 +332,139 @@ static int load_one(void *ctx, const void *key, size_t key_len, const void *valu
 		return 0;
 	}
 	memcpy(tag.b, key, sizeof(tag.b));
-	h = add(f, &tag);
+	h = find(f, &tag);
+	if (!h)
+		h = add(f, &tag);
 	if (!h)
 		return -ENOMEM;
 	h->holds = holds;
 	return 0;
 }
 
+/* A commit that failed took changes of counts with it: they are as the store has them. */
+static int refresh(struct flow *f)
+{
+	uint64_t failures = store_failures(f->store);
+	struct held_content *h, *next;
+	int err;
+
+	if (failures == f->contents_failures)
+		return 0;
+	for (h = f->contents; h; h = h->hh.next)
+		h->holds = h->unknown;
+	err = store_each(f->store, STORE_CONTENTS, load_one, f);
+	if (err)
+		return err;
+	for (h = f->contents; h; h = next) {
+		next = h->hh.next;
+		if (!h->holds && !h->waiting)
+			drop(f, h);
+	}
+	f->contents_failures = failures;
+	return 0;
+}
+
+/* One whose count is damaged is found here, too. */
+static struct held_content *find_held(struct flow *f, const struct journal_tag *tag)
+{
+	struct held_content *h = find(f, tag);
+
+	if (!h && store_has(f->store, STORE_CONTENTS, tag->b, sizeof(tag->b))) {
+		h = add(f, tag);
+		if (h) {
+			h->unknown = true;
+			h->holds = 1;
+		}
+	}
+	return h;
+}
+
+int flow_content_hold(struct flow *f, const struct flow_content *content)
+{
+	int err = refresh(f);
+	struct held_content *h;
+
+	if (err)
+		return err;
+	h = find_held(f, &content->tag);
+	if (!h)
+		h = add(f, &content->tag);
+	if (!h)
+		return -ENOMEM;
+	if (h->unknown)
+		return 0;
+	err = h->holds < UINT32_MAX ? save(f, &h->tag, h->holds + 1) : -EDQUOT;
+	if (!err)
+		h->holds++;
+	else if (!h->holds && !h->waiting)
+		drop(f, h);
+	return err;
+}
+
+static void on_released(void *ctx, int err)
+{
+	struct release *release = ctx;
+	struct flow *f = release->flow;
+	struct held_content *h = f->closing ? NULL : find(f, &release->tag);
+
+	if (h) {
+		h->waiting--;
+		/* When it failed, the holds are back with this. */
+		err = refresh(f);
+		h = find(f, &release->tag);
+		if (h && !err && !h->waiting && !h->holds)
+			drop(f, h);
+	}
+	free(release);
+	flow_settled(f);
+}
+
+/* The blocks go when nobody can come back to them any more. */
+static void let_go(struct flow *f, struct held_content *h)
+{
+	struct release *release = malloc(sizeof(*release));
+
+	/* Else the sweep of the next start finds them. */
+	if (!release)
+		return;
+	*release = (struct release){ f, h->tag };
+	h->waiting++;
+	flow_expect(f);
+	store_commit(f->store, on_released, release);
+}
+
+int flow_content_release(struct flow *f, const struct flow_content *content)
+{
+	int err = refresh(f);
+	struct held_content *h;
+
+	if (err)
+		return err;
+	h = find_held(f, &content->tag);
+	if (!h || !h->holds)
+		return -ENOENT;
+	if (h->unknown)
+		return 0;
+	err = save(f, &h->tag, h->holds - 1);
+	if (!err && !--h->holds)
+		let_go(f, h);
+	return err;
+}
+
+bool flow_content_is_held(struct flow *f, const struct flow_content *content)
+{
+	const struct held_content *h;
+
+	/* Who cannot be sure must not let go of anything. */
+	if (refresh(f))
+		return true;
+	h = find_held(f, &content->tag);
+	return h && h->holds;
+}
+
 int content_load(struct flow *f)
 {
+	f->contents_failures = store_failures(f->store);
 	return store_each(f->store, STORE_CONTENTS, load_one, f);
 }
 

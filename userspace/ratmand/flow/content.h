@@ -42,7 +42,7 @@ int flow_content_open(struct flow *flow, flow_cb drain, void *ctx,
 
 /*
  * Appends. -EAGAIN: nothing was taken, the disk is behind, wait for drain. -EFBIG
- * past LIMIT_STREAM_BYTES, -EIO when the store lost a part, storage errors; after
+ * past LIMIT_STREAM_BYTES, storage errors, also when the store lost a part; after
  * these only flow_content_close() is left.
  */
 int flow_content_write(struct flow_content_writer *w, const void *data, size_t len);
@@ -65,10 +65,13 @@ void flow_content_close(struct flow_content_writer *w);
  */
 int flow_content_hold(struct flow *flow, const struct flow_content *content);
 
-/* Queues one hold less; with the last the blocks go. -ENOENT when it has none. */
+/*
+ * Queues one hold less; with the last the blocks go, once that is durable. -ENOENT when it has
+ * none. A content whose count is damaged on the disk is held for good.
+ */
 int flow_content_release(struct flow *flow, const struct flow_content *content);
 
-bool flow_content_is_held(const struct flow *flow, const struct flow_content *content);
+bool flow_content_is_held(struct flow *flow, const struct flow_content *content);
 
 /* ---- reading it ---- */
 

@@ -16,6 +16,7 @@
 #include "ratmand/flow/outbox.h"
 #include "ratmand/flow/parcel.h"
 #include "ratmand/flow/peerlink.h"
+#include "ratmand/flow/shares.h"
 #include "ratmand/store/subscriptions.h"
 
 /* Wrong blocks, receipts and wishes a peer may send before it is cut off. */
@@ -126,6 +127,7 @@ struct space {
 	struct inbox_entry **items;	/* owned; complete ones, by mark */
 	size_t n_items, room;
 	uint64_t bytes;			/* of their content */
+	struct shares shares;		/* of the commons; else empty */
 	uint64_t version;		/* changes with every item that comes or goes */
 	struct exchange_mark horizon;	/* the newest one that had to go for want of room */
 	bool missed;			/* some member here did not get some item */
@@ -197,6 +199,7 @@ struct flow {
 	struct parcel_door doors[PARCEL_KINDS];
 	struct flow_parcel *parcels;	/* that handlers have */
 	struct held_content *contents;	/* content.c */
+	uint64_t contents_failures;	/* of the store, when they were counted */
 	struct away *away;		/* commons.c */
 	struct delivery *deliveries;	/* not committed yet, or the commit failed */
 	struct subscriptions subscriptions;
@@ -204,7 +207,7 @@ struct flow {
 	uv_timer_t turn;		/* goes on with long walks */
 	uv_timer_t handover;		/* gives parcels to their handlers */
 	uint64_t expiry_at;
-	uint64_t handover_at;		/* loop ms: some parcel comes again, or UINT64_MAX */
+	uint64_t handover_at;		/* loop ms: some parcel comes again */
 	struct flow_stats stats;
 	uint64_t wrong_peers;		/* connections closed for what the peer sent */
 	size_t pending;			/* commits and handles that will still call back */
@@ -322,8 +325,8 @@ int space_join(struct flow *f, const struct address *space, const uint8_t *secre
 	       const struct address *member);
 
 /*
- * What is to become of an item of @from: 0 when it is taken; EXCHANGE_OLD when his share has
- * no room for one so old. *superseded: it is not needed any more.
+ * What is to become of an item of @from: 0 when it is taken; EXCHANGE_OLD when his share, or
+ * the commons, have no room for one so old. *superseded: it is not needed any more.
  */
 int space_admit(struct space *sp, const struct exchange_mark *mark, const struct address *from,
 		uint8_t kind, uint64_t size, bool *superseded);
@@ -427,6 +430,7 @@ struct send_parcel {
 	const uint8_t *meta;
 	size_t meta_len;
 	uint64_t created_s;		/* 0: now */
+	const uint8_t *secret;		/* the sender's (64 bytes, borrowed); NULL: he is up */
 };
 
 /* 0, -EACCES (the sender is not up) or -EINVAL: what letterheads of one stream must be. */
@@ -499,6 +503,12 @@ bool recv_has_next(const struct flow_listener *l);
 
 /* Frees what deliveries left behind whose commit failed. */
 void recv_free(struct flow *f);
+
+/*
+ * One of ours with @id is about to be put into the inbox whole. 0: what was left there of
+ * it half-way is gone. -EEXIST: all of it is there; -EAGAIN: somebody is sending it just now.
+ */
+int recv_make_way(struct flow *f, const struct ident *id);
 
 /* Removes an inbox entry, also from under a client that reads it. */
 void recv_forget(struct flow *f, struct inbox_entry *e, bool stored);

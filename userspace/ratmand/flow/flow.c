@@ -482,7 +482,9 @@ int flow_local_purge(struct flow *f, const struct address *local)
 	flow_local_down(f, local);
 	for (o = f->outbox.all; o; o = next_o) {
 		next_o = o->hh.next;
-		if (address_equal(&o->from, local))
+		/* The last profile says that he is gone. */
+		if (address_equal(&o->from, local) &&
+		    !(o->kind == PARCEL_PROFILE && commons_is(&o->to.address)))
 			lane_remove(f, o, true);
 	}
 	for (i = f->inbox.all; i; i = next_i) {

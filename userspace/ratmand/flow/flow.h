@@ -72,7 +72,7 @@ void flow_free(struct flow *flow, flow_cb closed, void *ctx);
 /* @local came up: listen on its endpoint, go on with its outbox and unread streams. */
 int flow_local_up(struct flow *flow, const struct address *local);
 void flow_local_down(struct flow *flow, const struct address *local);
-/* Drops everything stored for and from @local. */
+/* Drops everything stored for and from @local, but profiles on their way to everybody. */
 int flow_local_purge(struct flow *flow, const struct address *local);
 
 /* A route to @peer appeared: offer what waits for it, now. */
@@ -111,7 +111,7 @@ size_t flow_active(const struct flow *flow);
 
 /*
  * The same calls as in api/backend.h, with the same meaning. Further errors:
- * -EFBIG past LIMIT_STREAM_BYTES, -EIO when the store lost a part, -ESTALE when
+ * -EFBIG past LIMIT_STREAM_BYTES, storage errors, also when the store lost a part, -ESTALE when
  * a stream being read was purged, -EBADMSG when its blocks are damaged.
  */
 int flow_send_open(struct flow *flow, const struct letterhead *heads, size_t n, flow_cb drain,

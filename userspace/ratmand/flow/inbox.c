@@ -89,23 +89,95 @@ static int by_order(const struct inbox_entry *a, const struct inbox_entry *b)
 	return (a->order > b->order) - (a->order < b->order);
 }
 
-static struct inbox_entry **list_of(struct inbox *b, const struct inbox_entry *e)
+/* ---- lists of what waits ---- */
+
+/* Nearly always it is the newest. */
+static void insert_by_order(struct inbox_entry **head, struct inbox_entry *e)
 {
-	return e->kind ? &b->parcels : &b->ready;
+	struct inbox_entry *before = *head && (*head)->order < e->order ? (*head)->prev : NULL;
+
+	while (before && before->order > e->order)
+		before = before->prev;
+	DL_APPEND_ELEM(*head, before, e);
 }
 
-/* Puts the entry on its list or takes it off. */
-static void list(struct inbox *b, struct inbox_entry *e)
+/* The queue of the parcel @e, made when there is none; NULL when memory is short. */
+static struct inbox_queue *queue_of(struct inbox *b, const struct inbox_entry *e)
 {
-	struct inbox_entry **head = list_of(b, e);
-	bool want = e->announced && e->pool;
+	struct inbox_queue_key key = { e->to.address, e->kind };
+	struct inbox_queue *q;
 
-	if (want && !e->listed)
-		DL_INSERT_INORDER(*head, e, by_order);
-	else if (!want && e->listed)
-		DL_DELETE(*head, e);
-	e->listed = want;
+	HASH_FIND(hh, b->queues, &key, sizeof(key), q);
+	if (q)
+		return q;
+	q = calloc(1, sizeof(*q));
+	if (!q)
+		return NULL;
+	q->key = key;
+	HASH_ADD_KEYPTR(hh, b->queues, &q->key, sizeof(q->key), q);
+	if (!q->hh.tbl) {
+		free(q);
+		return NULL;
+	}
+	return q;
 }
+
+static enum inbox_place place_of(const struct inbox_entry *e)
+{
+	if (!e->announced || !e->pool)
+		return INBOX_NOWHERE;
+	if (!e->kind)
+		return INBOX_READY;
+	return e->taken ? INBOX_NOWHERE : e->retry_at ? INBOX_LATER : INBOX_QUEUE;
+}
+
+static void unlist(struct inbox *b, struct inbox_entry *e)
+{
+	struct inbox_queue *q;
+
+	if (e->place == INBOX_READY)
+		DL_DELETE(b->ready, e);
+	if (e->place == INBOX_LATER)
+		DL_DELETE(b->later, e);
+	if (e->place == INBOX_QUEUE) {
+		q = queue_of(b, e);
+		DL_DELETE(q->entries, e);
+		if (!q->entries) {
+			HASH_DEL(b->queues, q);
+			free(q);
+		}
+	}
+	e->place = INBOX_NOWHERE;
+}
+
+/* Puts the entry, which is on no list, on its own; @sorted: to its place there, not to the end. */
+static void enlist(struct inbox *b, struct inbox_entry *e, bool sorted)
+{
+	enum inbox_place place = place_of(e);
+	struct inbox_queue *q = place == INBOX_QUEUE ? queue_of(b, e) : NULL;
+	struct inbox_entry **head = q ? &q->entries : &b->ready;
+
+	/* Without memory for a queue it comes when there is some again. */
+	if (place == INBOX_QUEUE && !q)
+		place = INBOX_LATER;
+	if (place == INBOX_LATER)
+		DL_APPEND(b->later, e);
+	else if (place != INBOX_NOWHERE && sorted)
+		insert_by_order(head, e);
+	else if (place != INBOX_NOWHERE)
+		DL_APPEND(*head, e);
+	e->place = place;
+}
+
+void inbox_relist(struct inbox *b, struct inbox_entry *e)
+{
+	if (e->place != INBOX_NOWHERE && e->place == place_of(e))
+		return;
+	unlist(b, e);
+	enlist(b, e, true);
+}
+
+/* ---- entries ---- */
 
 static int insert(struct inbox *b, const struct inbox_entry *like, struct inbox_entry **out)
 {
@@ -147,12 +219,7 @@ static int load_one(void *ctx, const void *key, size_t key_len, const void *valu
 	if (err)
 		return err;
 	e->announced = e->complete;
-	e->listed = e->pool;
-	if (e->listed) {
-		struct inbox_entry **head = list_of(b, e);
-
-		DL_APPEND(*head, e);
-	}
+	enlist(b, e, false);
 	return 0;
 }
 
@@ -176,6 +243,7 @@ static int collect_old(void *ctx, const void *key, size_t key_len, const void *v
 int inbox_load(struct inbox *b, struct store *store, struct journal *journal)
 {
 	struct old old = { .n = 0 };
+	struct inbox_queue *q;
 	int err;
 
 	memset(b, 0, sizeof(*b));
@@ -183,7 +251,8 @@ int inbox_load(struct inbox *b, struct store *store, struct journal *journal)
 	b->journal = journal;
 	err = store_each(store, STORE_INBOX, load_one, b);
 	DL_SORT(b->ready, by_order);
-	DL_SORT(b->parcels, by_order);
+	for (q = b->queues; q; q = q->hh.next)
+		DL_SORT(q->entries, by_order);
 	if (err)
 		return err;
 	/* A few hundred at each start keep the table from growing for ever. */
@@ -196,7 +265,13 @@ int inbox_load(struct inbox *b, struct store *store, struct journal *journal)
 void inbox_free(struct inbox *b)
 {
 	struct inbox_entry *e = b->all, *next;
+	struct inbox_queue *q = b->queues, *next_queue;
 
+	HASH_CLEAR(hh, b->queues);
+	for (; q; q = next_queue) {
+		next_queue = q->hh.next;
+		free(q);
+	}
 	HASH_CLEAR(hh, b->all);
 	for (; e; e = next) {
 		next = e->hh.next;
@@ -271,7 +346,7 @@ int inbox_complete(struct inbox *b, struct inbox_entry *e, bool pool)
 int inbox_set_pool(struct inbox *b, struct inbox_entry *e, bool pool)
 {
 	e->pool = pool;
-	list(b, e);
+	inbox_relist(b, e);
 	return save_state(b, e);
 }
 
@@ -290,7 +365,7 @@ int inbox_set_unwanted(struct inbox *b, struct inbox_entry *e)
 void inbox_announce(struct inbox *b, struct inbox_entry *e)
 {
 	e->announced = true;
-	list(b, e);
+	inbox_relist(b, e);
 }
 
 struct inbox_entry *inbox_find(struct inbox *b, const struct ident *id)
@@ -337,11 +412,7 @@ void inbox_remove(struct inbox *b, struct inbox_entry *e, bool stored)
 {
 	if (stored)
 		(void)store_del(b->store, STORE_INBOX, e->id.b, sizeof(e->id.b));
-	if (e->listed) {
-		struct inbox_entry **head = list_of(b, e);
-
-		DL_DELETE(*head, e);
-	}
+	unlist(b, e);
 	HASH_DEL(b->all, e);
 	if (!e->unwanted)
 		journal_release(b->journal, &e->tag);

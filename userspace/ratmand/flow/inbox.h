@@ -12,7 +12,7 @@
 
 struct inbox_entry {
 	UT_hash_handle hh;
-	struct inbox_entry *prev, *next;	/* in inbox.ready or inbox.parcels */
+	struct inbox_entry *prev, *next;	/* in the list that @place says */
 	struct ident id;		/* of the manifest */
 	struct journal_tag tag;		/* held */
 	struct recipient to;		/* the local address, or the namespace, it is sealed to */
@@ -33,12 +33,28 @@ struct inbox_entry {
 	bool pool;			/* complete, and still to go to whoever receives first */
 	bool unwanted;			/* a parcel to be refused when it is offered again; no blocks */
 	bool arriving;			/* somebody is sending it just now */
-	bool listed;			/* in inbox.ready or inbox.parcels */
+	enum inbox_place {
+		INBOX_NOWHERE,
+		INBOX_READY,
+		INBOX_QUEUE,
+		INBOX_LATER,
+	} place;
 	bool taken;			/* a client reads it out of the pool, or a handler has it */
 	unsigned int claims;		/* queues it is in (claim.c) */
 	/* A parcel its handler did not take. Not saved. */
 	unsigned int tries;
-	uint64_t retry_at;		/* loop ms; not handed over before */
+	uint64_t retry_at;		/* loop ms; not handed over before. 0: it may be */
+};
+
+/* Parcels of one kind to one recipient that may be handed over when he and the handler are there. */
+struct inbox_queue {
+	UT_hash_handle hh;
+	struct inbox_queue_key {
+		struct address to;
+		uint8_t kind;
+	} key;
+	struct inbox_entry *entries;	/* by order; never empty */
+	bool open;			/* for parcel.c: found open in this turn */
 };
 
 struct inbox {
@@ -46,7 +62,8 @@ struct inbox {
 	struct journal *journal;
 	struct inbox_entry *all;
 	struct inbox_entry *ready;	/* streams announced and in the pool, by order */
-	struct inbox_entry *parcels;	/* parcels that are still to be handed over, by order */
+	struct inbox_queue *queues;	/* owned */
+	struct inbox_entry *later;	/* parcels that come again at their retry_at */
 	uint64_t next_order;
 };
 
@@ -73,6 +90,9 @@ int inbox_complete(struct inbox *b, struct inbox_entry *e, bool pool);
 
 /* Queues that a complete entry is in the pool, or is no longer. */
 int inbox_set_pool(struct inbox *b, struct inbox_entry *e, bool pool);
+
+/* After a change of @e->taken or @e->retry_at of a parcel. */
+void inbox_relist(struct inbox *b, struct inbox_entry *e);
 
 /* Queues how much of an entry that arrives is here (@e->held). */
 int inbox_save_held(struct inbox *b, const struct inbox_entry *e);

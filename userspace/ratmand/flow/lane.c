@@ -122,7 +122,9 @@ static int deliver_here(struct flow *f, struct outbox_entry *e)
 	int err = !done ? -ENOMEM : len < 0 ? (int)len : 0;
 
 	if (!err && !inbox_was_delivered(&f->inbox, &e->id)) {
-		err = inbox_add(&f->inbox, &like, sealed, (size_t)len, &in);
+		err = recv_make_way(f, &e->id);
+		if (!err)
+			err = inbox_add(&f->inbox, &like, sealed, (size_t)len, &in);
 		if (!err) {
 			err = claim_stream(f, in);
 			if (err)

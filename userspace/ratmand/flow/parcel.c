@@ -51,16 +51,16 @@ void parcel_describe(const struct manifest *m, const struct ident *id, struct pa
 
 void parcel_kick(struct flow *f)
 {
-	if (f->inbox.parcels && !f->closing)
+	if (f->inbox.queues && !f->closing)
 		uv_timer_start(&f->handover, f->handover.timer_cb, 0, 0);
 }
 
-static bool may_hand_over(struct flow *f, const struct inbox_entry *e)
+/* True when a parcel out of the queue may go to its handler. */
+static bool is_open(struct flow *f, const struct inbox_queue *q)
 {
-	const struct parcel_door *door = &f->doors[e->kind];
+	const struct parcel_door *door = &f->doors[q->key.kind];
 
-	return door->cb && door->n_open < PARCEL_OPEN_MAX && !e->taken &&
-	       e->retry_at <= uv_now(f->loop) && flow_secret(f, &e->to.address);
+	return door->cb && door->n_open < PARCEL_OPEN_MAX && flow_secret(f, &q->key.to);
 }
 
 static void put_off(struct flow *f, struct inbox_entry *e)
@@ -71,6 +71,7 @@ static void put_off(struct flow *f, struct inbox_entry *e)
 	e->retry_at = uv_now(f->loop) + (pause < RETRY_MAX_MS ? pause : RETRY_MAX_MS);
 	if (e->retry_at < f->handover_at)
 		f->handover_at = e->retry_at;
+	inbox_relist(&f->inbox, e);
 }
 
 static int open_parcel(struct flow *f, struct inbox_entry *e, struct parcel *info,
@@ -118,34 +119,38 @@ static void hand_over(struct flow *f, struct inbox_entry *e)
 		return;
 	}
 	e->taken = true;
+	inbox_relist(&f->inbox, e);
 	door->n_open++;
 	DL_APPEND(f->parcels, p);
 	door->cb(door->ctx, p, &info);
 }
 
+/* Of the queues that were open, the one with the oldest parcel, or NULL. */
+static struct inbox_queue *oldest_open(struct flow *f)
+{
+	struct inbox_queue *q, *oldest = NULL;
+
+	for (q = f->inbox.queues; q; q = q->hh.next)
+		if (q->open && (!oldest || q->entries->order < oldest->entries->order))
+			oldest = q;
+	return oldest;
+}
+
 static void on_handover(uv_timer_t *timer)
 {
 	struct flow *f = timer->data;
-	unsigned int left[PARCEL_KINDS];
-	struct ident ids[HANDOVER_STEP];
-	struct inbox_entry *e;
+	struct inbox_queue *q;
 	size_t n = 0;
 
-	for (size_t i = 0; i < PARCEL_KINDS; i++)
-		left[i] = PARCEL_OPEN_MAX - f->doors[i].n_open;
-	DL_FOREACH(f->inbox.parcels, e) {
-		if (n == HANDOVER_STEP)
-			break;
-		if (!left[e->kind] || !may_hand_over(f, e))
+	for (q = f->inbox.queues; q; q = q->hh.next)
+		q->open = is_open(f, q);
+	/* A handler may change anything, so each is looked for anew. */
+	while (n < HANDOVER_STEP && !f->closing && (q = oldest_open(f))) {
+		q->open = is_open(f, q);
+		if (!q->open)
 			continue;
-		left[e->kind]--;
-		ids[n++] = e->id;
-	}
-	/* A handler may change anything, so each is looked at again. */
-	for (size_t i = 0; i < n && !f->closing; i++) {
-		e = inbox_find(&f->inbox, &ids[i]);
-		if (e && e->listed && may_hand_over(f, e))
-			hand_over(f, e);
+		hand_over(f, q->entries);
+		n++;
 	}
 	/* Not 0: libuv before 1.45 would run it again before any input. */
 	if (n == HANDOVER_STEP && !f->closing)
@@ -154,12 +159,22 @@ static void on_handover(uv_timer_t *timer)
 
 void parcel_tick(struct flow *f)
 {
-	if (uv_now(f->loop) < f->handover_at)
+	uint64_t now = uv_now(f->loop);
+	struct inbox_entry *e, *next, *later = f->inbox.later;
+
+	if (!later || now < f->handover_at)
 		return;
-	f->handover_at = UINT64_MAX;
-	for (const struct inbox_entry *e = f->inbox.parcels; e; e = e->next)
-		if (!e->taken && e->retry_at > uv_now(f->loop) && e->retry_at < f->handover_at)
+	/* At the latest, for those that lacked memory. */
+	f->handover_at = now + RETRY_MAX_MS;
+	f->inbox.later = NULL;
+	DL_FOREACH_SAFE(later, e, next) {
+		e->place = INBOX_NOWHERE;
+		if (e->retry_at <= now)
+			e->retry_at = 0;
+		else if (e->retry_at < f->handover_at)
 			f->handover_at = e->retry_at;
+		inbox_relist(&f->inbox, e);
+	}
 	parcel_kick(f);
 }
 
@@ -323,6 +338,13 @@ int flow_parcel_refuse(struct flow *f, const struct ident *id)
 	return transfer_unwanted(f, e) ? 0 : inbox_set_unwanted(&f->inbox, e);
 }
 
+bool flow_parcel_is_here(struct flow *f, const struct ident *id)
+{
+	const struct inbox_entry *e = inbox_find(&f->inbox, id);
+
+	return e && !e->unwanted;
+}
+
 /* ---- sending ---- */
 
 static int check_parcel(struct flow *f, enum parcel_kind kind, const struct letterhead *head,
@@ -419,6 +441,34 @@ int flow_parcel_send(struct flow *f, enum parcel_kind kind, const struct address
 	return err;
 }
 
+int flow_commons_goodbye(struct flow *f, const struct address *from, const uint8_t *secret,
+			 const void *data, size_t len)
+{
+	struct letterhead head = { .from = *from, .to = *flow_everybody() };
+	struct send_parcel parcel = { .kind = PARCEL_PROFILE, .secret = secret };
+	struct flow_content_writer *w;
+	struct flow_content content;
+	struct inbox_entry *kept;
+	int err;
+
+	if (!len || len > LIMIT_PARCEL_DATA || commons_is(from) ||
+	    memcmp(secret + crypto_sign_SEEDBYTES, from->b, ADDRESS_LEN))
+		return -EINVAL;
+	err = flow_content_open(f, NULL, NULL, &w);
+	if (err)
+		return err;
+	err = content_put(w, data, len);
+	if (!err)
+		err = flow_content_finish(w, &content);
+	if (!err) {
+		parcel.created_s = commons_next_created(f, from, &kept);
+		err = send_queue(f, &head, 1, &parcel, &content, NULL, NULL);
+	}
+	flow_content_close(w);
+	sodium_memzero(&content, sizeof(content));
+	return err;
+}
+
 /* ---- life ---- */
 
 void parcel_init(struct flow *f)
@@ -426,7 +476,6 @@ void parcel_init(struct flow *f)
 	uv_timer_init(f->loop, &f->handover);
 	f->handover.data = f;
 	f->handover.timer_cb = on_handover;
-	f->handover_at = UINT64_MAX;
 }
 
 void parcel_leave_all(struct flow *f)

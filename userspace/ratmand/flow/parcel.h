@@ -134,6 +134,9 @@ void flow_parcels_arriving_each(struct flow *flow, const struct address *local,
  */
 int flow_parcel_refuse(struct flow *flow, const struct ident *id);
 
+/* True for one that is arriving, or has come and was not taken yet. */
+bool flow_parcel_is_here(struct flow *flow, const struct ident *id);
+
 /* ---- the commons ---- */
 
 /*
@@ -153,5 +156,16 @@ const struct recipient *flow_everybody(void);
  */
 int flow_commons_up(struct flow *flow, const struct address *local);
 void flow_commons_down(struct flow *flow, const struct address *local);
+/* True while some local address takes part. */
+bool flow_commons_is_up(struct flow *flow);
+
+/*
+ * The last PARCEL_PROFILE of @from to the commons, whose key is about to be destroyed: @secret
+ * (64 bytes, borrowed) is given, as @from need not be up. It stays when everything else of @from is
+ * purged, and goes out as soon as somebody here takes part. It is queued when this returns.
+ * -EINVAL (@len is 0 or past LIMIT_PARCEL_DATA, another's key), -EDQUOT, -ENOMEM, storage errors.
+ */
+int flow_commons_goodbye(struct flow *flow, const struct address *from, const uint8_t *secret,
+			 const void *data, size_t len);
 
 #endif

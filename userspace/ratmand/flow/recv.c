@@ -371,3 +371,17 @@ void recv_forget(struct flow *f, struct inbox_entry *e, bool stored)
 		transfer_forget(f, e);
 	inbox_remove(&f->inbox, e, stored);
 }
+
+int recv_make_way(struct flow *f, const struct ident *id)
+{
+	struct inbox_entry *e = inbox_find(&f->inbox, id);
+
+	if (!e)
+		return 0;
+	if (e->complete)
+		return -EEXIST;
+	if (e->arriving)
+		return -EAGAIN;
+	recv_forget(f, e, true);
+	return 0;
+}

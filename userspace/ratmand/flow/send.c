@@ -112,9 +112,11 @@ static void on_finished(void *ctx, int err)
 
 /* Seals one manifest and queues it, not to be offered before it is durable. */
 static int queue_one(struct flow *f, const struct letterhead *head,
-		     const struct flow_content *content, struct manifest *m, struct ident *id)
+		     const struct send_parcel *parcel, const struct flow_content *content,
+		     struct manifest *m, struct ident *id)
 {
-	const uint8_t *secret = flow_secret(f, &head->from);
+	const uint8_t *secret = parcel && parcel->secret ? parcel->secret :
+							   flow_secret(f, &head->from);
 	struct outbox_entry like = { .tag = content->tag, .from = head->from, .to = head->to,
 				     .size = content->size, .created_s = m->created_s,
 				     .kind = m->kind, .state = FLOW_QUEUED,
@@ -170,7 +172,7 @@ int send_queue(struct flow *f, const struct letterhead *heads, size_t n,
 	int err = done && m ? 0 : -ENOMEM;
 
 	for (size_t i = 0; i < n && !err; i++) {
-		err = queue_one(f, &heads[i], content, m, &done->ids[i]);
+		err = queue_one(f, &heads[i], parcel, content, m, &done->ids[i]);
 		if (!err)
 			done->n++;
 	}

@@ -152,6 +152,8 @@ static int keep(struct space *sp, struct inbox_entry *e)
 		sp->items = wider;
 		sp->room = room;
 	}
+	if (sp->commons && shares_add(&sp->shares, e))
+		return -ENOMEM;
 	at = place(sp, &mark);
 	memmove(&sp->items[at + 1], &sp->items[at],
 		(sp->n_items - at) * sizeof(struct inbox_entry *));
@@ -173,6 +175,8 @@ static void item_drop(struct flow *f, struct inbox_entry *e)
 		sp->n_items--;
 		sp->version++;
 		sp->bytes -= e->size;
+		if (sp->commons)
+			shares_remove(&sp->shares, e);
 		memmove(&sp->items[at], &sp->items[at + 1],
 			(sp->n_items - at) * sizeof(struct inbox_entry *));
 	}
@@ -185,7 +189,7 @@ static void item_drop(struct flow *f, struct inbox_entry *e)
 
 /*
  * Of each sender a namespace keeps the newest items, as many as his share has room for, and
- * of his profiles the newest. Both only depend on what is held, by one order for
+ * of his profiles the newest, beyond it. Both only depend on what is held, by one order for
  * all (marks), and nothing is remembered of what went: so two members that offer each
  * other what the other lacks always come to hold the same.
  */
@@ -197,6 +201,7 @@ static bool is_of(const struct inbox_entry *e, const struct address *from)
 int space_admit(struct space *sp, const struct exchange_mark *mark, const struct address *from,
 		uint8_t kind, uint64_t size, bool *superseded)
 {
+	bool profile = kind == PARCEL_PROFILE;
 	size_t newer = 0;
 	uint64_t bytes = size;
 
@@ -209,38 +214,53 @@ int space_admit(struct space *sp, const struct exchange_mark *mark, const struct
 			break;
 		if (!is_of(e, from))
 			continue;
-		newer++;
+		newer += e->kind != PARCEL_PROFILE;
 		bytes += e->size;
-		if (kind == PARCEL_PROFILE && e->kind == PARCEL_PROFILE)
+		if (profile && e->kind == PARCEL_PROFILE)
 			*superseded = true;
 	}
 	if (*superseded)
 		return 0;
-	return newer >= share_items(sp) || bytes > share_bytes(sp) ? EXCHANGE_OLD : 0;
+	if (!profile && (newer >= share_items(sp) || bytes > share_bytes(sp)))
+		return EXCHANGE_OLD;
+	return !sp->commons || shares_admit(&sp->shares, sp->items, sp->n_items, mark, from, kind,
+					    newer) ? 0 : EXCHANGE_OLD;
+}
+
+/* What a sender has of a namespace, of the items newer than those still to be looked at. */
+struct share {
+	UT_hash_handle hh;
+	struct address from;
+	size_t n;			/* that are no profiles */
+	uint64_t bytes;
+	bool profile;
+};
+
+/* The next older item of the sender whose @share it is: counted, or dropped when there is no room. */
+static void tidy_one(struct flow *f, struct space *sp, struct share *share, struct inbox_entry *e)
+{
+	bool profile = e->kind == PARCEL_PROFILE;
+	bool fits = !share->n || (share->n < share_items(sp) &&
+				  share->bytes + e->size <= share_bytes(sp));
+
+	if (profile ? share->profile : !fits) {
+		f->stats.items_evicted += !profile;
+		item_drop(f, e);
+		return;
+	}
+	share->n += !profile;
+	share->bytes += e->size;
+	share->profile = share->profile || profile;
 }
 
 /* Drops what @from has beyond his share, and profiles that a newer one supersedes. */
 static void tidy(struct flow *f, struct space *sp, const struct address *from)
 {
-	bool profile = false;
-	uint64_t bytes = 0;
-	size_t n = 0;
+	struct share share = { .n = 0 };
 
-	for (size_t i = sp->n_items; i-- > 0;) {
-		struct inbox_entry *e = sp->items[i];
-		bool old = e->kind == PARCEL_PROFILE && profile;
-
-		if (!is_of(e, from))
-			continue;
-		if (!old && (!n || (n < share_items(sp) && bytes + e->size <= share_bytes(sp)))) {
-			n++;
-			bytes += e->size;
-			profile = profile || e->kind == PARCEL_PROFILE;
-			continue;
-		}
-		f->stats.items_evicted += !old;
-		item_drop(f, e);
-	}
+	for (size_t i = sp->n_items; i-- > 0;)
+		if (is_of(sp->items[i], from))
+			tidy_one(f, sp, &share, sp->items[i]);
 }
 
 /* For want of room: the horizon moves, so that it does not come back. */
@@ -276,7 +296,14 @@ static struct inbox_entry *oldest_of_all(struct flow *f)
 
 static void make_room(struct flow *f, struct space *sp)
 {
-	while (sp && sp->n_items > 1 &&
+	struct inbox_entry *excess;
+
+	/* No horizon moves: what is taken again would be the first to go again. */
+	while (sp && sp->commons && (excess = shares_excess(&sp->shares, sp->items, sp->n_items))) {
+		f->stats.items_evicted++;
+		item_drop(f, excess);
+	}
+	while (sp && !sp->commons && sp->n_items > 1 &&
 	       (sp->n_items > LIMIT_SPACE_ITEMS || sp->bytes > LIMIT_SPACE_BYTES))
 		item_evict(f, sp->items[0]);
 	while (f->n_items > 1 &&
@@ -490,6 +517,7 @@ void space_expire(struct flow *f)
 static void space_free(struct space *sp)
 {
 	sodium_free(sp->secret);
+	shares_free(&sp->shares);
 	free(sp->members);
 	free(sp->items);
 	free(sp);
@@ -537,15 +565,42 @@ static int collect(struct flow *f, struct space *sp)
 	return 0;
 }
 
+/* The share of @from, a new one when there is none; NULL when memory is short. */
+static struct share *share_of(struct share **shares, const struct address *from)
+{
+	struct share *share;
+
+	HASH_FIND(hh, *shares, from->b, ADDRESS_LEN, share);
+	if (share)
+		return share;
+	share = calloc(1, sizeof(*share));
+	if (!share)
+		return NULL;
+	share->from = *from;
+	HASH_ADD_KEYPTR(hh, *shares, share->from.b, ADDRESS_LEN, share);
+	if (!share->hh.tbl) {
+		free(share);
+		return NULL;
+	}
+	return share;
+}
+
 /* Items may have come while there was no member here to keep the shares. */
 static void tidy_all(struct flow *f, struct space *sp)
 {
-	for (size_t i = sp->n_items; i-- > 0;) {
-		struct address from = sp->items[i]->from;
+	struct share *shares = NULL, *share, *next;
 
-		tidy(f, sp, &from);
-		if (i > sp->n_items)
-			i = sp->n_items;
+	for (size_t i = sp->n_items; i-- > 0;) {
+		share = share_of(&shares, &sp->items[i]->from);
+		/* The next item of his puts it right. */
+		if (share)
+			tidy_one(f, sp, share, sp->items[i]);
+	}
+	share = shares;
+	HASH_CLEAR(hh, shares);
+	for (; share; share = next) {
+		next = share->hh.next;
+		free(share);
 	}
 }
 
@@ -558,6 +613,7 @@ static struct space *space_new(struct flow *f, const struct address *address,
 		return NULL;
 	sp->address = *address;
 	sp->commons = commons_is(address);
+	shares_init(&sp->shares, LIMIT_SPACE_ITEMS, LIMIT_COMMONS_PROFILES);
 	sp->up_at = uv_now(f->loop);
 	sp->secret = sodium_malloc(crypto_sign_SECRETKEYBYTES);
 	if (!sp->secret)
@@ -569,6 +625,7 @@ static struct space *space_new(struct flow *f, const struct address *address,
 	if (!sp->hh.tbl)
 		goto fail;
 	tidy_all(f, sp);
+	make_room(f, sp);
 	return sp;
 fail:
 	space_free(sp);

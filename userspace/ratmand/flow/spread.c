@@ -99,9 +99,9 @@ static void on_adopted(void *ctx, int err)
 	else if (o)
 		spread_remove(f, o, true);
 	/* One that is announced was there before, and stays whatever became of this commit. */
-	if (e && !e->announced && err) {
+	if (e && e->complete && !e->announced && err) {
 		inbox_remove(&f->inbox, e, false);
-	} else if (e && !e->announced) {
+	} else if (e && e->complete && !e->announced) {
 		inbox_announce(&f->inbox, e);
 		space_item_complete(f, e, NULL);
 	}
@@ -125,7 +125,9 @@ static int adopt(struct flow *f, struct outbox_entry *e)
 	if (!a)
 		return -ENOMEM;
 	len = outbox_sealed(&f->outbox, e, sealed);
-	err = len < 0 ? (int)len : inbox_add(&f->inbox, &like, sealed, (size_t)len, &in);
+	err = len < 0 ? (int)len : recv_make_way(f, &e->id);
+	if (!err)
+		err = inbox_add(&f->inbox, &like, sealed, (size_t)len, &in);
 	if (err && err != -EEXIST) {
 		free(a);
 		return err;

@@ -158,6 +158,7 @@ static int parse_hop(struct nlattr *nest, struct kern_route *out)
 	static const struct field fields[RATMAN_A_HOP_MAX + 1] = {
 		[RATMAN_A_HOP_NEIGH] = U32(kern_hop, neigh),
 		[RATMAN_A_HOP_METRIC] = U32(kern_hop, metric),
+		[RATMAN_A_HOP_MTU] = U32(kern_hop, mtu),
 	};
 
 	if (out->n_hops == RATMAN_ROUTE_HOPS_MAX)
@@ -304,6 +305,8 @@ int attrs_put_route(struct nl_msg *msg, const struct kern_route *r)
 		err |= !hop;
 		err |= nla_put_u32(msg, RATMAN_A_HOP_NEIGH, r->hops[i].neigh);
 		err |= nla_put_u32(msg, RATMAN_A_HOP_METRIC, r->hops[i].metric);
+		if (r->hops[i].mtu)
+			err |= nla_put_u32(msg, RATMAN_A_HOP_MTU, r->hops[i].mtu);
 		if (hop)
 			nla_nest_end(msg, hop);
 	}

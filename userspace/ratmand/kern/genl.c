@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <linux/genetlink.h>
 #include <netlink/genl/ctrl.h>
+#include <netlink/genl/family.h>
 #include <netlink/genl/genl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,6 +22,24 @@
 
 /* An event message is read into this; the kernel sends none larger. */
 #define EVENT_MAX 8192
+
+/* The version of the module's family, 1 when the kernel does not say. */
+static uint32_t family_version(struct nl_sock *sk)
+{
+	struct genl_family *family;
+	struct nl_cache *cache;
+	uint32_t version = 1;
+
+	if (genl_ctrl_alloc_cache(sk, &cache))
+		return version;
+	family = genl_ctrl_search_by_name(cache, RATMAN_FAMILY_NAME);
+	if (family) {
+		version = genl_family_get_version(family);
+		genl_family_put(family);
+	}
+	nl_cache_free(cache);
+	return version;
+}
 
 int kern_open(struct kern **out, char *why, size_t size)
 {
@@ -45,6 +64,7 @@ int kern_open(struct kern **out, char *why, size_t size)
 		kern_close(k);
 		return -ENOENT;
 	}
+	k->version = family_version(k->req.sk);
 	k->events.mixed = true;
 	*out = k;
 	return 0;
@@ -63,6 +83,11 @@ void kern_close(struct kern *k)
 const char *kern_why(const struct kern *k)
 {
 	return k->why[0] ? k->why : strerror(k->last_err ? k->last_err : EIO);
+}
+
+uint32_t kern_version(const struct kern *k)
+{
+	return k->version;
 }
 
 int kern_fd(const struct kern *k)
@@ -288,8 +313,12 @@ int kern_neigh_del(struct kern *k, uint32_t ifindex, uint32_t link, const struct
 int kern_route_set(struct kern *k, uint32_t ifindex, const struct kern_route *route)
 {
 	struct nl_msg *msg = new_request(k, RATMAN_CMD_ROUTE_SET, NLM_F_ACK, ifindex);
+	struct kern_route r = *route;
 
-	return msg ? change(k, msg, attrs_put_route(msg, route)) : -ENOMEM;
+	/* It would refuse what it does not know. */
+	for (size_t i = 0; k->version < 2 && i < r.n_hops; i++)
+		r.hops[i].mtu = 0;
+	return msg ? change(k, msg, attrs_put_route(msg, &r)) : -ENOMEM;
 }
 
 /* A request that names its object by one address inside one nest. */

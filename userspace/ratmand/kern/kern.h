@@ -62,6 +62,7 @@ struct kern_neigh {
 struct kern_hop {
 	uint32_t neigh;			/* our index of the neighbour */
 	uint32_t metric;
+	uint32_t mtu;			/* largest frame that gets all the way through it; 0: not known */
 };
 
 struct kern_route {
@@ -127,6 +128,9 @@ void kern_close(struct kern *kern);
 /* The sentence for the last error, never NULL; valid until the next call. */
 const char *kern_why(const struct kern *kern);
 
+/* The version of the module's netlink family: RATMAN_FAMILY_VERSION of its time. */
+uint32_t kern_version(const struct kern *kern);
+
 /* A file descriptor that becomes readable when kern_dispatch() has work. */
 int kern_fd(const struct kern *kern);
 
@@ -152,6 +156,7 @@ int kern_claim(struct kern *kern, uint32_t ifindex, const struct address *router
 int kern_neigh_set(struct kern *kern, uint32_t ifindex, const struct kern_neigh *neigh);
 int kern_neigh_del(struct kern *kern, uint32_t ifindex, uint32_t link,
 		   const struct address *router);
+/* A module before version 2 gets it without path MTUs. */
 int kern_route_set(struct kern *kern, uint32_t ifindex, const struct kern_route *route);
 int kern_route_del(struct kern *kern, uint32_t ifindex, const struct address *dest);
 int kern_addr_set(struct kern *kern, uint32_t ifindex, const struct kern_addr *addr);

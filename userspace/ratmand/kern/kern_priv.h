@@ -13,6 +13,7 @@ struct kern {
 	struct nlsock events;	/* claims the device; frames and events come here */
 	struct nlsock route;	/* rtnetlink */
 	int family;
+	uint32_t version;	/* of the family */
 	int last_err;		/* positive errno */
 	char why[256];
 };

@@ -59,7 +59,7 @@ static void tell_newest(struct route_core *core, uint64_t now, struct route_neig
 }
 
 static void advertise(struct route_core *core, uint64_t now, struct route_neigh *n,
-		      struct route_rec *rec, uint16_t metric)
+		      struct route_rec *rec, uint16_t metric, uint16_t mtu)
 {
 	struct route_entry *e = rec->entry;
 
@@ -67,8 +67,10 @@ static void advertise(struct route_core *core, uint64_t now, struct route_neigh 
 	core->stats.updates_in++;
 	if (e->cur->flags & RECORD_WITHDRAWN)
 		tell_newest(core, now, n, e);
-	if (!table_set_via(core, e, n, rec->sequence, metric, 0))
+	if (!table_set_via(core, e, n, rec->sequence, metric, mtu, 0))
 		n->incomplete = true;
+	if (metric != ROUTE_INFINITY && (mtu < ROUTE_PATH_MTU_MIN || n->mtu < ROUTE_PATH_MTU_MIN))
+		core->stats.narrow++;
 	if (metric != ROUTE_INFINITY &&
 	    (rec->sequence < e->fd_sequence ||
 	     (rec->sequence == e->fd_sequence && metric >= e->fd_metric)))
@@ -82,7 +84,7 @@ static void apply_update(struct route_core *core, uint64_t now, struct route_nei
 	struct route_rec *rec = table_find_record(core, item->update.id);
 
 	if (rec)
-		advertise(core, now, n, rec, item->update.metric);
+		advertise(core, now, n, rec, item->update.metric, item->update.mtu);
 	else if (item->update.metric == ROUTE_INFINITY)
 		pending_remove(n, item->update.id);
 	else
@@ -94,7 +96,7 @@ static void answer_older(struct route_core *core, uint64_t now, struct route_nei
 			 struct route_entry *e)
 {
 	core->stats.drop_older_sequence++;
-	table_set_via(core, e, n, 0, ROUTE_INFINITY, 0);
+	table_set_via(core, e, n, 0, ROUTE_INFINITY, 0, 0);
 	tell_newest(core, now, n, e);
 	table_eval(core, now, e);
 }
@@ -173,14 +175,13 @@ static void new_record(struct route_core *core, uint64_t now, struct route_neigh
 			table_free(core, e);
 		return;
 	}
-	advertise(core, now, n, e->cur, item->record.metric);
+	advertise(core, now, n, e->cur, item->record.metric, item->record.mtu);
 }
 
 static void apply_record(struct route_core *core, uint64_t now, struct route_neigh *n,
 			 const struct control_item *item)
 {
 	uint8_t id[RECORD_ID_LEN];
-	uint16_t metric = item->record.metric;
 	struct route_rec *known;
 	struct route_entry *e;
 	struct record rec;
@@ -195,7 +196,7 @@ static void apply_record(struct route_core *core, uint64_t now, struct route_nei
 	pending_remove(n, id);
 	known = table_find_record(core, id);
 	if (known) {
-		advertise(core, now, n, known, metric);
+		advertise(core, now, n, known, item->record.metric, item->record.mtu);
 		return;
 	}
 	e = table_find(core, rec.address.b);
@@ -203,7 +204,7 @@ static void apply_record(struct route_core *core, uint64_t now, struct route_nei
 		answer_older(core, now, n, e);
 	} else if (e && e->cur && rec.sequence == e->cur->sequence) {
 		core->stats.drop_conflict++;
-		table_set_via(core, e, n, 0, ROUTE_INFINITY, 0);
+		table_set_via(core, e, n, 0, ROUTE_INFINITY, 0, 0);
 		table_eval(core, now, e);
 	} else {
 		new_record(core, now, n, e, &rec, item);

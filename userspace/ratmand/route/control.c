@@ -14,7 +14,7 @@ static struct control_item *add_item(struct control_message *m, enum control_typ
 	return item;
 }
 
-static enum control_error parse_list(struct wire_reader *r, enum control_type type,
+static enum control_error parse_list(struct wire_reader *r, enum control_type type, uint16_t mtu,
 				     struct control_message *m)
 {
 	size_t each = type == CONTROL_UPDATE ? CONTROL_UPDATE_LEN : CONTROL_WANT_LEN;
@@ -32,11 +32,13 @@ static enum control_error parse_list(struct wire_reader *r, enum control_type ty
 		}
 		item->update.id = wire_get_ref(r, RECORD_ID_LEN);
 		item->update.metric = wire_get_be16(r);
+		item->update.mtu = mtu;
 	}
 	return CONTROL_OK;
 }
 
-static enum control_error parse_one(struct wire_reader *r, uint8_t type, struct control_message *m)
+static enum control_error parse_one(struct wire_reader *r, uint8_t type, uint16_t mtu,
+				    struct control_message *m)
 {
 	struct control_item *item = add_item(m, (enum control_type)type);
 	uint8_t phase;
@@ -48,6 +50,7 @@ static enum control_error parse_one(struct wire_reader *r, uint8_t type, struct 
 		item->record.metric = wire_get_be16(r);
 		item->record.remaining_s = wire_get_be32(r);
 		item->record.bytes = wire_get_ref(r, RECORD_LEN);
+		item->record.mtu = mtu;
 		break;
 	case CONTROL_SEQREQ:
 		item->seqreq.address = wire_get_ref(r, ADDRESS_LEN);
@@ -79,9 +82,18 @@ static enum control_error parse_one(struct wire_reader *r, uint8_t type, struct 
 	return wire_done(r) ? CONTROL_OK : CONTROL_TRUNCATED;
 }
 
+static enum control_error parse_path_mtu(struct wire_reader *r, uint16_t *mtu)
+{
+	*mtu = wire_get_be16(r);
+	if (!wire_done(r))
+		return CONTROL_TRUNCATED;
+	return *mtu ? CONTROL_OK : CONTROL_MALFORMED;
+}
+
 enum control_error control_parse_items(const uint8_t *bytes, size_t len,
 				       struct control_message *out)
 {
+	uint16_t mtu = CONTROL_PATH_MTU_DEFAULT;
 	struct wire_reader r;
 
 	out->n_items = 0;
@@ -98,9 +110,11 @@ enum control_error control_parse_items(const uint8_t *bytes, size_t len,
 			return CONTROL_TRUNCATED;
 		wire_read_init(&v, value, tlv_len);
 		if (type == CONTROL_UPDATE || type == CONTROL_WANT)
-			err = parse_list(&v, (enum control_type)type, out);
+			err = parse_list(&v, (enum control_type)type, mtu, out);
+		else if (type == CONTROL_PATH_MTU)
+			err = parse_path_mtu(&v, &mtu);
 		else if (type == CONTROL_RECORD || (type >= CONTROL_SEQREQ && type <= CONTROL_LAST))
-			err = parse_one(&v, type, out);
+			err = parse_one(&v, type, mtu, out);
 		else
 			out->n_unknown++;
 		if (err != CONTROL_OK)
@@ -178,6 +192,18 @@ static bool extend_list(struct wire_writer *w, struct control_run *run, enum con
 	len = (uint16_t)((run->tlv[1] << 8 | run->tlv[2]) + (int)each);
 	run->tlv[1] = (uint8_t)(len >> 8);
 	run->tlv[2] = (uint8_t)len;
+	return true;
+}
+
+bool control_put_path_mtu(struct wire_writer *w, struct control_run *run, uint16_t mtu, size_t left)
+{
+	if (mtu == (run->mtu ? run->mtu : CONTROL_PATH_MTU_DEFAULT))
+		return true;
+	if (room(w) < CONTROL_TLV_LEN + CONTROL_PATH_MTU_LEN + left ||
+	    !open_tlv(w, run, (enum control_type)CONTROL_PATH_MTU, CONTROL_PATH_MTU_LEN))
+		return false;
+	wire_put_be16(w, mtu);
+	run->mtu = mtu;
 	return true;
 }
 

@@ -30,6 +30,8 @@
 #define CONTROL_MEMBER_BUCKETS 16
 #define CONTROL_MEMBER_SUMS_LEN (CONTROL_MEMBER_BUCKETS * 8)
 #define CONTROL_MEMBER_ASK_LEN 2
+#define CONTROL_PATH_MTU_LEN 2
+#define CONTROL_PATH_MTU_DEFAULT 1500u	/* of what stands before any PATH_MTU */
 
 /* Header flags. */
 #define CONTROL_ADOPTED 0x01u	/* sender has adopted the epoch in peer_epoch; ack counts */
@@ -49,6 +51,9 @@ enum control_type {
 	CONTROL_MEMBER_ASK = 10,
 	CONTROL_LAST = CONTROL_MEMBER_ASK,
 };
+
+/* No item: it holds for the UPDATEs and RECORDs behind it in the message. */
+#define CONTROL_PATH_MTU 11
 
 enum control_dump_phase {
 	CONTROL_DUMP_BEGIN = 0,
@@ -71,11 +76,13 @@ struct control_item {
 		struct {
 			const uint8_t *id;	/* RECORD_ID_LEN bytes */
 			uint16_t metric;
+			uint16_t mtu;	/* largest frame for it that the sender passes on */
 		} update;
 		struct {
 			const uint8_t *bytes;	/* RECORD_LEN bytes */
 			uint32_t remaining_s;
 			uint16_t metric;
+			uint16_t mtu;
 		} record;
 		const uint8_t *want;		/* RECORD_ID_LEN bytes */
 		struct {
@@ -124,13 +131,20 @@ void control_put_header(struct wire_writer *w, const struct control_header *head
 /*
  * Appends items. Each returns false, with nothing written, when it does not fit.
  * Updates and wants that follow each other share one TLV: @run holds the start
- * of the open one and is zeroed at the start of a message.
+ * of the open one and the path MTU that holds, and is zeroed at the start of a message.
  */
 struct control_run {
 	uint8_t *tlv;		/* borrowed: inside the writer's buffer */
 	enum control_type type;
+	uint16_t mtu;		/* 0: CONTROL_PATH_MTU_DEFAULT */
 };
 
+/*
+ * Sees to it that the next item has this path MTU (not 0), when there is room for @left
+ * bytes of that item, too.
+ */
+bool control_put_path_mtu(struct wire_writer *w, struct control_run *run, uint16_t mtu,
+			  size_t left);
 bool control_put_update(struct wire_writer *w, struct control_run *run,
 			const uint8_t id[static RECORD_ID_LEN], uint16_t metric);
 bool control_put_want(struct wire_writer *w, struct control_run *run,

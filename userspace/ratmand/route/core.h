@@ -86,6 +86,7 @@ struct route_rec {
 struct route_via {
 	uint64_t sequence;
 	uint16_t metric;
+	uint16_t mtu;			/* largest frame that the neighbour passes on */
 	uint8_t slot;
 	uint8_t flags;
 };
@@ -124,11 +125,13 @@ struct route_entry {
 	struct slot_set told;		/* neighbours that hold a finite metric of ours */
 	struct {
 		uint16_t metric;
+		uint16_t mtu;
 		uint8_t slot;
 	} inst[ROUTE_HOPS_MAX];
 	uint32_t heap_at;		/* position in the timer heap, 0 none */
 	uint16_t fd_metric;
 	uint16_t adv_metric;
+	uint16_t adv_mtu;		/* largest frame that we pass on */
 	uint8_t n_inst;
 	uint8_t n_via, cap_via;
 	uint8_t sel;			/* slot of the primary, or SLOT_NONE */
@@ -207,6 +210,7 @@ struct route_neigh {
 	bool up;
 	uint8_t slot;
 	uint16_t cost;
+	uint16_t mtu;			/* of the link */
 	uint32_t id;
 	uint32_t routes;		/* vias */
 	uint32_t stale;			/* vias that are stale */
@@ -332,7 +336,7 @@ int table_set_record(struct route_core *core, uint64_t now, struct route_entry *
 void table_encode(const struct route_rec *rec, uint8_t out[static RECORD_LEN]);
 /* Sets (or, with ROUTE_INFINITY, removes) a via. False when there is no room for it. */
 bool table_set_via(struct route_core *core, struct route_entry *e, struct route_neigh *n,
-		   uint64_t sequence, uint16_t metric, uint8_t flags);
+		   uint64_t sequence, uint16_t metric, uint16_t mtu, uint8_t flags);
 struct route_via *table_via(const struct route_entry *e, unsigned int slot);
 /* Decides again about one address: primary, backups, what is advertised, timers. */
 void table_eval(struct route_core *core, uint64_t now, struct route_entry *e);
@@ -343,6 +347,10 @@ void table_forget_owner(struct route_core *core, struct route_neigh *n);
 /* After the told set of an unreachable entry became empty. */
 void table_settle(struct route_core *core, struct route_entry *e);
 uint16_t table_total(const struct route_core *core, const struct route_via *v);
+/* The largest frame that gets all the way. */
+uint16_t table_mtu(const struct route_core *core, const struct route_via *v);
+/* Decides again about every address that a neighbour advertises. */
+void table_eval_neigh(struct route_core *core, uint64_t now, const struct route_neigh *n);
 /* Removes the vias of a neighbour, or only those with one of @flags, and decides again. */
 void table_drop_neigh(struct route_core *core, uint64_t now, struct route_neigh *n, uint8_t flags);
 void table_digest_of(const struct route_entry *e, uint64_t sequence, uint16_t metric,
@@ -381,6 +389,8 @@ void apply_tick(struct route_core *core, uint64_t now, struct route_neigh *n);
 size_t emit_items(struct route_core *core, uint64_t now, struct route_neigh *n, uint8_t *buf,
 		  size_t size);
 bool emit_drained(const struct route_neigh *n);
+/* Says all that is reachable once more. */
+void emit_repeat(struct route_core *core, uint64_t now, struct route_neigh *n);
 void emit_start_dump(struct route_core *core, uint64_t now, struct route_neigh *n);
 void emit_touch(struct route_core *core, uint64_t now, bool urgent);
 void emit_oneoff(struct route_core *core, uint64_t now, struct route_neigh *n,

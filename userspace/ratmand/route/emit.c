@@ -70,6 +70,15 @@ void emit_start_dump(struct route_core *core, uint64_t now, struct route_neigh *
 	n->flush_at = now;
 }
 
+void emit_repeat(struct route_core *core, uint64_t now, struct route_neigh *n)
+{
+	if (!n->up || !n->peer_epoch)
+		return;
+	n->cursor[LIST_REACH] = core->lists[LIST_REACH].head;
+	if (n->flush_at > now + core->cfg.flush_ms)
+		n->flush_at = now + core->cfg.flush_ms;
+}
+
 bool emit_drained(const struct route_neigh *n)
 {
 	return n->peer_epoch && n->dump == DUMP_NONE && !n->cursor[LIST_REACH] &&
@@ -108,6 +117,7 @@ static bool serve(struct route_core *core, uint64_t now, struct route_neigh *n,
 {
 	bool finite = e->adv_metric != ROUTE_INFINITY && e->sel != n->slot;
 	uint16_t metric = finite ? e->adv_metric : (uint16_t)ROUTE_INFINITY;
+	uint16_t mtu = e->adv_mtu < n->mtu ? e->adv_mtu : n->mtu;
 	struct route_rec *rec;
 
 	if (!finite && !set_has(&e->told, n->slot) && !push)
@@ -117,7 +127,13 @@ static bool serve(struct route_core *core, uint64_t now, struct route_neigh *n,
 	else
 		rec = push ? e->cur : retract_by(e, n->slot);
 	if (rec) {
-		if (!set_has(&rec->has, n->slot)) {
+		bool has = set_has(&rec->has, n->slot);
+
+		/* Our side of the link counts: the neighbour may think it larger than we do. */
+		if (finite && !control_put_path_mtu(w, run, mtu, CONTROL_TLV_LEN +
+						    (has ? CONTROL_UPDATE_LEN : CONTROL_RECORD_LEN)))
+			return false;
+		if (!has) {
 			if (!put_record(core, now, rec, w, run, metric))
 				return false;
 		} else if (!control_put_update(w, run, rec->id, metric)) {
@@ -227,7 +243,7 @@ static bool put_end(struct route_core *core, struct route_neigh *n, struct wire_
 size_t emit_items(struct route_core *core, uint64_t now, struct route_neigh *n, uint8_t *buf,
 		  size_t size)
 {
-	struct control_run run = { NULL, CONTROL_UPDATE };
+	struct control_run run = { .type = CONTROL_UPDATE };
 	struct wire_writer w;
 
 	wire_write_init(&w, buf, size);

@@ -106,7 +106,7 @@ struct route_core *route_new(const struct route_config *cfg, const struct route_
 	if (cfg)
 		core->cfg = *cfg;
 	c = &core->cfg;
-	c->mtu = or_default(c->mtu, ROUTE_MTU_MAX, 256, ROUTE_MTU_MAX);
+	c->mtu = or_default(c->mtu, ROUTE_MTU_DEFAULT, 256, ROUTE_MTU_MAX);
 	c->max_addresses = or_default(c->max_addresses, 1000000, 1, 100000000);
 	c->quota = or_default(c->quota, 65536, 1, 100000000);
 	c->verify_rate = or_default(c->verify_rate, 500, 1, 1000000);
@@ -181,6 +181,7 @@ static struct route_neigh *slot_take(struct route_core *core, uint64_t now, uint
 	n->used = true;
 	n->slot = (uint8_t)slot;
 	n->id = id;
+	n->mtu = ROUTE_PATH_MTU_DEFAULT;
 	n->first_epoch = true;
 	memset(n->past, 0, sizeof(n->past));
 	n->verify_at = now;
@@ -214,7 +215,6 @@ int route_neigh_up(struct route_core *core, uint64_t now, uint32_t id, uint16_t 
 int route_neigh_cost(struct route_core *core, uint64_t now, uint32_t id, uint16_t cost)
 {
 	struct route_neigh *n = core_neigh(core, id);
-	struct route_entry *e, *tmp;
 
 	if (!n || !n->up)
 		return -ENOENT;
@@ -222,11 +222,23 @@ int route_neigh_cost(struct route_core *core, uint64_t now, uint32_t id, uint16_
 	if (n->cost == cost)
 		return 0;
 	n->cost = cost;
-	if (!n->routes)
+	table_eval_neigh(core, now, n);
+	return 0;
+}
+
+int route_neigh_mtu(struct route_core *core, uint64_t now, uint32_t id, uint32_t mtu)
+{
+	struct route_neigh *n = core_neigh(core, id);
+
+	if (!n || !n->up)
+		return -ENOENT;
+	if (mtu > UINT16_MAX)
+		mtu = UINT16_MAX;
+	if (mtu == 0 || n->mtu == mtu)
 		return 0;
-	HASH_ITER(hh, core->entries, e, tmp)
-		if (table_via(e, n->slot))
-			table_eval(core, now, e);
+	n->mtu = (uint16_t)mtu;
+	table_eval_neigh(core, now, n);
+	emit_repeat(core, now, n);
 	return 0;
 }
 
@@ -453,16 +465,18 @@ int route_restore(struct route_core *core, uint64_t now, const struct address *a
 		e->seen = sequence;
 	for (size_t i = 0; i < n; i++) {
 		struct route_neigh *neigh = core_neigh(core, hops[i].neigh);
+		uint16_t mtu = hops[i].mtu ? hops[i].mtu : ROUTE_PATH_MTU_DEFAULT;
 
 		if (!neigh || !neigh->up || table_via(e, neigh->slot))
 			continue;
 		/* The largest value that is certainly still feasible; see table.c, publish(). */
-		if (!table_set_via(core, e, neigh, sequence, fd_metric - 1,
+		if (!table_set_via(core, e, neigh, sequence, fd_metric - 1, mtu,
 				   VIA_STALE | VIA_RESTORED))
 			continue;
 		if (e->sel == SLOT_NONE)
 			e->sel = neigh->slot;
 		e->inst[e->n_inst].slot = neigh->slot;
+		e->inst[e->n_inst].mtu = mtu;
 		e->inst[e->n_inst++].metric = hops[i].metric;
 		if (neigh->sweep_at == NEVER)
 			neigh->sweep_at = core->started + STALE_MS;
@@ -530,6 +544,7 @@ static void fill_info(const struct route_core *core, uint64_t now, const struct 
 
 		out->hops[i].neigh = core->neighs[e->inst[i].slot]->id;
 		out->hops[i].metric = v ? table_total(core, v) : e->inst[i].metric;
+		out->hops[i].mtu = e->inst[i].mtu;
 	}
 	out->n_known = e->n_via;
 }
@@ -586,6 +601,7 @@ int route_neigh_get(const struct route_core *core, uint32_t id, struct route_nei
 	*out = (struct route_neigh_info){
 		.neigh = n->id,
 		.cost = n->cost,
+		.mtu = n->mtu,
 		.connected = n->peer_epoch && n->peer_adopted,
 		.synced = n->synced,
 		.routes = n->routes,

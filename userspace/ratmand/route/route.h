@@ -40,6 +40,13 @@
 #define ROUTE_NEIGH_MAX 128		/* neighbours at one time */
 #define ROUTE_COOKIE_LEN 12
 #define ROUTE_MTU_MAX 1400		/* largest CONTROL payload */
+#define ROUTE_PATH_MTU_MIN 1360		/* of a path that is used: a 1280-byte IPv6 packet fits */
+/*
+ * Largest payload sent: with its hop header it fits any link that routes go over, also one
+ * whose MTU shrinks while messages are in flight.
+ */
+#define ROUTE_MTU_DEFAULT (ROUTE_PATH_MTU_MIN - 20)
+#define ROUTE_PATH_MTU_DEFAULT 1500	/* of a link, until route_neigh_mtu() */
 
 struct route_core;
 
@@ -47,12 +54,13 @@ struct route_core;
 struct route_hop {
 	uint32_t neigh;		/* the caller's handle given to route_neigh_up() */
 	uint16_t metric;	/* 1 … 65534; what the neighbour advertised + link cost */
+	uint16_t mtu;		/* largest frame that gets all the way; 0 in route_restore(): unknown */
 };
 
 /* Zero in any field means its default. */
 struct route_config {
 	uint64_t seed;			/* of all randomness; 0: from the system */
-	uint32_t mtu;			/* largest payload sent, 256 … 1400; default 1400 */
+	uint32_t mtu;			/* largest payload sent, 256 … 1400; default 1340 */
 	uint32_t max_addresses;		/* in the whole table; default 1,000,000 */
 	uint32_t quota;			/* addresses per neighbour; default 65,536 */
 	uint32_t max_members;		/* presences in the whole table; default 16,384 */
@@ -167,6 +175,7 @@ struct route_stats {
 	uint64_t drop_presence_full;	/* max_members reached */
 	uint64_t defer_over_budget;	/* not read yet: signature budget used up */
 	uint64_t infeasible;		/* updates that failed the feasibility condition */
+	uint64_t narrow;		/* updates of paths below ROUTE_PATH_MTU_MIN */
 	uint64_t starved;		/* addresses that lost their last feasible route */
 };
 
@@ -191,6 +200,7 @@ struct route_info {
 struct route_neigh_info {
 	uint32_t neigh;
 	uint16_t cost;
+	uint16_t mtu;			/* of its link */
 	bool connected;			/* channel established in both directions */
 	bool synced;			/* its full table has arrived */
 	uint32_t routes;		/* advertised by it now */
@@ -221,6 +231,12 @@ int route_neigh_up(struct route_core *core, uint64_t now, uint32_t id, uint16_t 
 
 /* The measured cost of the link changed (walks the table: smooth it before). -ENOENT. */
 int route_neigh_cost(struct route_core *core, uint64_t now, uint32_t id, uint16_t cost);
+
+/*
+ * The MTU of the link to it changed, or is known now: bytes of the largest frame, from
+ * the hop header on. Walks the table, and repeats it to the neighbour. -ENOENT.
+ */
+int route_neigh_mtu(struct route_core *core, uint64_t now, uint32_t id, uint32_t mtu);
 
 /* The neighbour is gone; its routes go at once. -ENOENT. */
 int route_neigh_down(struct route_core *core, uint64_t now, uint32_t id);

@@ -247,7 +247,7 @@ void table_free(struct route_core *core, struct route_entry *e)
 	while (e->n_via) {
 		struct route_via *v = &e->via[e->n_via - 1];
 
-		table_set_via(core, e, core->neighs[v->slot], 0, ROUTE_INFINITY, 0);
+		table_set_via(core, e, core->neighs[v->slot], 0, ROUTE_INFINITY, 0, 0);
 	}
 	list_remove(core, e);
 	if (e->flags & ENTRY_UNRESOLVED)
@@ -354,7 +354,7 @@ static void drop_orphan_vias(struct route_core *core, struct route_entry *e)
 		struct route_via *v = &e->via[i];
 
 		if (!(v->flags & VIA_RESTORED) && !rec_of(e, v->sequence))
-			table_set_via(core, e, core->neighs[v->slot], 0, ROUTE_INFINITY, 0);
+			table_set_via(core, e, core->neighs[v->slot], 0, ROUTE_INFINITY, 0, 0);
 	}
 }
 
@@ -500,7 +500,7 @@ static struct route_via *via_add(struct route_core *core, struct route_entry *e,
 }
 
 bool table_set_via(struct route_core *core, struct route_entry *e, struct route_neigh *n,
-		   uint64_t sequence, uint16_t metric, uint8_t flags)
+		   uint64_t sequence, uint16_t metric, uint16_t mtu, uint8_t flags)
 {
 	struct route_via *v = table_via(e, n->slot);
 
@@ -520,6 +520,7 @@ bool table_set_via(struct route_core *core, struct route_entry *e, struct route_
 	}
 	v->sequence = sequence;
 	v->metric = metric;
+	v->mtu = mtu;
 	v->flags = flags;
 	if (flags & VIA_STALE)
 		n->stale++;
@@ -548,6 +549,24 @@ uint16_t table_total(const struct route_core *core, const struct route_via *v)
 	return total < ROUTE_INFINITY ? (uint16_t)total : (uint16_t)ROUTE_INFINITY;
 }
 
+uint16_t table_mtu(const struct route_core *core, const struct route_via *v)
+{
+	uint16_t link = core->neighs[v->slot]->mtu;
+
+	return v->mtu < link ? v->mtu : link;
+}
+
+void table_eval_neigh(struct route_core *core, uint64_t now, const struct route_neigh *n)
+{
+	struct route_entry *e, *tmp;
+
+	if (!n->routes)
+		return;
+	HASH_ITER(hh, core->entries, e, tmp)
+		if (table_via(e, n->slot))
+			table_eval(core, now, e);
+}
+
 /* ---- choices ---- */
 
 /* The condition of RFC 8966 §3.5.1. */
@@ -565,6 +584,9 @@ static bool valid(const struct route_core *core, uint64_t now, const struct rout
 	const struct route_neigh *n = core->neighs[v->slot];
 
 	if (!n->up || table_total(core, v) == ROUTE_INFINITY)
+		return false;
+	/* Programs could not use it, and would wait in vain on a worse one that they can. */
+	if (table_mtu(core, v) < ROUTE_PATH_MTU_MIN)
 		return false;
 	if (e->cur && v->sequence <= e->cur->sequence && !table_alive(e->cur, now))
 		return false;
@@ -695,13 +717,14 @@ static void install(struct route_core *core, uint64_t now, struct route_entry *e
 		}
 		hops[at].neigh = core->neighs[v->slot]->id;
 		hops[at].metric = total;
+		hops[at].mtu = table_mtu(core, v);
 		slots[at] = v->slot;
 	}
 	changed |= n != e->n_inst || !(e->flags & ENTRY_INSTALLED);
 	for (unsigned int i = 0; i < n && !changed; i++) {
 		uint32_t was = e->inst[i].metric, is = hops[i].metric;
 
-		changed = slots[i] != e->inst[i].slot ||
+		changed = slots[i] != e->inst[i].slot || hops[i].mtu != e->inst[i].mtu ||
 			  (was > is ? was - is : is - was) * 8 > was;
 	}
 	if (!changed)
@@ -709,6 +732,7 @@ static void install(struct route_core *core, uint64_t now, struct route_entry *e
 	for (unsigned int i = 0; i < n; i++) {
 		e->inst[i].slot = slots[i];
 		e->inst[i].metric = hops[i].metric;
+		e->inst[i].mtu = hops[i].mtu;
 	}
 	e->n_inst = (uint8_t)n;
 	e->flags |= ENTRY_INSTALLED;
@@ -727,12 +751,12 @@ static void uninstall(struct route_core *core, struct route_entry *e)
 
 /* What neighbours hear from now on. The feasibility distance is lowered before. */
 static bool publish(struct route_core *core, uint64_t now, struct route_entry *e,
-		    uint64_t sequence, uint16_t metric, bool moved)
+		    uint64_t sequence, uint16_t metric, uint16_t mtu, bool moved)
 {
 	bool lowered = false;
 
 	if (metric == e->adv_metric && !moved &&
-	    (metric == ROUTE_INFINITY || sequence == e->adv_sequence))
+	    (metric == ROUTE_INFINITY || (sequence == e->adv_sequence && mtu == e->adv_mtu)))
 		return false;
 	if (metric != ROUTE_INFINITY) {
 		lowered = fd_lower(e, sequence, metric);
@@ -742,6 +766,7 @@ static bool publish(struct route_core *core, uint64_t now, struct route_entry *e
 	}
 	e->adv_sequence = sequence;
 	e->adv_metric = metric;
+	e->adv_mtu = mtu;
 	e->adv_at = now;
 	e->version = ++core->version;
 	list_remove(core, e);
@@ -840,7 +865,7 @@ static void eval_local(struct route_core *core, uint64_t now, struct route_entry
 
 	e->sel = SLOT_NONE;
 	uninstall(core, e);
-	publish(core, now, e, e->cur->sequence, 0, moved);
+	publish(core, now, e, e->cur->sequence, 0, UINT16_MAX, moved);
 	if (half < e->req_next)
 		half = e->req_next;
 	if (now >= half) {
@@ -857,7 +882,7 @@ static void eval_remote(struct route_core *core, uint64_t now, struct route_entr
 	const struct route_via *sel;
 	uint8_t was = e->sel;
 	uint64_t sequence = e->adv_sequence;
-	uint16_t metric = ROUTE_INFINITY;
+	uint16_t metric = ROUTE_INFINITY, mtu = 0;
 	bool lowered, moved;
 
 	sel = choose(core, now, e, next);
@@ -879,11 +904,12 @@ static void eval_remote(struct route_core *core, uint64_t now, struct route_entr
 	if (sel && table_alive(rec_of(e, sel->sequence), now)) {
 		sequence = sel->sequence;
 		metric = dampen(e, now, sequence, table_total(core, sel), next);
+		mtu = table_mtu(core, sel);
 	}
 	/* Gone from the kernel before the neighbours hear it; there before they use it. */
 	if (!sel)
 		uninstall(core, e);
-	lowered = publish(core, now, e, sequence, metric, moved && metric != ROUTE_INFINITY);
+	lowered = publish(core, now, e, sequence, metric, mtu, moved && metric != ROUTE_INFINITY);
 	if (sel)
 		install(core, now, e, lowered);
 	starve(core, now, e, next);

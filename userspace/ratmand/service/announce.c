@@ -11,6 +11,7 @@
 #include "ratmand/flow/parcel.h"
 
 #define ANNOUNCEMENT_VERSION 1
+#define GOODBYE_VERSION 2
 
 /* Changes that follow each other closely are announced together. */
 #define GAP_MS 1000
@@ -18,45 +19,55 @@
 #define AGAIN_MS 60000
 #define EVERY_MS (LIMIT_PROFILE_ANNOUNCE_S * 1000ull)
 
-/* A user who is online. */
+/* A user who is online, or was a moment ago. */
 struct announced {
 	struct address id;
 	bool used;
-	uint64_t due;		/* ms of uv_now() */
+	uint64_t due;		/* ms of uv_now(); OFFLINE */
 	uint64_t earliest;	/* not sooner after the last */
 };
+
+#define OFFLINE UINT64_MAX
 
 struct announce {
 	struct flow *flow;
 	struct users *users;
+	struct store *store;
 	uv_timer_t timer;
 	struct announced list[LIMIT_LOCAL_ADDRESSES];
 };
 
 size_t announce_write(uint8_t *buf, size_t size, uint64_t version, const struct profile *profile)
 {
-	struct profile bare = *profile;
+	struct profile bare;
 	struct wire_writer w;
 
-	bare.flags = 0;
 	wire_write_init(&w, buf, size);
-	wire_put_u8(&w, ANNOUNCEMENT_VERSION);
+	wire_put_u8(&w, profile ? ANNOUNCEMENT_VERSION : GOODBYE_VERSION);
 	wire_put_be64(&w, version);
-	profile_write(&w, &bare);
+	if (profile) {
+		bare = *profile;
+		bare.flags = 0;
+		profile_write(&w, &bare);
+	}
 	return w.failed ? 0 : wire_len(&w);
 }
 
-int announce_read(const uint8_t *data, size_t len, uint64_t *version, struct profile *out)
+int announce_read(const uint8_t *data, size_t len, uint64_t *version, bool *goodbye,
+		  struct profile *out)
 {
 	struct wire_reader r;
+	uint8_t kind;
 
 	wire_read_init(&r, data, len);
-	if (wire_get_u8(&r) != ANNOUNCEMENT_VERSION)
-		return -EINVAL;
+	kind = wire_get_u8(&r);
 	*version = wire_get_be64(&r);
-	if (!*version || profile_read(&r, out) || !wire_done(&r) || out->flags)
+	*goodbye = kind == GOODBYE_VERSION;
+	if ((kind != ANNOUNCEMENT_VERSION && !*goodbye) || !*version)
 		return -EINVAL;
-	return 0;
+	if (!*goodbye && (profile_read(&r, out) || out->flags))
+		return -EINVAL;
+	return wire_done(&r) ? 0 : -EINVAL;
 }
 
 /* Sending ------------------------------------------------------------------------------- */
@@ -77,6 +88,20 @@ static int send_profile(struct announce *a, const struct address *id)
 	len = announce_write(buf, sizeof(buf), record.version, &record.profile);
 	return flow_parcel_send(a->flow, PARCEL_PROFILE, id, flow_everybody(), NULL, 0, buf, len,
 				NULL, NULL);
+}
+
+int announce_goodbye(struct announce *a, const struct address *id, const uint8_t *secret)
+{
+	uint8_t buf[1 + 8];
+	uint64_t version;
+
+	if (!users_has_local(a->users, id))
+		return 0;
+	version = store_next_stamp(a->store, id);
+	if (!version)
+		return -EIO;
+	return flow_commons_goodbye(a->flow, id, secret, buf,
+				    announce_write(buf, sizeof(buf), version, NULL));
 }
 
 static void arm(struct announce *a);
@@ -122,12 +147,20 @@ static struct announced *find(struct announce *a, const struct address *id)
 	return NULL;
 }
 
+/* A place for one more; of those who are offline only when nobody else's is free. */
 static struct announced *find_free(struct announce *a)
 {
-	for (size_t i = 0; i < LIMIT_LOCAL_ADDRESSES; i++)
-		if (!a->list[i].used)
-			return &a->list[i];
-	return NULL;
+	struct announced *offline = NULL;
+
+	for (size_t i = 0; i < LIMIT_LOCAL_ADDRESSES; i++) {
+		struct announced *n = &a->list[i];
+
+		if (!n->used)
+			return n;
+		if (n->due == OFFLINE && (!offline || n->earliest < offline->earliest))
+			offline = n;
+	}
+	return offline;
 }
 
 int announce_user(struct announce *a, const struct address *id)
@@ -154,7 +187,9 @@ void announce_offline(struct announce *a, const struct address *id)
 
 	if (!n)
 		return;
-	n->used = false;
+	/* Whoever comes and goes is not announced each time. */
+	n->due = OFFLINE;
+	n->used = n->earliest > uv_now(a->timer.loop);
 	flow_commons_down(a->flow, id);
 	arm(a);
 }
@@ -168,6 +203,7 @@ static void on_parcel(void *ctx, struct flow_parcel *p, const struct parcel *inf
 	struct profile profile;
 	struct address from = info->from;
 	uint64_t version;
+	bool goodbye;
 	size_t len = 0;
 	ssize_t n = 1;
 
@@ -175,8 +211,8 @@ static void on_parcel(void *ctx, struct flow_parcel *p, const struct parcel *inf
 	if (info->size <= sizeof(buf))
 		while (len < sizeof(buf) && (n = flow_parcel_read(p, buf + len, sizeof(buf) - len)) > 0)
 			len += (size_t)n;
-	if (n >= 0 && len && !announce_read(buf, len, &version, &profile))
-		users_merge(a->users, &from, version, &profile);
+	if (n >= 0 && len && !announce_read(buf, len, &version, &goodbye, &profile))
+		users_merge(a->users, &from, version, goodbye ? NULL : &profile);
 	else if (n != -ESTALE)
 		users_malformed(a->users);
 	flow_parcel_close(p, true);
@@ -184,7 +220,8 @@ static void on_parcel(void *ctx, struct flow_parcel *p, const struct parcel *inf
 
 /* Life -------------------------------------------------------------------------------------- */
 
-int announce_new(struct announce **out, uv_loop_t *loop, struct flow *flow, struct users *users)
+int announce_new(struct announce **out, uv_loop_t *loop, struct store *store, struct flow *flow,
+		 struct users *users)
 {
 	struct announce *a = calloc(1, sizeof(*a));
 	int err;
@@ -199,6 +236,7 @@ int announce_new(struct announce **out, uv_loop_t *loop, struct flow *flow, stru
 	a->timer.data = a;
 	a->flow = flow;
 	a->users = users;
+	a->store = store;
 	flow_parcel_handler(flow, PARCEL_PROFILE, on_parcel, a);
 	*out = a;
 	return 0;

@@ -24,7 +24,7 @@ int contact_search_new(struct contact_search **out, const struct contact_filter 
 		like_init(&s->likes[i], f->terms[i].match, f->terms[i].pattern);
 		words += f->terms[i].match == USER_MATCH_FUZZY ? s->likes[i].n_words : 0;
 	}
-	/* Each is held against each word of all contacts, in one go. */
+	/* Each is held against each word of a contact, in one go. */
 	if (words > LIMIT_CONTACT_WORDS) {
 		free(s);
 		return -EMSGSIZE;

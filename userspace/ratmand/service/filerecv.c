@@ -16,6 +16,7 @@ struct arrival {
 	struct files *files;
 	struct flow_parcel *parcel;	/* owned */
 	struct filehash *hash;		/* owned */
+	struct ident id;		/* of the parcel */
 	struct address from;
 	struct recipient to;
 	struct notice_file file;	/* by the sender's word */
@@ -23,15 +24,21 @@ struct arrival {
 
 /* Offers ------------------------------------------------------------------------ */
 
-/* True when the user wants @file from @from: it was asked for, or is small enough. */
-static bool is_welcome(const struct files *f, const struct files_entry *e,
-		       const struct address *from, const struct notice_file *file)
+static bool is_asked_for(const struct files_entry *e, const struct address *from)
 {
-	bool asked = e && e->meta.state == FILE_IN_PROGRESS && fileshare_was_asked(e, from);
+	return e && e->meta.state == FILE_IN_PROGRESS && fileshare_was_asked(e, from);
+}
 
-	if (asked && e->meta.size && e->meta.size != file->size)
-		return false;
-	return asked || file->size <= f->accept;
+/*
+ * True when the user wants @file, the parcel @id, from @from: it was asked for, or is small
+ * enough and there is room for such.
+ */
+static bool is_welcome(struct files *f, const struct files_entry *e, const struct address *from,
+		       const struct notice_file *file, const struct ident *id)
+{
+	if (is_asked_for(e, from))
+		return !e->meta.size || e->meta.size == file->size;
+	return file->size <= f->accept && fileroom_fits(&f->room, id, file->size);
 }
 
 /* A download that was called off: who was asked is told once. */
@@ -78,8 +85,10 @@ static enum parcel_answer on_offered(void *ctx, const struct parcel *info)
 		return PARCEL_LATER;
 	if (!err && (!files_content(f, &e, &content) || was_called_off(f, r, &e, &info->from)))
 		answer = PARCEL_REFUSE;
-	else if (is_welcome(f, err ? NULL : &e, &info->from, &file))
-		answer = PARCEL_TAKE;
+	else if (is_welcome(f, err ? NULL : &e, &info->from, &file, &info->id))
+		answer = is_asked_for(err ? NULL : &e, &info->from) ||
+			 !fileroom_reserve(&f->room, &info->id, file.size) ? PARCEL_TAKE :
+									     PARCEL_LATER;
 	else if (err || e.meta.state == FILE_ANY)
 		(void)remember(f, r, &info->from, &file);
 	sodium_memzero(&content, sizeof(content));
@@ -106,6 +115,7 @@ static int take_for(struct arrival *a, const struct records *r, const struct flo
 	int err = files_get(r, &a->file.id, &e);
 	bool is_new = err != 0;
 	bool known = !err && e.meta.size && e.meta.state != FILE_ANY;
+	bool asked = is_asked_for(err ? NULL : &e, &a->from);
 
 	if (err && err != -ENOENT && err != -EBADMSG)
 		return err;
@@ -113,7 +123,7 @@ static int take_for(struct arrival *a, const struct records *r, const struct flo
 		sodium_memzero(&own, sizeof(own));
 		return 0;
 	}
-	if (!is_welcome(f, err ? NULL : &e, &a->from, &a->file))
+	if (!is_welcome(f, err ? NULL : &e, &a->from, &a->file, &a->id))
 		return known ? 0 : remember(f, r, &a->from, &a->file);
 	if (!known)
 		files_entry_init(&e, &a->from, &a->file, FILE_AVAILABLE);
@@ -124,6 +134,11 @@ static int take_for(struct arrival *a, const struct records *r, const struct flo
 	err = is_new ? files_make_room(f, r) : 0;
 	if (!err)
 		err = files_take(f, r, &e, content);
+	/* Of the others who were asked nobody need go on. */
+	if (!err && asked)
+		files_cancel(f, &r->address, &a->file.id);
+	if (!err && !asked)
+		fileroom_keep(&f->room, &a->id, content);
 	if (!err) {
 		f->stats.received++;
 		files_tell(f, &r->address, &e);
@@ -241,6 +256,7 @@ static void on_file(void *ctx, struct flow_parcel *p, const struct parcel *info)
 	}
 	a->files = f;
 	a->parcel = p;
+	a->id = info->id;
 	a->from = info->from;
 	a->to = info->to;
 	DL_APPEND(f->arrivals, a);

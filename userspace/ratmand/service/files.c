@@ -324,6 +324,7 @@ void files_user_up(struct files *f, const struct address *user)
 {
 	(void)flow_commons_up(f->flow, user);
 	fileshare_repeat(f, user);
+	filetend_user_up(f, user);
 }
 
 static int forget_entry(void *ctx, const struct files_entry *e)
@@ -370,6 +371,10 @@ int files_new(struct files **out, uv_loop_t *loop, struct store *store, struct f
 		uv_unref((uv_handle_t *)f->timer);
 		f->timer->data = f;
 		err = catalogs_load(&f->catalogs, store);
+		if (!err)
+			err = fileroom_load(&f->room, store, flow);
+		if (!err)
+			err = filetend_start(f);
 	}
 	if (err) {
 		files_free(f);
@@ -386,10 +391,16 @@ void files_set_accept(struct files *f, uint64_t accept)
 	f->accept = accept;
 }
 
+void files_set_accept_total(struct files *f, uint64_t total)
+{
+	f->room.most = total;
+}
+
 void files_stop(struct files *f)
 {
 	flow_parcel_handler(f->flow, PARCEL_NOTICE, NULL, NULL);
 	filerecv_stop(f);
+	filetend_stop(f);
 }
 
 static void free_handle(uv_handle_t *handle)
@@ -403,6 +414,9 @@ void files_free(struct files *f)
 		return;
 	if (f->timer)
 		uv_close((uv_handle_t *)f->timer, free_handle);
+	if (f->tender)
+		uv_close((uv_handle_t *)f->tender, free_handle);
 	catalogs_free(&f->catalogs);
+	fileroom_free(&f->room);
 	free(f);
 }

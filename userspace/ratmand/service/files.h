@@ -25,6 +25,8 @@ int files_new(struct files **out, uv_loop_t *loop, struct store *store, struct f
 	      struct online *online);
 /* Up to how many bytes a file is taken in that was sent and not asked for; LIMIT_FILE_ACCEPT at first. */
 void files_set_accept(struct files *f, uint64_t accept);
+/* The same for all of them together, LIMIT_FILE_ACCEPT_TOTAL at first; see also fileroom.h. */
+void files_set_accept_total(struct files *f, uint64_t total);
 /* Lets go of flow: before flow_free(). Packs, reads, lists and watches were ended before. */
 void files_stop(struct files *f);
 void files_free(struct files *f);
@@ -116,6 +118,7 @@ void files_remove(struct files *f, const struct file_ref *ref, files_done_cb don
 struct files_stats {
 	uint64_t packed, shared;	/* contents; of them, were here already */
 	uint64_t received;		/* files taken in from others */
+	uint64_t asked_again;		/* holders, because another did not go on */
 	uint64_t liars;			/* came with other content than was asked for */
 	uint64_t notices_bad;		/* not to be read, or out of place */
 	uint64_t requests_refused;	/* for what is not for them, or not here */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * What the parts of files share: files.c (life, looking), filepack.c (packing),
- * fileshare.c (announcing, asking, sending), filerecv.c (what comes from others).
+ * fileshare.c (announcing, asking, sending), filerecv.c (what comes from others),
+ * filetend.c (downloads that do not move).
  */
 #ifndef RATMAND_SERVICE_FILES_PRIV_H
 #define RATMAND_SERVICE_FILES_PRIV_H
@@ -9,6 +10,7 @@
 #include "proto/notice.h"
 #include "ratmand/flow/content.h"
 #include "ratmand/service/filehash.h"
+#include "ratmand/service/fileroom.h"
 #include "ratmand/service/files.h"
 #include "ratmand/store/catalogs.h"
 #include "ratmand/store/contents.h"
@@ -34,6 +36,10 @@ struct files_progress {
 
 #define PROGRESS_MAX 64
 
+/* Downloads that are looked after, and when one that does not move is asked for elsewhere. */
+#define DOWNLOADS_MAX 1024
+#define FILE_STALL_MS 60000
+
 struct files_watch {
 	struct files_watch *prev, *next;
 	struct files *files;
@@ -50,10 +56,15 @@ struct files {
 	struct flow *flow;
 	struct online *online;
 	uint64_t accept;		/* bytes */
+	struct fileroom room;		/* of what came unasked */
 	struct catalogs catalogs;
 	struct files_watch *watches;
 	struct arrival *arrivals;	/* parcels being looked at (filerecv.c) */
 	uv_timer_t *timer;		/* runs while there are watches; data NULL when we have gone */
+	struct download *downloads;	/* owned; filetend.c */
+	size_t n_downloads;
+	uint64_t stall_ms;		/* FILE_STALL_MS, but for tests */
+	uv_timer_t *tender;		/* runs while there are downloads */
 	struct files_asker askers[ASKERS_MAX];
 	struct files_stats stats;
 };
@@ -124,9 +135,12 @@ void fileshare_withdraw(struct files *f, const struct records *r, const struct f
 int fileshare_ask(struct files *f, const struct records *r, struct files_entry *e,
 		  const struct address *holder);
 
+/* Asks the next who announced @e, the owner first. -ENOENT when all were asked. */
+int fileshare_ask_next(struct files *f, const struct records *r, struct files_entry *e);
+
 /*
- * A holder of @e, IN_PROGRESS, has failed: the next is asked, or it is not in progress
- * any more.
+ * A holder of @e, IN_PROGRESS, has failed: the next is asked, or, unless another has sent
+ * a part of it, it is not in progress any more.
  */
 void fileshare_holder_failed(struct files *f, const struct records *r, struct files_entry *e,
 			     const struct address *holder);
@@ -152,6 +166,14 @@ void fileshare_farewell(struct files *f, const struct records *r);
 /* filerecv.c: files that come. */
 void filerecv_start(struct files *f);
 void filerecv_stop(struct files *f);
+
+/* filetend.c: downloads that do not move. -ENOMEM. */
+int filetend_start(struct files *f);
+void filetend_stop(struct files *f);
+/* @user has asked for @id just now. */
+void filetend_add(struct files *f, const struct address *user, const struct ident *id);
+/* What @user was asking for before. */
+void filetend_user_up(struct files *f, const struct address *user);
 
 /* filenotice.c: notices that come. */
 void filenotice_start(struct files *f);

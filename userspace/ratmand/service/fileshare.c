@@ -135,7 +135,7 @@ static int update_catalog(struct files *f, const struct records *r, const struct
 		return 0;
 	stamp = store_next_stamp(f->store, &r->address);
 	if (!stamp)
-		return -EROFS;
+		return store_failure(f->store);
 	if (group->kind == RECIPIENT_NAMESPACE)
 		err = files_grant(r, group, grant);
 	data = err ? NULL : malloc(NOTICE_MAX);
@@ -438,12 +438,12 @@ int fileshare_ask(struct files *f, const struct records *r, struct files_entry *
 	e->asked_s = now_s();
 	e->searching = false;
 	e->meta.state = FILE_IN_PROGRESS;
+	filetend_add(f, &r->address, &e->meta.id);
 	err = files_put(r, e);
 	return err ? err : fileshare_say(f, NOTICE_REQUEST, &r->address, &to, &e->meta.id, grant);
 }
 
-/* Asks the next who announced it. -ENOENT when all were asked. */
-static int ask_next(struct files *f, const struct records *r, struct files_entry *e)
+int fileshare_ask_next(struct files *f, const struct records *r, struct files_entry *e)
 {
 	const struct catalog *c = NULL;
 
@@ -514,7 +514,7 @@ static int request(struct files *f, const struct records *r, const struct file_r
 		err = 0;
 	} else {
 		/* From the beginning again; who was asked may still answer. */
-		err = ask_next(f, r, &e);
+		err = fileshare_ask_next(f, r, &e);
 		if (err == -ENOENT && e.n_asked) {
 			struct address first = e.asked[0];
 
@@ -538,6 +538,33 @@ void files_request(struct files *f, const struct file_request *q, files_done_cb 
 		files_commit(f, done, ctx);
 }
 
+struct others {
+	const struct ident *file;
+	const struct address *holder;	/* but him */
+	bool any;
+};
+
+static void find_other(void *ctx, const struct parcel_arriving *a)
+{
+	struct others *o = ctx;
+	struct notice_file file;
+
+	o->any = o->any || (a->info->kind == PARCEL_FILE &&
+			    !address_equal(&a->info->from, o->holder) &&
+			    !notice_meta_read(a->info->meta, a->info->meta_len, &file) &&
+			    ident_equal(&file.id, o->file));
+}
+
+/* True when somebody but @holder has sent the user a part of it. */
+static bool comes_from_others(struct files *f, const struct address *user, const struct ident *id,
+			      const struct address *holder)
+{
+	struct others o = { id, holder, false };
+
+	flow_parcels_arriving_each(f->flow, user, find_other, &o);
+	return o.any;
+}
+
 void fileshare_holder_failed(struct files *f, const struct records *r, struct files_entry *e,
 			     const struct address *holder)
 {
@@ -547,8 +574,8 @@ void fileshare_holder_failed(struct files *f, const struct records *r, struct fi
 	if (e->searching)
 		return;
 	/* It stays among those who were asked, so that the next is another. */
-	err = ask_next(f, r, e);
-	if (err != -ENOENT)
+	err = fileshare_ask_next(f, r, e);
+	if (err != -ENOENT || comes_from_others(f, &r->address, &e->meta.id, holder))
 		return;
 	if (is_owner || address_is_zero(&e->meta.owner)) {
 		(void)files_del(r, &e->meta.id);

@@ -155,6 +155,7 @@ bool messages_box_behind(const struct message_box *box)
 static int take_flood(struct message_box *box, const struct flood *flood)
 {
 	struct messages *m = box->messages;
+	struct body body = { .number = flood->ref.number, .key = flood->ref.key, .data = m->body };
 	struct message_signature signature;
 	struct message message;
 	ssize_t n;
@@ -163,13 +164,14 @@ static int take_flood(struct message_box *box, const struct flood *flood)
 	/* One's own is in the mailbox since it was sent, or was deleted again. */
 	if (address_equal(&flood->sender, &box->user))
 		return 0;
-	n = bodies_read(&m->bodies, &flood->key, m->body, MESSAGE_BODY_MAX);
+	n = bodies_read(&m->bodies, &flood->ref, m->body, MESSAGE_BODY_MAX);
 	if (n < 0)
 		return n == -ENOMEM ? -ENOMEM : 0;
 	if (message_body_read(m->body, (size_t)n, &message, &signature))
 		return 0;
 	message.trust = flood->trust;
-	err = messages_deliver(box, &message, m->body, (size_t)n);
+	body.len = (size_t)n;
+	err = messages_deliver(box, &message, &body);
 	return err == -EEXIST ? 0 : err;
 }
 

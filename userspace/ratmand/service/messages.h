@@ -104,7 +104,9 @@ void messages_query_stop(struct messages_query *q);
 
 /*
  * Subscribes @user to messages that come from here on and pass @filter (R22); @cb
- * when it is on disk. -EPERM as above, -EMFILE, -EACCES, storage errors.
+ * when it is on disk. Beyond LIMIT_MESSAGE_SUBSCRIPTIONS it takes the place of the one
+ * nobody has listened to for the longest time; -EMFILE when somebody listens to each.
+ * -EPERM as above, -EACCES, storage errors.
  */
 void messages_subscribe(struct messages *m, const struct address *user,
 			const struct message_filter *filter, messages_id_cb cb, void *ctx);

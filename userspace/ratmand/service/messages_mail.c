@@ -49,8 +49,12 @@ static void on_sent(void *ctx, int err)
 	free(s);
 }
 
-/* The message as it travels, signed, into m->body. Its length. */
-static size_t encode(struct messages *m, const struct message *message, const uint8_t *secret)
+/*
+ * The message as it travels, signed, into m->body: its length. What does not travel needs no
+ * signature: in whose session it was sent only this router could tell, and it was there.
+ */
+static size_t encode(struct messages *m, const struct message *message, const uint8_t *secret,
+		     bool sign)
 {
 	uint8_t signature[crypto_sign_BYTES];
 	struct wire_writer w;
@@ -58,9 +62,11 @@ static size_t encode(struct messages *m, const struct message *message, const ui
 
 	wire_write_init(&w, m->body, MESSAGE_BODY_MAX);
 	message_body_write(&w, message);
-	begin_signature(&st, m->body, wire_len(&w));
+	wire_put_u8(&w, sign);
+	if (!sign)
+		return wire_len(&w);
+	begin_signature(&st, m->body, wire_len(&w) - 1);
 	crypto_sign_final_create(&st, signature, NULL, secret);
-	wire_put_u8(&w, 1);
 	wire_put(&w, signature, sizeof(signature));
 	return wire_len(&w);
 }
@@ -92,7 +98,7 @@ static bool is_wanted(const struct messages *m, const char *service)
 
 /* Straight into the mailbox of a user who is online here. -ENOENT when it is none. */
 static int hand_over(struct messages *m, const struct message *message, const struct address *to,
-		     size_t len)
+		     struct body *body)
 {
 	struct message copy = *message;
 	struct message_box *box;
@@ -109,13 +115,14 @@ static int hand_over(struct messages *m, const struct message *message, const st
 		return err;
 	copy.has_to = true;
 	copy.to = *to;
-	err = messages_deliver(box, &copy, m->body, len);
+	err = messages_deliver(box, &copy, body);
 	return err == -EEXIST ? 0 : err;
 }
 
 /* Sends it on its ways. What one of them fails with; @queued of them before that did not. */
 static int send_parcels(struct messages *m, const struct message_send *send,
-			const struct message *message, size_t len, struct sending *s, size_t *queued)
+			const struct message *message, struct body *body, struct sending *s,
+			size_t *queued)
 {
 	struct flow *flow = m->service->flow;
 	struct recipient to = { .kind = RECIPIENT_ADDRESS };
@@ -127,7 +134,7 @@ static int send_parcels(struct messages *m, const struct message_send *send,
 		/* Who has just come up may not be a member yet. */
 		flow_commons_up(flow, &send->sender);
 		err = flow_parcel_send(flow, PARCEL_MESSAGE, &send->sender, flow_everybody(), NULL, 0,
-				       m->body, len, on_sent, s);
+				       body->data, body->len, on_sent, s);
 		*queued = !err;
 	}
 	for (size_t i = 0; i < send->n && !err; i++) {
@@ -135,12 +142,12 @@ static int send_parcels(struct messages *m, const struct message_send *send,
 		/* A note to oneself is where it belongs. */
 		if (address_equal(&to.address, &send->sender))
 			continue;
-		err = hand_over(m, message, &to.address, len);
+		err = hand_over(m, message, &to.address, body);
 		here += !err;
 		if (err != -ENOENT)
 			continue;
-		err = flow_parcel_send(flow, PARCEL_MESSAGE, &send->sender, &to, NULL, 0, m->body,
-				       len, on_sent, s);
+		err = flow_parcel_send(flow, PARCEL_MESSAGE, &send->sender, &to, NULL, 0, body->data,
+				       body->len, on_sent, s);
 		*queued += !err;
 	}
 	/* Of ours there is nothing to find fault with. */
@@ -152,13 +159,29 @@ static int send_parcels(struct messages *m, const struct message_send *send,
 	return err;
 }
 
+/* True when somebody else than users who are online here is to get it. */
+static bool travels(const struct messages *m, const struct message_send *send)
+{
+	struct address to;
+
+	for (size_t i = 0; i < send->n; i++) {
+		memcpy(to.b, send->to + i * ADDRESS_LEN, ADDRESS_LEN);
+		if (!online_records(m->service->online, &to))
+			return true;
+	}
+	return send->mode == MESSAGE_FLOOD;
+}
+
 static int start_sending(struct messages *m, const struct message_send *send, struct sending *s)
 {
 	const uint8_t *secret = m->options.secret(m->options.ctx, &send->sender);
 	struct message message;
+	struct body body = { .data = m->body,
+			     .fresh = !send->grouped,
+			     .travels = travels(m, send) };
 	struct message_box *box;
-	size_t len, queued;
 	bool kept = false;
+	size_t queued;
 	int err;
 
 	box = messages_box(m, &send->sender, true, &err);
@@ -171,21 +194,23 @@ static int start_sending(struct messages *m, const struct message_send *send, st
 		return -EDQUOT;
 	make_message(send, &message);
 	s->id = message.id;
-	len = encode(m, &message, secret);
+	body.len = encode(m, &message, secret, body.travels);
 	/* With an id that is known it is sent, but not kept again (R18). */
-	err = mailbox_add(&box->mailbox, &message, m->body, len);
+	err = mailbox_add(&box->mailbox, &message, &body);
 	kept = !err;
-	if (err && err != -EEXIST)
+	if (!err || err == -EEXIST)
+		err = send_parcels(m, send, &message, &body, s, &queued);
+	else
 		return err;
-	err = send_parcels(m, send, &message, len, s, &queued);
 	if (err && !queued && kept)
 		mailbox_remove_number(&box->mailbox, box->mailbox.next - 1);
 	else if (kept)
 		messages_sub_tell(box);
 	if (!err && send->mode == MESSAGE_FLOOD) {
-		err = floods_add(&m->floods, &message, m->body, len);
+		err = floods_add(&m->floods, &message, &body);
 		messages_wake(m);
 	}
+	sodium_memzero(&body.key, sizeof(body.key));
 	return err == -EEXIST ? 0 : err;
 }
 
@@ -215,14 +240,14 @@ void messages_send(struct messages *m, const struct message_send *send, messages
 
 /* ---- receiving ---- */
 
-int messages_deliver(struct message_box *box, struct message *message, const void *body, size_t len)
+int messages_deliver(struct message_box *box, struct message *message, struct body *body)
 {
 	const struct message_tag unread = { .key = MESSAGE_TAG_UNREAD };
 	struct messages *m = box->messages;
 	int err;
 
 	message_tags_add(&message->tags, &unread);
-	err = mailbox_add(&box->mailbox, message, body, len);
+	err = mailbox_add(&box->mailbox, message, body);
 	if (err)
 		return err;
 	if (message->trust == MESSAGE_UNVERIFIED)
@@ -292,6 +317,7 @@ static bool judge(struct messages *m, const struct parcel *info, size_t len, str
 static bool receive(struct messages *m, struct flow_parcel *p, const struct parcel *info)
 {
 	bool flood = info->to.kind == RECIPIENT_NAMESPACE;
+	struct body body = { .data = m->body, .travels = true };
 	struct message_box *box = NULL;
 	struct message message;
 	ssize_t len;
@@ -307,8 +333,9 @@ static bool receive(struct messages *m, struct flow_parcel *p, const struct parc
 		return len != -ENOMEM;
 	if (!judge(m, info, (size_t)len, &message))
 		return true;
-	err = flood ? floods_add(&m->floods, &message, m->body, (size_t)len) :
-		      messages_deliver(box, &message, m->body, (size_t)len);
+	body.len = (size_t)len;
+	err = flood ? floods_add(&m->floods, &message, &body) : messages_deliver(box, &message, &body);
+	sodium_memzero(&body.key, sizeof(body.key));
 	if (err == -EEXIST) {
 		m->stats.duplicates++;
 		return true;

@@ -23,6 +23,8 @@ struct message_sub {
 	struct ident id;
 	struct message_filter filter;
 	uint64_t cursor;	/* number of the first entry not read */
+	uint64_t closed;	/* the later nobody listened any more, the greater */
+	bool open;		/* as its record says: somebody listened when the mailbox was closed */
 	struct messages_listener *listener;	/* borrowed; NULL when nobody does */
 };
 
@@ -37,6 +39,7 @@ struct message_box {
 	bool joined;		/* takes part in the commons */
 	struct message_sub *subs;	/* owned */
 	size_t n_subs;
+	uint64_t closings;	/* the greatest `closed` of them */
 };
 
 /* A mailbox that is being emptied. */
@@ -93,8 +96,7 @@ void messages_wake(struct messages *m);
 void messages_mail_start(struct messages *m);
 
 /* Adds @message, whose body is @body, as received. As mailbox_add(). */
-int messages_deliver(struct message_box *box, struct message *message, const void *body,
-		     size_t len);
+int messages_deliver(struct message_box *box, struct message *message, struct body *body);
 
 /* ---- messages_query.c ---- */
 

@@ -8,9 +8,6 @@
 #include <stdlib.h>
 #include <utlist.h>
 
-/* Messages one id may name: of as many senders. */
-#define SAME_ID_MAX 32
-
 struct messages_query {
 	struct messages_query *prev, *next;
 	struct messages *messages;
@@ -51,6 +48,9 @@ static bool show(struct messages_query *q, uint64_t number, int *err)
 	/* Deleted meanwhile, or damaged: the log tells. */
 	if (got == -ENOENT || got == -EBADMSG)
 		return true;
+	/* Records of lists have no seal: a damaged one may name any entry. */
+	if (!got && !q->what.has_id && !message_filter_takes(&q->what.filter, &message))
+		return true;
 	if (got) {
 		*err = got;
 		return false;
@@ -64,8 +64,8 @@ static bool show(struct messages_query *q, uint64_t number, int *err)
 /* The id overrides everything else, skip and take, too. */
 static void show_id(struct messages_query *q)
 {
-	uint64_t numbers[SAME_ID_MAX];
-	ssize_t n = mailbox_find(&q->box->mailbox, &q->what.id, numbers, SAME_ID_MAX);
+	uint64_t numbers[MAILBOX_SAME_ID];
+	ssize_t n = mailbox_find(&q->box->mailbox, &q->what.id, numbers, MAILBOX_SAME_ID);
 	bool more = false;
 	int err = n < 0 ? (int)n : 0;
 

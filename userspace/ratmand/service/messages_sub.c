@@ -14,9 +14,10 @@
 #include "base/wire.h"
 #include "proto/field.h"
 
-#define VERSION 1
+#define VERSION_1 1	/* without `closed` and `open` */
+#define VERSION 2
 #define KEY_LEN (1 + sizeof(struct ident))
-#define VALUE_MAX (1 + 8 + 1 + LIMIT_MESSAGE_SERVICE + 1 + 2 + MESSAGE_TAG_BYTES_MAX)
+#define VALUE_MAX (1 + 8 + 8 + 1 + 1 + LIMIT_MESSAGE_SERVICE + 1 + 2 + MESSAGE_TAG_BYTES_MAX)
 
 struct messages_listener {
 	struct messages *messages;
@@ -49,9 +50,20 @@ static int write_sub(const struct message_box *box, const struct message_sub *su
 	wire_write_init(&w, value, sizeof(value));
 	wire_put_u8(&w, VERSION);
 	wire_put_be64(&w, sub->cursor);
+	wire_put_be64(&w, sub->closed);
+	wire_put_u8(&w, sub->listener != NULL);
 	field_put_opt_str(&w, sub->filter.has_service ? sub->filter.service : NULL);
 	message_tags_write(&w, &sub->filter.tags);
 	return records_put(records, RECORD_MESSAGE, key, sizeof(key), value, wire_len(&w));
+}
+
+static int del_sub(const struct message_box *box, const struct message_sub *sub)
+{
+	const struct records *records = online_records(box->messages->service->online, &box->user);
+	uint8_t key[KEY_LEN];
+
+	make_key(&sub->id, key);
+	return records ? records_del(records, RECORD_MESSAGE, key, sizeof(key)) : -EACCES;
 }
 
 static bool read_sub(const uint8_t *key, size_t key_len, const void *value, size_t value_len,
@@ -68,15 +80,31 @@ static bool read_sub(const uint8_t *key, size_t key_len, const void *value, size
 	wire_read_init(&r, value, value_len);
 	version = wire_get_u8(&r);
 	out->cursor = wire_get_be64(&r);
+	if (version != VERSION_1) {
+		out->closed = wire_get_be64(&r);
+		out->open = field_get_bool(&r);
+	}
 	f->has_service = field_get_opt_str(&r, LIMIT_MESSAGE_SERVICE, &service);
 	field_copy_text(service, f->service, sizeof(f->service));
-	return !message_tags_read(&r, &f->tags) && wire_done(&r) && version == VERSION;
+	return !message_tags_read(&r, &f->tags) && wire_done(&r) &&
+	       version >= VERSION_1 && version <= VERSION;
 }
 
 static void sub_add(struct message_box *box, struct message_sub *sub)
 {
 	DL_APPEND(box->subs, sub);
 	box->n_subs++;
+	if (sub->closed > box->closings)
+		box->closings = sub->closed;
+}
+
+/* Nobody listens from now on. What the disk refuses costs the subscription its place in the order. */
+static void sub_closed(struct message_box *box, struct message_sub *sub)
+{
+	sub->listener = NULL;
+	sub->open = false;
+	sub->closed = ++box->closings;
+	(void)write_sub(box, sub);
 }
 
 /* Whoever listens hears nothing more. */
@@ -124,7 +152,14 @@ static int load_one(void *ctx, const void *key, size_t key_len, const void *valu
 
 int messages_sub_load(struct message_box *box, const struct records *records)
 {
-	return records_each(records, RECORD_MESSAGE, load_one, box);
+	int err = records_each(records, RECORD_MESSAGE, load_one, box);
+	struct message_sub *sub;
+
+	/* They ended with the mailbox's last life, after all that had ended in it before. */
+	DL_FOREACH(box->subs, sub)
+		if (sub->open)
+			sub_closed(box, sub);
+	return err;
 }
 
 void messages_sub_box_gone(struct message_box *box)
@@ -166,6 +201,7 @@ struct subscribing {
 	struct messages *messages;
 	struct message_filter filter;
 	struct ident id;
+	struct message_sub *replaced;	/* owned, in no list; NULL: none */
 	messages_id_cb cb;
 	void *ctx;
 };
@@ -179,27 +215,68 @@ static void on_subscribed(void *ctx, int err)
 }
 
 /* The commit failed: it is as if it had never been. */
+static void undo(struct subscribing *s)
+{
+	int gone;
+	struct message_box *box = messages_box(s->messages, &s->wait.user, false, &gone);
+	struct message_sub *sub = box ? sub_find(box, &s->id) : NULL;
+
+	if (sub)
+		sub_remove(box, sub);
+	/* A mailbox that was opened anew has it from the disk. */
+	if (!box || !s->replaced || sub_find(box, &s->replaced->id))
+		return;
+	sub_add(box, s->replaced);
+	s->replaced = NULL;
+}
+
 static void on_durable(void *ctx, int err)
 {
 	struct subscribing *s = ctx;
-	struct message_box *box;
-	struct message_sub *sub;
-	int gone;
 
-	if (err) {
-		box = messages_box(s->messages, &s->wait.user, false, &gone);
-		sub = box ? sub_find(box, &s->id) : NULL;
-		if (sub)
-			sub_remove(box, sub);
-	}
+	if (err)
+		undo(s);
+	free(s->replaced);
 	on_subscribed(s, err);
 }
 
+/* The one nobody has listened to for the longest time; NULL when somebody does to each. */
+static struct message_sub *longest_closed(const struct message_box *box)
+{
+	struct message_sub *sub, *found = NULL;
+
+	DL_FOREACH(box->subs, sub)
+		if (!sub->listener && (!found || sub->closed < found->closed))
+			found = sub;
+	return found;
+}
+
+/*
+ * Queues the records: @sub begins and @old, unless it is NULL, ends in the same commit.
+ * Storage errors, and then nothing has changed.
+ */
+static int begin(struct message_box *box, struct message_sub *sub, struct message_sub *old)
+{
+	int err = write_sub(box, sub);
+
+	if (!err && old) {
+		err = del_sub(box, old);
+		if (err)
+			(void)del_sub(box, sub);
+	}
+	return err;
+}
+
+/*
+ * A client that lost the id of its subscription can neither listen to it nor end it:
+ * where there are as many as there may be, the one that is the most likely to be such goes.
+ */
 static void subscribe_ready(struct message_wait *w, struct messages *m, struct message_box *box)
 {
 	struct subscribing *s = (struct subscribing *)w;
-	struct message_sub *sub = NULL;
-	int err = !box ? -EACCES : box->n_subs >= LIMIT_MESSAGE_SUBSCRIPTIONS ? -EMFILE : 0;
+	bool full = box && box->n_subs >= LIMIT_MESSAGE_SUBSCRIPTIONS;
+	struct message_sub *sub = NULL, *old = full ? longest_closed(box) : NULL;
+	int err = !box ? -EACCES : full && !old ? -EMFILE : 0;
 
 	if (!err) {
 		sub = calloc(1, sizeof(*sub));
@@ -209,12 +286,18 @@ static void subscribe_ready(struct message_wait *w, struct messages *m, struct m
 		ident_draw(&sub->id);
 		sub->filter = s->filter;
 		sub->cursor = box->mailbox.next;
-		err = write_sub(box, sub);
+		sub->closed = box->closings + 1;
+		err = begin(box, sub, old);
 	}
 	if (err) {
 		free(sub);
 		on_subscribed(s, err);
 		return;
+	}
+	if (old) {
+		DL_DELETE(box->subs, old);
+		box->n_subs--;
+		s->replaced = old;
 	}
 	sub_add(box, sub);
 	s->id = sub->id;
@@ -275,15 +358,11 @@ void messages_unsubscribe(struct messages *m, const struct ident *id, const stru
 			  messages_done_cb cb, void *ctx)
 {
 	struct message_box *box;
-	uint8_t key[KEY_LEN];
 	int err;
 	struct message_sub *sub = get(m, id, user, &box, &err);
 
-	if (!err) {
-		make_key(id, key);
-		err = records_del(online_records(m->service->online, user), RECORD_MESSAGE, key,
-				  sizeof(key));
-	}
+	if (!err)
+		err = del_sub(box, sub);
 	if (err) {
 		cb(ctx, err);
 		return;
@@ -315,6 +394,7 @@ int messages_listen(struct messages *m, const struct ident *id, const struct add
 	l->ctx = ctx;
 	silence(sub);
 	sub->listener = l;
+	(void)write_sub(box, sub);
 	*out = l;
 	ready(ctx);
 	return 0;
@@ -369,7 +449,7 @@ void messages_listen_read(struct messages_listener *l, uint64_t number)
 void messages_listen_stop(struct messages_listener *l)
 {
 	if (l->sub)
-		l->sub->listener = NULL;
+		sub_closed(l->box, l->sub);
 	mailbox_walk_free(l->walk);
 	free(l);
 }

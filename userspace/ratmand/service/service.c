@@ -43,7 +43,7 @@ int service_new(struct service **out, uv_loop_t *loop, struct store *store, stru
 	if (!err)
 		err = users_new(&s->users, loop, store, LIMIT_PROFILES, &users_ops, s);
 	if (!err)
-		err = announce_new(&s->announce, loop, flow, s->users);
+		err = announce_new(&s->announce, loop, store, flow, s->users);
 	if (!err)
 		err = files_new(&s->files, loop, store, flow, s->online);
 	s->registry = registry_new();
@@ -128,6 +128,11 @@ int service_user_create(struct service *s, const struct address *id, const char 
 int service_user_make(struct service *s, const struct address *id)
 {
 	return users_has_local(s->users, id) ? 0 : users_create(s->users, id, NULL);
+}
+
+int service_user_goodbye(struct service *s, const struct address *id, const uint8_t *secret)
+{
+	return announce_goodbye(s->announce, id, secret);
 }
 
 int service_address_forget(struct service *s, const struct address *address, const uint8_t *key)

@@ -61,6 +61,9 @@ int service_user_check(const char *handle);
 int service_user_create(struct service *s, const struct address *id, const char *handle);
 int service_user_make(struct service *s, const struct address *id);
 
+/* Before service_address_forget(): queues that others hear of it. As announce_goodbye(). */
+int service_user_goodbye(struct service *s, const struct address *id, const uint8_t *secret);
+
 /*
  * Queues the removal of everything that is kept for @address alone, before its key
  * is destroyed. @key may be NULL when it is online.

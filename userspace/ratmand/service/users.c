@@ -51,6 +51,9 @@ static void on_evicted(void *ctx, const struct directory_entry *e)
 
 	u->stats.evicted++;
 	forget_remote(u, e);
+	/* His newest may come again, and fills his place. */
+	if (e->version > 1)
+		(void)bygone_put(&u->bygone, &e->id, e->version - 1, false);
 }
 
 /* Notes in the directory what the store has. */
@@ -118,8 +121,11 @@ int users_new(struct users **out, uv_loop_t *loop, struct store *store, size_t m
 	u->ops = ops ? ops : &nobody;
 	u->ctx = ctx;
 	u->directory = directory_new(most, on_evicted, u);
-	err = u->directory ? lookups_init(u) : -ENOMEM;
+	err = u->directory ? bygone_load(&u->bygone, store) : -ENOMEM;
+	if (!err)
+		err = lookups_init(u);
 	if (err) {
+		bygone_free(&u->bygone);
 		directory_free(u->directory);
 		free(u);
 		return err;
@@ -149,6 +155,7 @@ void users_free(struct users *u)
 		change->users = NULL;
 	directory_free(u->directory);
 	u->directory = NULL;
+	bygone_free(&u->bygone);
 	u->turn.data = u;
 	uv_close((uv_handle_t *)&u->turn, on_closed);
 }
@@ -170,7 +177,8 @@ void users_seen(struct users *u, const struct address *id, int64_t first_ns, int
 	struct directory_entry *e = directory_find(u->directory, id);
 
 	if (!e) {
-		directory_add(u->directory, id, false, first_ns, last_ns);
+		if (!bygone_is_gone(&u->bygone, id))
+			directory_add(u->directory, id, false, first_ns, last_ns);
 		return;
 	}
 	if (first_ns < e->first_ns)
@@ -201,6 +209,7 @@ static struct directory_entry *add_local(struct users *u, const struct address *
 		forget_remote(u, e);
 		directory_remove(u->directory, e);
 	}
+	bygone_remove(&u->bygone, id);
 	return directory_add(u->directory, id, true, first_ns, first_ns);
 }
 
@@ -213,7 +222,7 @@ static int put_local(struct users *u, struct profile_record *record, bool new_av
 
 	record->version = store_next_stamp(u->store, id);
 	if (!record->version)
-		return -EIO;
+		return store_failure(u->store);
 	record->profile.updated_ns = clock_wall_ns();
 	err = profiles_put(u->store, PROFILES_HERE, record, new_avatar);
 	if (err)
@@ -250,8 +259,8 @@ int users_forget(struct users *u, const struct address *id)
 	struct directory_entry *e = directory_find(u->directory, id);
 
 	if (e && e->local) {
+		(void)bygone_put(&u->bygone, id, e->version, true);
 		directory_remove(u->directory, e);
-		u->forgotten[u->n_forgotten++ % USERS_FORGOTTEN] = *id;
 	}
 	return profiles_remove(u->store, PROFILES_HERE, id);
 }
@@ -421,12 +430,16 @@ static int put_remote(struct users *u, const struct directory_entry *e,
 	return err;
 }
 
-static bool is_forgotten(const struct users *u, const struct address *id)
+/* @from, of whom @e tells what is known (NULL: nothing), is gone as of @version. */
+static void say_goodbye(struct users *u, struct directory_entry *e, const struct address *from,
+			uint64_t version)
 {
-	for (size_t i = 0; i < u->n_forgotten && i < USERS_FORGOTTEN; i++)
-		if (address_equal(&u->forgotten[i], id))
-			return true;
-	return false;
+	u->stats.gone++;
+	if (e) {
+		forget_remote(u, e);
+		directory_remove(u->directory, e);
+	}
+	(void)bygone_put(&u->bygone, from, version, true);
 }
 
 void users_merge(struct users *u, const struct address *from, uint64_t version,
@@ -436,12 +449,17 @@ void users_merge(struct users *u, const struct address *from, uint64_t version,
 	struct profile_record record = { .version = version };
 	int64_t now = clock_wall_ns();
 
-	if (!address_equal(&profile->id, from)) {
+	if (profile && !address_equal(&profile->id, from)) {
 		u->stats.forged++;
 		return;
 	}
-	if ((e && (e->local || e->version >= version)) || is_forgotten(u, from)) {
+	if ((e && (e->local || e->version >= version)) ||
+	    bygone_version(&u->bygone, from) >= version) {
 		u->stats.old++;
+		return;
+	}
+	if (!profile) {
+		say_goodbye(u, e, from, version);
 		return;
 	}
 	record.profile = *profile;
@@ -460,6 +478,7 @@ void users_merge(struct users *u, const struct address *from, uint64_t version,
 	if (!e)
 		return;
 	fill(u, e, &record);
+	bygone_remove(&u->bygone, from);
 	u->stats.merged++;
 	directory_changed(u->directory, e);
 }

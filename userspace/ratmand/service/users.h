@@ -24,6 +24,7 @@ struct users_stats {
 	uint64_t malformed;
 	uint64_t no_room;	/* not kept: the store refused */
 	uint64_t evicted;	/* users forgotten for want of room */
+	uint64_t gone;		/* users who said good-bye */
 };
 
 struct users_ops {
@@ -60,7 +61,10 @@ int users_check_handle(const char *handle);
  */
 int users_create(struct users *u, const struct address *id, const char *handle);
 
-/* Queues the removal of a local user's profile; nothing happens when there is none. */
+/*
+ * Queues the removal of a local user's profile; nothing happens when there is none. What is still
+ * on its way of his announcements does not bring him back.
+ */
 int users_forget(struct users *u, const struct address *id);
 
 /* True for a user of this router. */
@@ -82,8 +86,10 @@ void users_modify(struct users *u, const struct address *id, const struct user_u
 		  store_done_cb cb, void *ctx);
 
 /*
- * @from has announced @profile as of @version. Taken when it is his own and newer
- * than what is known of him; counts what it does. Unset fields become unset.
+ * @from has announced @profile as of @version, or with NULL that he is gone for ever. Taken when
+ * it is his own and newer than what is known of him, and was before he was forgotten (bygone.h);
+ * counts what it does. Unset fields become unset. Who is gone is nobody any more, not even when he
+ * is seen in the mesh, until he announces a profile that is newer than his good-bye.
  */
 void users_merge(struct users *u, const struct address *from, uint64_t version,
 		 const struct profile *profile);

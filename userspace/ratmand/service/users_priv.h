@@ -5,9 +5,7 @@
 
 #include "ratmand/service/directory.h"
 #include "ratmand/service/users.h"
-
-/* Destroyed users of this life whose announcements may still be on their way back to us. */
-#define USERS_FORGOTTEN LIMIT_LOCAL_ADDRESSES
+#include "ratmand/store/bygone.h"
 
 struct users {
 	uv_loop_t *loop;
@@ -18,8 +16,7 @@ struct users {
 	struct users_change *changes;	/* owned; wait for their commits */
 	struct lookup *lookups;		/* owned; who has the next turn first */
 	uv_idle_t turn;			/* active while there are lookups */
-	struct address forgotten[USERS_FORGOTTEN];	/* ring */
-	size_t n_forgotten;		/* all that were ever put there */
+	struct bygone bygone;
 	struct users_stats stats;
 };
 

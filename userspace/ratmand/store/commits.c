@@ -85,6 +85,7 @@ static void segment_done(struct commits *c, int err)
 	while (c->overlay.oldest)
 		make_due(c, overlay_pop(&c->overlay), err);
 	c->failures++;
+	c->failure = err;
 	c->error = err;
 	c->retry_at = 0;
 	if (err == -ENOSPC || err == -EDQUOT || err == -ENOMEM)

@@ -19,6 +19,7 @@ struct commits {
 	struct overlay_waiter *due;	/* answers to give from the loop */
 	struct overlay_waiter **due_end;
 	uint64_t failures;
+	int failure;		/* why the last of them */
 	uint64_t retry_at;	/* loop time; 0 = the error stays */
 	int error;		/* writes are refused with it */
 };

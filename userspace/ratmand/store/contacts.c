@@ -166,18 +166,74 @@ static int each(struct store *store, const struct sealed *s, contacts_cb cb, voi
 	return err ? err : walk.damaged;
 }
 
-int contacts_each(struct store *store, const uint8_t secret[static ADDRESS_SECRET_LEN],
-		  contacts_cb cb, void *ctx)
+struct names {
+	struct sealed_name *list;	/* room for LIMIT_CONTACTS */
+	size_t n;
+};
+
+static int keep_name(void *ctx, const void *key, size_t key_len, const void *value, size_t value_len)
 {
+	struct names *names = ctx;
+
+	(void)value;
+	(void)value_len;
+	if (key_len == SEALED_NAME_LEN && names->n < LIMIT_CONTACTS)
+		memcpy(names->list[names->n++].b, key, key_len);
+	return 0;
+}
+
+int contacts_walk_begin(struct store *store, const uint8_t secret[static ADDRESS_SECRET_LEN],
+			struct contacts_walk *walk)
+{
+	struct names names = { .list = calloc(LIMIT_CONTACTS, sizeof(*names.list)) };
 	struct sealed s;
-	int damaged;
+	int err;
+
+	if (!names.list)
+		return -ENOMEM;
+	open_owner(&s, secret);
+	err = store_each_key(store, STORE_CONTACTS, s.prefix, keep_name, &names);
+	sealed_wipe(&s);
+	if (err) {
+		free(names.list);
+		return err;
+	}
+	*walk = (struct contacts_walk){ .names = names.list, .n = names.n };
+	return 0;
+}
+
+int contacts_walk_next(struct store *store, const uint8_t secret[static ADDRESS_SECRET_LEN],
+		       struct contacts_walk *walk, size_t max, contacts_cb cb, void *ctx)
+{
+	uint8_t data[RECORD_MAX];
+	struct contact contact;
+	struct sealed s;
+	bool more;
 
 	open_owner(&s, secret);
-	damaged = each(store, &s, cb, ctx);
+	for (; max && walk->at < walk->n; max--) {
+		const struct sealed_name *name = &walk->names[walk->at++];
+		ssize_t len = store_get(store, STORE_CONTACTS, name->b, sizeof(name->b), data,
+					sizeof(data));
+
+		if (len == -ENOENT)
+			continue;
+		if (len < 0 || open_record(&s, name, data, (size_t)len, &contact))
+			walk->damaged++;
+		else
+			cb(ctx, &contact);
+	}
 	sealed_wipe(&s);
-	if (damaged > 0)
-		report_damage(secret, damaged);
-	return damaged;
+	more = walk->at < walk->n;
+	if (!more && walk->damaged)
+		report_damage(secret, walk->damaged);
+	return more;
+}
+
+void contacts_walk_end(struct contacts_walk *walk)
+{
+	free(walk->names);
+	*walk = (struct contacts_walk){ 0 };
 }
 
 /* What a change is tried on before anything is written. */
@@ -245,22 +301,6 @@ int contacts_modify(struct store *store, const uint8_t secret[static ADDRESS_SEC
 	}
 	*touched = t.list;
 	*n = t.n;
-	return 0;
-}
-
-struct names {
-	struct sealed_name *list;	/* owned; room for LIMIT_CONTACTS */
-	size_t n;
-};
-
-static int keep_name(void *ctx, const void *key, size_t key_len, const void *value, size_t value_len)
-{
-	struct names *names = ctx;
-
-	(void)value;
-	(void)value_len;
-	if (key_len == SEALED_NAME_LEN && names->n < LIMIT_CONTACTS)
-		memcpy(names->list[names->n++].b, key, key_len);
 	return 0;
 }
 

@@ -33,13 +33,24 @@ int contacts_modify(struct store *store, const uint8_t secret[static ADDRESS_SEC
 		    const struct contact_change *change, struct address **touched, size_t *n);
 
 /*
- * Calls @cb for every contact (borrowed) in no order that means anything; as in
- * store_each() it must not write. Damaged ones are left out and logged; returns
- * how many, or a negative errno.
+ * Every contact, in no order that means anything, in steps: begin notes which there are
+ * (-ENOMEM, storage errors), next calls @cb for at most @max of them (borrowed) and returns 1
+ * when there are more, else 0. What comes meanwhile is not seen, what goes is left out, and so
+ * is what is damaged, which is counted and at the end logged. @cb may write.
  */
+struct sealed_name;
+struct contacts_walk {
+	struct sealed_name *names;	/* owned */
+	size_t n, at;
+	int damaged;
+};
+
 typedef void (*contacts_cb)(void *ctx, const struct contact *contact);
-int contacts_each(struct store *store, const uint8_t secret[static ADDRESS_SECRET_LEN],
-		  contacts_cb cb, void *ctx);
+int contacts_walk_begin(struct store *store, const uint8_t secret[static ADDRESS_SECRET_LEN],
+			struct contacts_walk *walk);
+int contacts_walk_next(struct store *store, const uint8_t secret[static ADDRESS_SECRET_LEN],
+		       struct contacts_walk *walk, size_t max, contacts_cb cb, void *ctx);
+void contacts_walk_end(struct contacts_walk *walk);
 
 /* Queues the removal of all. */
 int contacts_purge(struct store *store, const uint8_t secret[static ADDRESS_SECRET_LEN]);

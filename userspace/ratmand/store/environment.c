@@ -367,9 +367,18 @@ struct walk {
 	MDB_val key, val;
 	uint8_t group[CIPHER_GROUP_LEN];
 	bool grouped;
+	bool brief;		/* nothing else is read meanwhile: the one reader will do */
 	uint8_t *plain;
 	size_t plain_size;
 };
+
+static void walk_leave(struct walk *w)
+{
+	if (w->txn == w->e->reader)
+		mdb_txn_reset(w->txn);
+	else
+		mdb_txn_abort(w->txn);
+}
 
 static int walk_begin(struct walk *w, struct environment *e, enum store_table table)
 {
@@ -377,19 +386,24 @@ static int walk_begin(struct walk *w, struct environment *e, enum store_table ta
 
 	w->e = e;
 	w->table = table;
-	err = environment_error(mdb_txn_begin(e->env, NULL, MDB_RDONLY, &w->txn));
+	if (w->brief) {
+		w->txn = e->reader;
+		err = environment_error(mdb_txn_renew(w->txn));
+	} else {
+		err = environment_error(mdb_txn_begin(e->env, NULL, MDB_RDONLY, &w->txn));
+	}
 	if (err)
 		return err;
 	err = environment_error(mdb_cursor_open(w->txn, e->dbi[table], &w->cursor));
 	if (err)
-		mdb_txn_abort(w->txn);
+		walk_leave(w);
 	return err;
 }
 
 static void walk_end(struct walk *w)
 {
 	mdb_cursor_close(w->cursor);
-	mdb_txn_abort(w->txn);
+	walk_leave(w);
 	if (w->plain)
 		sodium_memzero(w->plain, w->plain_size);
 	free(w->plain);
@@ -469,7 +483,7 @@ int environment_orders(struct environment *e, enum store_table table,
 		       const uint8_t start[static CIPHER_KEY_LEN], environment_order_cb cb,
 		       void *ctx)
 {
-	struct walk w = { .grouped = true };
+	struct walk w = { .grouped = true, .brief = true };
 	int err, stop = 0;
 
 	memcpy(w.group, start, sizeof(w.group));
@@ -493,7 +507,7 @@ int environment_orders(struct environment *e, enum store_table table,
 int environment_last_order(struct environment *e, enum store_table table,
 			   const uint8_t group[static CIPHER_GROUP_LEN], uint64_t *order)
 {
-	struct walk w = { .grouped = false };
+	struct walk w = { .brief = true };
 	uint8_t end[CIPHER_KEY_LEN];
 	int err;
 
@@ -710,7 +724,11 @@ static int write_one(struct environment *e, MDB_txn *txn, const struct outgoing 
 	if (store_tables[table].bare && !r->value_len)
 		return mdb_put(txn, e->dbi[table], &k, &v, 0);
 	v.mv_size = cipher_sealed_len(table, r->key_len, r->value_len);
-	rc = mdb_put(txn, e->dbi[table], &k, &v, MDB_RESERVE);
+	rc = store_tables[table].grows ?
+		     mdb_put(txn, e->dbi[table], &k, &v, MDB_RESERVE | MDB_APPEND) : MDB_KEYEXIST;
+	/* It is not the last one. */
+	if (rc == MDB_KEYEXIST)
+		rc = mdb_put(txn, e->dbi[table], &k, &v, MDB_RESERVE);
 	if (!rc)
 		cipher_seal(e->keys, table, o->hidden, overlay_key(r), r->key_len, overlay_value(r),
 			    r->value_len, plain, v.mv_data);

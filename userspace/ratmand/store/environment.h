@@ -85,7 +85,7 @@ int environment_each(struct environment *e, const struct environment_range *rang
 
 /*
  * The orders in a group of an ordered table, from the hidden keys alone: calls @cb
- * from that of @start on. A return other than 0 stops and is returned.
+ * from that of @start on, which must not read. A return other than 0 stops and is returned.
  */
 typedef int (*environment_order_cb)(void *ctx, uint64_t order);
 int environment_orders(struct environment *e, enum store_table table,

@@ -15,9 +15,7 @@ enum group {
 
 #define KEY_LEN (1 + 8)
 #define VERSION 1
-#define VALUE_LEN (1 + 32 + 32 + ADDRESS_LEN + 1 + 4)
-
-static const struct body_ref log_ref = { "the log" };
+#define VALUE_LEN (1 + 32 + 4 + 4 + 32 + ADDRESS_LEN + 1 + 4)
 
 static void make_key(enum group group, uint64_t order, uint8_t out[static KEY_LEN])
 {
@@ -53,7 +51,9 @@ static bool read_value(const void *value, size_t len, struct flood *out)
 
 	wire_read_init(&r, value, len);
 	version = wire_get_u8(&r);
-	wire_get(&r, out->key.b, sizeof(out->key.b));
+	wire_get(&r, out->ref.key.b, sizeof(out->ref.key.b));
+	out->ref.number = wire_get_be32(&r);
+	out->ref.reader = wire_get_be32(&r);
 	wire_get(&r, out->id.b, sizeof(out->id.b));
 	wire_get(&r, out->sender.b, ADDRESS_LEN);
 	trust = wire_get_u8(&r);
@@ -104,7 +104,7 @@ static int count(struct floods *f)
 	return err < 0 ? err : 0;
 }
 
-int floods_open(struct floods *f, const struct bodies *bodies, uint64_t limit, uint64_t limit_bytes)
+int floods_open(struct floods *f, struct bodies *bodies, uint64_t limit, uint64_t limit_bytes)
 {
 	*f = (struct floods){
 		.bodies = bodies,
@@ -115,20 +115,107 @@ int floods_open(struct floods *f, const struct bodies *bodies, uint64_t limit, u
 	return count(f);
 }
 
-/* True when the log has the sender's message of this id. */
-static bool has(const struct floods *f, const struct ident *id, const struct address *sender)
+/* Where the index says that it is: 0, -ENOENT, -EBADMSG. */
+static int look_up(const struct floods *f, const struct ident *id, const struct address *sender,
+		   uint64_t *order)
 {
 	uint8_t key[KEY_LEN], value[8];
-	struct flood flood;
 	struct wire_reader r;
+	ssize_t n;
 
 	make_key(GROUP_INDEX, index_of(f, id, sender), key);
-	if (store_get(f->bodies->store, STORE_FLOODS, key, sizeof(key), value, sizeof(value)) !=
-	    sizeof(value))
-		return false;
-	wire_read_init(&r, value, sizeof(value));
-	return !get(f, wire_get_be64(&r), &flood) && ident_equal(&flood.id, id) &&
-	       address_equal(&flood.sender, sender);
+	n = store_get(f->bodies->store, STORE_FLOODS, key, sizeof(key), value, sizeof(value));
+	wire_read_init(&r, value, n > 0 ? (size_t)n : 0);
+	*order = wire_get_be64(&r);
+	if (n == -EMSGSIZE || (n >= 0 && !wire_done(&r)))
+		n = -EBADMSG;
+	return n < 0 ? (int)n : 0;
+}
+
+/* Queues that the index says so. */
+static int index_put(const struct floods *f, const struct ident *id, const struct address *sender,
+		     uint64_t order)
+{
+	uint8_t key[KEY_LEN], at[8];
+	struct wire_writer w;
+
+	make_key(GROUP_INDEX, index_of(f, id, sender), key);
+	wire_write_init(&w, at, sizeof(at));
+	wire_put_be64(&w, order);
+	return store_put(f->bodies->store, STORE_FLOODS, key, sizeof(key), at, sizeof(at));
+}
+
+/* A look through log or index, when what should tell is damaged. */
+struct search {
+	const struct ident *id;		/* in the log: this message */
+	const struct address *sender;
+	uint64_t order;			/* in the index: what says that it is here; the key found */
+};
+
+static uint64_t order_of_key(const void *key)
+{
+	struct wire_reader r;
+
+	wire_read_init(&r, (const uint8_t *)key + 1, KEY_LEN - 1);
+	return wire_get_be64(&r);
+}
+
+static int search_log(void *ctx, const void *key, size_t key_len, const void *value,
+		      size_t value_len)
+{
+	struct search *s = ctx;
+	struct flood flood;
+
+	if (key_len != KEY_LEN || !read_value(value, value_len, &flood) ||
+	    !ident_equal(&flood.id, s->id) || !address_equal(&flood.sender, s->sender))
+		return 0;
+	s->order = order_of_key(key);
+	return 1;
+}
+
+static int search_index(void *ctx, const void *key, size_t key_len, const void *value,
+			size_t value_len)
+{
+	struct search *s = ctx;
+	struct wire_reader r;
+
+	wire_read_init(&r, value, value_len);
+	if (key_len != KEY_LEN || wire_get_be64(&r) != s->order || !wire_done(&r))
+		return 0;
+	s->order = order_of_key(key);
+	return 1;
+}
+
+/* As look_up(), where the index is damaged; puts that right. */
+static int look_through(const struct floods *f, const struct ident *id,
+			const struct address *sender, uint64_t *order)
+{
+	const uint8_t prefix = GROUP_LOG;
+	struct search s = { .id = id, .sender = sender };
+	int err = store_each_of(f->bodies->store, STORE_FLOODS, &prefix, search_log, &s);
+
+	if (err <= 0)
+		return err ? err : -ENOENT;
+	*order = s.order;
+	return index_put(f, id, sender, s.order);
+}
+
+/* -EEXIST when the log has the sender's message of this id, 0, storage errors. */
+static int check_new(const struct floods *f, const struct ident *id, const struct address *sender)
+{
+	struct flood flood;
+	uint64_t order;
+	int err = look_up(f, id, sender, &order);
+
+	if (err == -EBADMSG)
+		err = look_through(f, id, sender, &order);
+	if (err)
+		return err == -ENOENT ? 0 : err;
+	err = get(f, order, &flood);
+	/* What the log has damaged comes again. */
+	if (err)
+		return err == -ENOENT || err == -EBADMSG ? 0 : err;
+	return ident_equal(&flood.id, id) && address_equal(&flood.sender, sender) ? -EEXIST : 0;
 }
 
 /* Takes one out of log and index. */
@@ -136,14 +223,36 @@ static int drop(const struct floods *f, uint64_t order, const struct flood *floo
 {
 	struct store *store = f->bodies->store;
 	uint8_t key[KEY_LEN];
+	uint64_t indexed;
 	int err;
 
 	make_key(GROUP_LOG, order, key);
 	err = store_del(store, STORE_FLOODS, key, sizeof(key));
 	make_key(GROUP_INDEX, index_of(f, &flood->id, &flood->sender), key);
-	if (!err)
+	/* After damage the same message may be there once more, and that is what is known. */
+	if (!err && (look_up(f, &flood->id, &flood->sender, &indexed) || indexed == order))
 		err = store_del(store, STORE_FLOODS, key, sizeof(key));
-	return err ? err : bodies_drop(f->bodies, &flood->key, &log_ref);
+	return err ? err : bodies_drop(f->bodies, &flood->ref);
+}
+
+/* A damaged one: what else tells of it has to be looked for. Its body stays. */
+static int drop_damaged(struct floods *f, uint64_t order)
+{
+	const uint8_t prefix = GROUP_INDEX;
+	struct store *store = f->bodies->store;
+	struct search s = { .order = order };
+	uint8_t key[KEY_LEN];
+	int err, found = store_each_of(store, STORE_FLOODS, &prefix, search_index, &s);
+
+	if (found < 0)
+		return found;
+	make_key(GROUP_LOG, order, key);
+	err = store_del(store, STORE_FLOODS, key, sizeof(key));
+	make_key(GROUP_INDEX, s.order, key);
+	if (!err && found)
+		err = store_del(store, STORE_FLOODS, key, sizeof(key));
+	/* Nobody knows whether it was counted. */
+	return err ? err : count(f);
 }
 
 /* Drops the oldest. */
@@ -151,10 +260,9 @@ static int evict(struct floods *f)
 {
 	const uint8_t prefix = GROUP_LOG;
 	struct store *store = f->bodies->store;
-	uint8_t key[KEY_LEN];
 	struct flood flood;
 	uint64_t order;
-	ssize_t n = store_orders(store, STORE_FLOODS, &prefix, 0, &order, 1);
+	ssize_t n = store_orders(store, STORE_FLOODS, &prefix, 0, UINT64_MAX, &order, 1);
 	int err;
 
 	if (n <= 0) {
@@ -162,67 +270,67 @@ static int evict(struct floods *f)
 		return (int)n;
 	}
 	err = get(f, order, &flood);
-	if (err && err != -EBADMSG)
+	if (err == -EBADMSG)
+		return drop_damaged(f, order);
+	if (err)
 		return err;
-	f->n--;
-	if (err) {
-		/* Nothing of it can be found but itself. */
-		make_key(GROUP_LOG, order, key);
-		return store_del(store, STORE_FLOODS, key, sizeof(key));
-	}
-	f->bytes -= f->bytes < flood.len ? f->bytes : flood.len;
 	store_together(store, true);
 	err = drop(f, order, &flood);
+	if (err)
+		store_take_back(store);
 	store_together(store, false);
-	return err;
+	if (err)
+		return err;
+	f->n--;
+	f->bytes -= f->bytes < flood.len ? f->bytes : flood.len;
+	return 0;
 }
 
-static int put(struct floods *f, const struct message *m, const void *data, size_t len)
+static int put(struct floods *f, const struct message *m, struct body *body)
 {
 	struct flood flood = { .id = m->id, .sender = m->sender };
-	uint8_t key[KEY_LEN], value[VALUE_LEN], at[8];
+	uint8_t key[KEY_LEN], value[VALUE_LEN];
 	struct store *store = f->bodies->store;
 	struct wire_writer w;
 	int err;
 
-	bodies_key(f->bodies, data, len, &flood.key);
+	store_together(store, true);
+	err = bodies_add(f->bodies, body, &flood.ref);
 	wire_write_init(&w, value, sizeof(value));
 	wire_put_u8(&w, VERSION);
-	wire_put(&w, flood.key.b, sizeof(flood.key.b));
+	wire_put(&w, flood.ref.key.b, sizeof(flood.ref.key.b));
+	wire_put_be32(&w, flood.ref.number);
+	wire_put_be32(&w, flood.ref.reader);
 	wire_put(&w, m->id.b, sizeof(m->id.b));
 	wire_put(&w, m->sender.b, ADDRESS_LEN);
 	wire_put_u8(&w, (uint8_t)m->trust);
-	wire_put_be32(&w, (uint32_t)len);
-	store_together(store, true);
-	err = bodies_add(f->bodies, &flood.key, &log_ref, data, len);
+	wire_put_be32(&w, (uint32_t)body->len);
 	make_key(GROUP_LOG, f->next, key);
 	if (!err)
 		err = store_put(store, STORE_FLOODS, key, sizeof(key), value, sizeof(value));
-	wire_write_init(&w, at, sizeof(at));
-	wire_put_be64(&w, f->next);
-	make_key(GROUP_INDEX, index_of(f, &m->id, &m->sender), key);
 	if (!err)
-		err = store_put(store, STORE_FLOODS, key, sizeof(key), at, sizeof(at));
+		err = index_put(f, &m->id, &m->sender, f->next);
 	if (err)
-		drop(f, f->next, &flood);
+		store_take_back(store);
 	store_together(store, false);
 	return err;
 }
 
-int floods_add(struct floods *f, const struct message *m, const void *data, size_t len)
+int floods_add(struct floods *f, const struct message *m, struct body *body)
 {
+	size_t len = body->len;
 	int err = 0;
 
 	if (store_failures(f->bodies->store) != f->failures)
 		err = count(f);
-	if (!err && has(f, &m->id, &m->sender))
-		err = -EEXIST;
+	if (!err)
+		err = check_new(f, &m->id, &m->sender);
 	if (!err && store_room(f->bodies->store) < 2 * len + 4096)
 		err = -EDQUOT;
 	while (!err && f->n && (f->n >= f->limit || f->bytes + len > f->limit_bytes))
 		err = evict(f);
 	if (!err)
-		err = put(f, m, data, len);
+		err = put(f, m, body);
 	if (err)
 		return err;
 	f->next++;
@@ -234,7 +342,7 @@ int floods_add(struct floods *f, const struct message *m, const void *data, size
 int floods_next(const struct floods *f, uint64_t from, uint64_t *order, struct flood *out)
 {
 	const uint8_t prefix = GROUP_LOG;
-	ssize_t n = store_orders(f->bodies->store, STORE_FLOODS, &prefix, from, order, 1);
+	ssize_t n = store_orders(f->bodies->store, STORE_FLOODS, &prefix, from, UINT64_MAX, order, 1);
 	int err;
 
 	if (n <= 0)

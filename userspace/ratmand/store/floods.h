@@ -12,7 +12,7 @@
 #include "ratmand/store/bodies.h"
 
 struct floods {
-	const struct bodies *bodies;	/* borrowed */
+	struct bodies *bodies;		/* borrowed */
 	uint64_t next;			/* order of the next one */
 	uint64_t n, bytes;		/* in the log */
 	uint64_t limit, limit_bytes;
@@ -20,11 +20,10 @@ struct floods {
 };
 
 /* Counts what is there. Limits of 0 are the defaults. Storage errors, -EBADMSG. */
-int floods_open(struct floods *f, const struct bodies *bodies, uint64_t limit,
-		uint64_t limit_bytes);
+int floods_open(struct floods *f, struct bodies *bodies, uint64_t limit, uint64_t limit_bytes);
 
 struct flood {
-	struct body_key key;
+	struct body_ref ref;
 	struct ident id;
 	struct address sender;
 	enum message_trust trust;
@@ -32,10 +31,10 @@ struct flood {
 };
 
 /*
- * Adds one, whose body is @data, and lets old ones go for it. -EEXIST when the
+ * Adds one, whose body is @body, and lets old ones go for it. -EEXIST when the
  * sender's message of this id is there; storage errors.
  */
-int floods_add(struct floods *f, const struct message *m, const void *data, size_t len);
+int floods_add(struct floods *f, const struct message *m, struct body *body);
 
 /*
  * The first whose order is @from or more: 1 and its *@order, 0 when there is

@@ -175,7 +175,13 @@ static int unwrap(const struct nodekey *node, const uint8_t *data, size_t len, s
 			 format, STORE_FORMAT);
 		return -EPROTO;
 	}
-	if (format != STORE_FORMAT || header_parse(data, len, h)) {
+	if (format && format < STORE_FORMAT) {
+		snprintf(why, size,
+			 "the store has format %u, which no ratmand that was released has written: move it away, or use the ratmand that made it",
+			 format);
+		return -EPROTO;
+	}
+	if (!format || header_parse(data, len, h)) {
 		snprintf(why, size, "the header of the store is damaged: restore a backup");
 		return -EBADMSG;
 	}

@@ -9,7 +9,7 @@
 #include "ratmand/store/nodekey.h"
 #include "ratmand/store/tables.h"
 
-#define STORE_FORMAT 2
+#define STORE_FORMAT 3
 #define STORE_ID_LEN 16
 #define KEYRING_HEADER_LEN 141
 #define KEYRING_KEY_LEN 32

@@ -77,6 +77,7 @@ int layout_open_state(struct environment *e, struct keyring **keys, const char *
 {
 	uint8_t header[KEYRING_HEADER_LEN * 2];
 	struct nodekey node = { 0 };
+	uint32_t format;
 	bool fresh;
 	ssize_t len;
 	int err;
@@ -86,6 +87,7 @@ int layout_open_state(struct environment *e, struct keyring **keys, const char *
 	if (err)
 		return err;
 	len = environment_header(e, header, sizeof(header));
+	format = keyring_header_format(header, len < 0 ? 0 : (size_t)len);
 	fresh = len == -ENOENT;
 	if (len == -EBADMSG) {
 		snprintf(why, size,
@@ -99,7 +101,7 @@ int layout_open_state(struct environment *e, struct keyring **keys, const char *
 	} else if (fresh && e->read_only) {
 		snprintf(why, size, "there is no store in %s, and none can be made", path);
 		err = -EROFS;
-	} else if (!fresh && keyring_header_format(header, len < 0 ? 0 : (size_t)len) > STORE_FORMAT) {
+	} else if (format && format != STORE_FORMAT) {
 		/* Said before a key is asked for. */
 		err = keyring_open(keys, &node, header, (size_t)len, why, size);
 	}

@@ -8,14 +8,13 @@
 
 #include "base/wire.h"
 #include "proto/field.h"
+#include "ratmand/store/lists.h"
 
-#define GROUP_LEN 16
-#define KEY_LEN (GROUP_LEN + 8)
 #define NONCE_LEN crypto_aead_xchacha20poly1305_ietf_NPUBBYTES
 #define TAG_LEN crypto_aead_xchacha20poly1305_ietf_ABYTES
 #define VERSION 1
 #define PAD 64
-#define FIXED_LEN (1 + 32 + 32 + ADDRESS_LEN + 1 + 1 + 8 + 1 + 2)
+#define FIXED_LEN (1 + 32 + 4 + 4 + 32 + ADDRESS_LEN + 1 + 1 + 8 + 1 + 2)
 #define PLAIN_MAX \
 	(FIXED_LEN + ADDRESS_LEN + LIMIT_MESSAGE_SERVICE + MESSAGE_TAG_BYTES_MAX + PAD)
 
@@ -27,22 +26,8 @@
 #define CHANGE_MAX (4 * PLAIN_MAX)
 
 struct mailbox_keys {
-	uint8_t index[32];	/* hides the names of lists */
+	uint8_t index[LISTS_KEY_LEN];	/* hides the names of lists */
 	uint8_t value[32];	/* seals entries */
-};
-
-/* Lists; on the disk. */
-enum list_kind {
-	LIST_ALL = 'a',		/* by number: the entries */
-	LIST_ID = 'i',		/* by a hash of the sender: their numbers */
-	LIST_SERVICE = 's',	/* the others by number, without values */
-	LIST_SENDER = 'f',
-	LIST_TAG = 't',
-	LIST_BODY = 'b',	/* none of ours: a number on the body's own list */
-};
-
-struct group {
-	uint8_t b[GROUP_LEN];
 };
 
 void mailbox_key(const struct records *records, uint8_t out[static MAILBOX_KEY_LEN])
@@ -56,78 +41,6 @@ void mailbox_key(const struct records *records, uint8_t out[static MAILBOX_KEY_L
 static void derive(const uint8_t *key, const char *purpose, uint8_t out[static 32])
 {
 	crypto_generichash(out, 32, (const uint8_t *)purpose, strlen(purpose), key, MAILBOX_KEY_LEN);
-}
-
-static struct group make_group(const struct mailbox *mb, enum list_kind kind, const void *name,
-			       size_t len)
-{
-	crypto_generichash_state st;
-	uint8_t kind_byte = (uint8_t)kind;
-	struct group g;
-
-	crypto_generichash_init(&st, mb->keys->index, sizeof(mb->keys->index), sizeof(g.b));
-	crypto_generichash_update(&st, &kind_byte, 1);
-	if (len)
-		crypto_generichash_update(&st, name, len);
-	crypto_generichash_final(&st, g.b, sizeof(g.b));
-	sodium_memzero(&st, sizeof(st));
-	return g;
-}
-
-static struct group tag_group(const struct mailbox *mb, const struct message_tag *tag)
-{
-	/* A key has no NUL inside: no two pairs make the same name. */
-	uint8_t name[MESSAGE_TAG_BYTES_MAX];
-	struct wire_writer w;
-
-	wire_write_init(&w, name, sizeof(name));
-	field_put_text(&w, tag->key);
-	if (tag->len)
-		wire_put(&w, tag->value, tag->len);
-	return make_group(mb, LIST_TAG, name, wire_len(&w));
-}
-
-static struct group flood_group(const struct mailbox *mb)
-{
-	const struct message_tag tag = { .key = MESSAGE_TAG_FLOOD };
-
-	return tag_group(mb, &tag);
-}
-
-static void make_key(const struct group *g, uint64_t order, uint8_t out[static KEY_LEN])
-{
-	struct wire_writer w;
-
-	wire_write_init(&w, out, KEY_LEN);
-	wire_put(&w, g->b, sizeof(g->b));
-	wire_put_be64(&w, order);
-}
-
-int mailbox_open(struct mailbox *mb, const struct bodies *bodies,
-		 const uint8_t key[static MAILBOX_KEY_LEN])
-{
-	struct group all;
-	uint64_t last = 0;
-	int err;
-
-	mb->bodies = bodies;
-	mb->keys = sodium_malloc(sizeof(*mb->keys));
-	if (!mb->keys)
-		return -ENOMEM;
-	derive(key, "index", mb->keys->index);
-	derive(key, "value", mb->keys->value);
-	all = make_group(mb, LIST_ALL, NULL, 0);
-	err = store_last_order(bodies->store, STORE_OVERLAY, all.b, &last);
-	mb->next = last + 1;
-	if (err < 0)
-		mailbox_close(mb);
-	return err < 0 ? err : 0;
-}
-
-void mailbox_close(struct mailbox *mb)
-{
-	sodium_free(mb->keys);
-	mb->keys = NULL;
 }
 
 void mailbox_reserve(struct mailbox *mb, uint64_t next)
@@ -146,7 +59,9 @@ static size_t write_entry(const struct mailbox_entry *e, uint8_t plain[static PL
 
 	wire_write_init(&w, plain, PLAIN_MAX);
 	wire_put_u8(&w, VERSION);
-	wire_put(&w, e->key.b, sizeof(e->key.b));
+	wire_put(&w, e->ref.key.b, sizeof(e->ref.key.b));
+	wire_put_be32(&w, e->ref.number);
+	wire_put_be32(&w, e->ref.reader);
 	wire_put(&w, m->id.b, sizeof(m->id.b));
 	wire_put(&w, m->sender.b, ADDRESS_LEN);
 	wire_put_u8(&w, (m->mode == MESSAGE_STD ? FLAG_STD : 0) | (m->has_to ? FLAG_TO : 0));
@@ -169,7 +84,9 @@ static int read_entry(const uint8_t *plain, size_t len, struct mailbox_entry *ou
 
 	wire_read_init(&r, plain, len);
 	version = wire_get_u8(&r);
-	wire_get(&r, out->key.b, sizeof(out->key.b));
+	wire_get(&r, out->ref.key.b, sizeof(out->ref.key.b));
+	out->ref.number = wire_get_be32(&r);
+	out->ref.reader = wire_get_be32(&r);
 	wire_get(&r, m->id.b, sizeof(m->id.b));
 	wire_get(&r, m->sender.b, ADDRESS_LEN);
 	flags = wire_get_u8(&r);
@@ -191,12 +108,11 @@ static int read_entry(const uint8_t *plain, size_t len, struct mailbox_entry *ou
 
 static int put_entry(const struct mailbox *mb, uint64_t number, const struct mailbox_entry *e)
 {
-	struct group all = make_group(mb, LIST_ALL, NULL, 0);
 	uint8_t sealed[NONCE_LEN + PLAIN_MAX + TAG_LEN];
-	uint8_t key[KEY_LEN];
+	uint8_t key[LIST_KEY_LEN];
 	size_t len;
 
-	make_key(&all, number, key);
+	lists_key(&mb->lists->all, number, key);
 	randombytes_buf(sealed, NONCE_LEN);
 	len = write_entry(e, sealed + NONCE_LEN);
 	/* In place. */
@@ -208,13 +124,12 @@ static int put_entry(const struct mailbox *mb, uint64_t number, const struct mai
 
 int mailbox_entry(const struct mailbox *mb, uint64_t number, struct mailbox_entry *out)
 {
-	struct group all = make_group(mb, LIST_ALL, NULL, 0);
 	uint8_t sealed[NONCE_LEN + PLAIN_MAX + TAG_LEN], plain[PLAIN_MAX];
-	uint8_t key[KEY_LEN];
+	uint8_t key[LIST_KEY_LEN];
 	ssize_t n;
 	int err;
 
-	make_key(&all, number, key);
+	lists_key(&mb->lists->all, number, key);
 	n = store_get(mb->bodies->store, STORE_OVERLAY, key, sizeof(key), sealed, sizeof(sealed));
 	if (n < 0)
 		return n == -EMSGSIZE ? -EBADMSG : (int)n;
@@ -237,8 +152,8 @@ int mailbox_read(const struct mailbox *mb, uint64_t number, struct message *out,
 
 	if (err)
 		return err;
-	n = bodies_read(mb->bodies, &e.key, buf, MESSAGE_BODY_MAX);
-	sodium_memzero(&e.key, sizeof(e.key));
+	n = bodies_read(mb->bodies, &e.ref, buf, MESSAGE_BODY_MAX);
+	sodium_memzero(&e.ref, sizeof(e.ref));
 	if (n < 0)
 		return n == -ENOMEM ? -ENOMEM : -EBADMSG;
 	*out = e.message;
@@ -249,151 +164,207 @@ int mailbox_read(const struct mailbox *mb, uint64_t number, struct message *out,
 	return 0;
 }
 
-/* ---- lists ---- */
+/* ---- opening ---- */
 
-static uint64_t sender_order(const struct mailbox *mb, const struct address *sender)
+/* Tells the lists the entries they remember. Damaged ones are on none. */
+static int load(const struct mailbox *mb)
 {
-	struct group g = make_group(mb, LIST_SENDER, sender->b, ADDRESS_LEN);
-	struct wire_reader r;
+	uint64_t numbers[64], from = mb->lists->from;
+	struct mailbox_entry e;
+	ssize_t n;
 
-	wire_read_init(&r, g.b, sizeof(g.b));
-	return wire_get_be64(&r);
+	do {
+		n = store_orders(mb->bodies->store, STORE_OVERLAY, mb->lists->all.b, from, UINT64_MAX,
+				 numbers, 64);
+		for (ssize_t i = 0; i < n; i++) {
+			int err = mailbox_entry(mb, numbers[i], &e);
+
+			if (!err)
+				err = lists_add(mb->lists, numbers[i], &e.message);
+			sodium_memzero(&e.ref, sizeof(e.ref));
+			if (err && err != -EBADMSG && err != -ENOENT)
+				return err;
+			from = numbers[i] + 1;
+		}
+	} while (n == 64);
+	return n < 0 ? (int)n : 0;
 }
 
-static void id_key(const struct mailbox *mb, const struct ident *id, const struct address *sender,
-		   uint8_t out[static KEY_LEN])
+/* What was queued may never have happened: then what is remembered is not true, either. */
+static int refresh(struct mailbox *mb)
 {
-	struct group g = make_group(mb, LIST_ID, id->b, sizeof(id->b));
+	uint64_t failures = store_failures(mb->bodies->store);
+	int err;
 
-	make_key(&g, sender_order(mb, sender), out);
-}
-
-bool mailbox_has(const struct mailbox *mb, const struct ident *id, const struct address *sender)
-{
-	uint8_t key[KEY_LEN];
-
-	id_key(mb, id, sender, key);
-	return store_has(mb->bodies->store, STORE_OVERLAY, key, sizeof(key));
-}
-
-/* Puts the entry on a list, or takes it off. */
-static int list(const struct mailbox *mb, const struct group *g, uint64_t number, bool on)
-{
-	struct store *store = mb->bodies->store;
-	uint8_t key[KEY_LEN];
-
-	make_key(g, number, key);
-	return on ? store_put(store, STORE_OVERLAY, key, sizeof(key), NULL, 0) :
-		    store_del(store, STORE_OVERLAY, key, sizeof(key));
-}
-
-static int list_tag(const struct mailbox *mb, const struct message_tag *tag, uint64_t number,
-		    bool on)
-{
-	struct group g = tag_group(mb, tag);
-
-	return list(mb, &g, number, on);
-}
-
-static int list_id(const struct mailbox *mb, const struct message *m, uint64_t number, bool on)
-{
-	struct store *store = mb->bodies->store;
-	uint8_t key[KEY_LEN], value[8];
-	struct wire_writer w;
-
-	id_key(mb, &m->id, &m->sender, key);
-	wire_write_init(&w, value, sizeof(value));
-	wire_put_be64(&w, number);
-	return on ? store_put(store, STORE_OVERLAY, key, sizeof(key), value, sizeof(value)) :
-		    store_del(store, STORE_OVERLAY, key, sizeof(key));
-}
-
-/* Puts the entry on every list it belongs to, or takes it off. */
-static int list_all(const struct mailbox *mb, const struct message *m, uint64_t number, bool on)
-{
-	struct group service = make_group(mb, LIST_SERVICE, m->service, strlen(m->service));
-	struct group sender = make_group(mb, LIST_SENDER, m->sender.b, ADDRESS_LEN);
-	struct group flood = flood_group(mb);
-	struct message_tag tag;
-	int err = list_id(mb, m, number, on);
-
+	if (failures == mb->failures)
+		return 0;
+	err = lists_reset(mb->lists, mb->next);
 	if (!err)
-		err = list(mb, &service, number, on);
+		err = load(mb);
 	if (!err)
-		err = list(mb, &sender, number, on);
-	if (!err && m->mode == MESSAGE_FLOOD)
-		err = list(mb, &flood, number, on);
-	for (size_t at = 0; !err && message_tags_next(&m->tags, &at, &tag);)
-		err = list_tag(mb, &tag, number, on);
+		mb->failures = failures;
 	return err;
+}
+
+int mailbox_open(struct mailbox *mb, struct bodies *bodies,
+		 const uint8_t key[static MAILBOX_KEY_LEN])
+{
+	uint64_t last = 0;
+	int err;
+
+	*mb = (struct mailbox){ .bodies = bodies };
+	/* Unlike any count: the lists have not been read. */
+	mb->failures = store_failures(bodies->store) - 1;
+	mb->keys = sodium_malloc(sizeof(*mb->keys));
+	mb->lists = malloc(sizeof(*mb->lists));
+	if (!mb->keys || !mb->lists) {
+		free(mb->lists);
+		sodium_free(mb->keys);
+		return -ENOMEM;
+	}
+	derive(key, "index", mb->keys->index);
+	derive(key, "value", mb->keys->value);
+	lists_init(mb->lists, bodies->store, mb->keys->index);
+	err = store_last_order(bodies->store, STORE_OVERLAY, mb->lists->all.b, &last);
+	mb->next = last + 1;
+	if (err >= 0)
+		err = refresh(mb);
+	/* What comes is recent, also when all of what was listed last was removed. */
+	if (mb->next < mb->lists->from)
+		mb->next = mb->lists->from;
+	if (err < 0)
+		mailbox_close(mb);
+	return err < 0 ? err : 0;
+}
+
+void mailbox_close(struct mailbox *mb)
+{
+	lists_close(mb->lists);
+	free(mb->lists);
+	sodium_free(mb->keys);
+	mb->lists = NULL;
+	mb->keys = NULL;
+}
+
+/* ---- ids ---- */
+
+struct search {
+	const struct mailbox *mb;
+	const struct ident *id;
+	const struct address *sender;	/* or NULL */
+	uint64_t *numbers;
+	size_t n, size;
+};
+
+/* Damaged ones pass for what is looked for. */
+static int take_number(void *ctx, uint64_t number)
+{
+	struct search *s = ctx;
+	struct mailbox_entry e;
+	int err = mailbox_entry(s->mb, number, &e);
+
+	sodium_memzero(&e.ref, sizeof(e.ref));
+	if (err && err != -EBADMSG)
+		return err == -ENOENT ? 0 : err;
+	if (err || (ident_equal(&e.message.id, s->id) &&
+		    (!s->sender || address_equal(&e.message.sender, s->sender))))
+		s->numbers[s->n++] = number;
+	return s->n == s->size;
+}
+
+static ssize_t find(struct mailbox *mb, const struct ident *id, const struct address *sender,
+		    uint64_t *numbers, size_t n)
+{
+	struct search s = { mb, id, sender, numbers, 0, n };
+	int err = refresh(mb);
+
+	if (!err && n)
+		err = lists_each_id(mb->lists, id, sender, take_number, &s);
+	return err < 0 ? err : (ssize_t)s.n;
+}
+
+bool mailbox_has(struct mailbox *mb, const struct ident *id, const struct address *sender)
+{
+	uint64_t number;
+
+	return find(mb, id, sender, &number, 1) > 0;
 }
 
 /* ---- changes ---- */
 
-static struct body_ref make_ref(const struct mailbox *mb, const struct body_key *key)
+/* Takes it out of the list of all. */
+static int remove_number(const struct mailbox *mb, uint64_t number)
 {
-	struct group g = make_group(mb, LIST_BODY, key->b, sizeof(key->b));
-	struct body_ref ref;
+	uint8_t key[LIST_KEY_LEN];
 
-	memcpy(ref.b, g.b, sizeof(ref.b));
-	return ref;
+	lists_key(&mb->lists->all, number, key);
+	return store_del(mb->bodies->store, STORE_OVERLAY, key, sizeof(key));
+}
+
+/* What was queued together did not all come about: nothing of it did. */
+static void take_back(struct mailbox *mb)
+{
+	store_take_back(mb->bodies->store);
+	/* What is remembered of the lists is read anew. */
+	mb->failures = store_failures(mb->bodies->store) - 1;
 }
 
 static int remove_entry(const struct mailbox *mb, uint64_t number, const struct mailbox_entry *e)
 {
-	struct body_ref ref = make_ref(mb, &e->key);
-	struct group all = make_group(mb, LIST_ALL, NULL, 0);
-	int err = list(mb, &all, number, false);
+	int err = remove_number(mb, number);
 
 	if (!err)
-		err = list_all(mb, &e->message, number, false);
-	return err ? err : bodies_drop(mb->bodies, &e->key, &ref);
+		err = lists_remove(mb->lists, number, &e->message);
+	return err ? err : bodies_drop(mb->bodies, &e->ref);
 }
 
-int mailbox_add(struct mailbox *mb, const struct message *m, const void *body, size_t len)
+/* True when it is in the mailbox and can be read. What cannot comes again, and goes before. */
+static int make_way(struct mailbox *mb, const struct message *m)
+{
+	struct mailbox_entry e;
+	uint64_t there;
+	ssize_t n;
+	int err;
+
+	while ((n = find(mb, &m->id, &m->sender, &there, 1)) > 0) {
+		err = mailbox_entry(mb, there, &e);
+		sodium_memzero(&e.ref, sizeof(e.ref));
+		if (!err)
+			return -EEXIST;
+		if (err == -EBADMSG)
+			err = mailbox_remove_number(mb, there);
+		if (err)
+			return err;
+	}
+	return (int)n;
+}
+
+int mailbox_add(struct mailbox *mb, const struct message *m, struct body *body)
 {
 	struct store *store = mb->bodies->store;
 	struct mailbox_entry e = { .message = *m };
-	struct body_ref ref;
-	int err;
+	int err = make_way(mb, m);
 
-	if (mailbox_has(mb, &m->id, &m->sender))
-		return -EEXIST;
-	if (store_room(store) < len + CHANGE_MAX)
+	if (err)
+		return err;
+	if (store_room(store) < body->len + CHANGE_MAX || mb->next >= UINT32_MAX)
 		return -EDQUOT;
-	bodies_key(mb->bodies, body, len, &e.key);
-	ref = make_ref(mb, &e.key);
 	store_together(store, true);
-	err = bodies_add(mb->bodies, &e.key, &ref, body, len);
+	err = bodies_add(mb->bodies, body, &e.ref);
 	if (!err)
 		err = put_entry(mb, mb->next, &e);
 	if (!err)
-		err = list_all(mb, m, mb->next, true);
+		err = lists_add(mb->lists, mb->next, m);
 	if (err)
-		remove_entry(mb, mb->next, &e);
+		store_take_back(store);
 	store_together(store, false);
-	sodium_memzero(&e.key, sizeof(e.key));
-	/* Not even when it failed: the number may be on some list. */
+	sodium_memzero(&e.ref, sizeof(e.ref));
+	if (err)
+		return err;
 	mb->next++;
-	return err;
-}
-
-struct numbers {
-	uint64_t *list;
-	size_t n, size;
-};
-
-static int take_number(void *ctx, const void *key, size_t key_len, const void *value,
-		       size_t value_len)
-{
-	struct numbers *numbers = ctx;
-	struct wire_reader r;
-
-	(void)key;
-	(void)key_len;
-	wire_read_init(&r, value, value_len);
-	numbers->list[numbers->n++] = wire_get_be64(&r);
-	return numbers->n == numbers->size;
+	/* What cannot be listed now is remembered on. */
+	(void)lists_settle(mb->lists);
+	return 0;
 }
 
 static int compare_numbers(const void *a, const void *b)
@@ -403,32 +374,13 @@ static int compare_numbers(const void *a, const void *b)
 	return *x < *y ? -1 : *x > *y;
 }
 
-ssize_t mailbox_find(const struct mailbox *mb, const struct ident *id, uint64_t *numbers, size_t n)
+ssize_t mailbox_find(struct mailbox *mb, const struct ident *id, uint64_t *numbers, size_t n)
 {
-	struct group g = make_group(mb, LIST_ID, id->b, sizeof(id->b));
-	struct numbers found = { .list = numbers, .size = n };
-	int err = n ? store_each_of(mb->bodies->store, STORE_OVERLAY, g.b, take_number, &found) : 0;
+	ssize_t found = find(mb, id, NULL, numbers, n);
 
-	if (err < 0)
-		return err;
-	qsort(numbers, found.n, sizeof(*numbers), compare_numbers);
-	return (ssize_t)found.n;
-}
-
-/* Most messages of one id that are changed, or removed at a time: each has another sender. */
-#define SAME_ID_MAX 32
-
-/* Takes it off the lists of tags that go, or (@on) puts it on those of tags that come. */
-static int retag(const struct mailbox *mb, uint64_t number, const struct message_tags *have,
-		 const struct message_tags *want, bool on)
-{
-	struct message_tag tag;
-	int err = 0;
-
-	for (size_t at = 0; !err && message_tags_next(on ? want : have, &at, &tag);)
-		if (!message_tags_has(on ? have : want, &tag))
-			err = list_tag(mb, &tag, number, on);
-	return err;
+	if (found > 1)
+		qsort(numbers, (size_t)found, sizeof(*numbers), compare_numbers);
+	return found;
 }
 
 static int apply(const struct message_tags *add, const struct message_tags *remove,
@@ -447,7 +399,6 @@ static int apply(const struct message_tags *add, const struct message_tags *remo
 static int change_one(struct mailbox *mb, uint64_t number, const struct message_tags *add,
 		      const struct message_tags *remove, bool write)
 {
-	struct store *store = mb->bodies->store;
 	struct message_tags old;
 	struct mailbox_entry e;
 	int err = mailbox_entry(mb, number, &e);
@@ -456,24 +407,19 @@ static int change_one(struct mailbox *mb, uint64_t number, const struct message_
 		return err;
 	old = e.message.tags;
 	err = apply(add, remove, &e.message.tags);
-	if (!err && write) {
-		store_together(store, true);
+	if (!err && write)
 		err = put_entry(mb, number, &e);
-		if (!err)
-			err = retag(mb, number, &old, &e.message.tags, false);
-		if (!err)
-			err = retag(mb, number, &old, &e.message.tags, true);
-		store_together(store, false);
-	}
-	sodium_memzero(&e.key, sizeof(e.key));
+	if (!err && write)
+		err = lists_change(mb->lists, number, &e.message, &old);
+	sodium_memzero(&e.ref, sizeof(e.ref));
 	return err;
 }
 
 int mailbox_change(struct mailbox *mb, const struct ident *id, const struct message_tags *add,
 		   const struct message_tags *remove)
 {
-	uint64_t numbers[SAME_ID_MAX];
-	ssize_t n = mailbox_find(mb, id, numbers, SAME_ID_MAX);
+	uint64_t numbers[MAILBOX_SAME_ID];
+	ssize_t n = mailbox_find(mb, id, numbers, MAILBOX_SAME_ID);
 	int err = n < 0 ? (int)n : !n ? -ENOENT : 0;
 
 	/* Half of it must not be refused for want of room, or because of tags. */
@@ -481,8 +427,14 @@ int mailbox_change(struct mailbox *mb, const struct ident *id, const struct mess
 		err = -EDQUOT;
 	for (ssize_t i = 0; i < n && !err; i++)
 		err = change_one(mb, numbers[i], add, remove, false);
+	if (err)
+		return err;
+	store_together(mb->bodies->store, true);
 	for (ssize_t i = 0; i < n && !err; i++)
 		err = change_one(mb, numbers[i], add, remove, true);
+	if (err)
+		take_back(mb);
+	store_together(mb->bodies->store, false);
 	return err;
 }
 
@@ -490,25 +442,30 @@ int mailbox_change(struct mailbox *mb, const struct ident *id, const struct mess
 int mailbox_remove_number(struct mailbox *mb, uint64_t number)
 {
 	struct store *store = mb->bodies->store;
-	struct group all = make_group(mb, LIST_ALL, NULL, 0);
 	struct mailbox_entry e;
-	int err = mailbox_entry(mb, number, &e);
+	int err = refresh(mb);
 
-	if (err == -EBADMSG)
-		return list(mb, &all, number, false);
+	if (!err)
+		err = mailbox_entry(mb, number, &e);
+	if (err == -EBADMSG) {
+		err = remove_number(mb, number);
+		return err ? err : lists_remove(mb->lists, number, NULL);
+	}
 	if (err)
 		return err;
 	store_together(store, true);
 	err = remove_entry(mb, number, &e);
+	if (err)
+		take_back(mb);
 	store_together(store, false);
-	sodium_memzero(&e.key, sizeof(e.key));
+	sodium_memzero(&e.ref, sizeof(e.ref));
 	return err;
 }
 
 int mailbox_remove(struct mailbox *mb, const struct ident *id)
 {
-	uint64_t numbers[SAME_ID_MAX];
-	ssize_t n = mailbox_find(mb, id, numbers, SAME_ID_MAX);
+	uint64_t numbers[MAILBOX_SAME_ID];
+	ssize_t n = mailbox_find(mb, id, numbers, MAILBOX_SAME_ID);
 	int err = !n ? -ENOENT : 0;
 
 	for (;;) {
@@ -516,26 +473,27 @@ int mailbox_remove(struct mailbox *mb, const struct ident *id)
 			return (int)n;
 		for (ssize_t i = 0; i < n && !err; i++)
 			err = mailbox_remove_number(mb, numbers[i]);
-		if (err || n < SAME_ID_MAX)
+		if (err || n < MAILBOX_SAME_ID)
 			return err;
-		n = mailbox_find(mb, id, numbers, SAME_ID_MAX);
+		n = mailbox_find(mb, id, numbers, MAILBOX_SAME_ID);
 	}
 }
 
 int mailbox_empty(struct mailbox *mb, size_t n)
 {
-	struct group all = make_group(mb, LIST_ALL, NULL, 0);
 	uint64_t numbers[64];
 	ssize_t got;
 	int err = 0;
 
 	if (n > sizeof(numbers) / sizeof(numbers[0]))
 		n = sizeof(numbers) / sizeof(numbers[0]);
-	got = store_orders(mb->bodies->store, STORE_OVERLAY, all.b, 0, numbers, n);
+	got = store_orders(mb->bodies->store, STORE_OVERLAY, mb->lists->all.b, 0, UINT64_MAX, numbers, n);
 	if (got < 0)
 		return (int)got;
 	for (ssize_t i = 0; i < got && !err; i++)
 		err = mailbox_remove_number(mb, numbers[i]);
+	if (!err && (size_t)got < n)
+		err = lists_clear(mb->lists);
 	return err ? err : (size_t)got == n;
 }
 
@@ -549,7 +507,7 @@ int mailbox_empty(struct mailbox *mb, size_t n)
 
 /* A list as far as it has been read. */
 struct cursor {
-	struct group group;
+	struct list_name name;
 	uint64_t orders[ORDERS_MAX];
 	size_t i, n;
 	size_t batch;		/* to read the next time */
@@ -557,46 +515,46 @@ struct cursor {
 };
 
 struct mailbox_walk {
-	const struct mailbox *mb;
+	struct mailbox *mb;
 	uint64_t at;		/* numbers from here on */
 	size_t n;
 	struct cursor cursors[];
 };
 
-static void choose_one(struct cursor *out, size_t *n, struct group g)
+static void choose_one(struct cursor *out, size_t *n, struct list_name name)
 {
 	if (out)
-		out[*n].group = g;
+		out[*n].name = name;
 	++*n;
 }
 
 /* Which lists the filter asks for; with @out NULL only how many. */
-static size_t choose(const struct mailbox *mb, const struct message_filter *f, struct cursor *out)
+static size_t choose(const struct lists *l, const struct message_filter *f, struct cursor *out)
 {
 	struct message_tag tag;
 	size_t n = 0;
 
 	if (f->has_service)
-		choose_one(out, &n, make_group(mb, LIST_SERVICE, f->service, strlen(f->service)));
+		choose_one(out, &n, lists_of_service(l, f->service, strlen(f->service)));
 	if (f->has_sender)
-		choose_one(out, &n, make_group(mb, LIST_SENDER, f->sender.b, ADDRESS_LEN));
+		choose_one(out, &n, lists_of_sender(l, f->sender.b, ADDRESS_LEN));
 	for (size_t at = 0; message_tags_next(&f->tags, &at, &tag);) {
 		if (!strcmp(tag.key, MESSAGE_TAG_SENDER))
-			choose_one(out, &n, make_group(mb, LIST_SENDER, tag.value, tag.len));
+			choose_one(out, &n, lists_of_sender(l, tag.value, tag.len));
 		else if (!strcmp(tag.key, MESSAGE_TAG_SERVICE))
-			choose_one(out, &n, make_group(mb, LIST_SERVICE, tag.value, tag.len));
+			choose_one(out, &n, lists_of_service(l, tag.value, tag.len));
 		else
-			choose_one(out, &n, tag_group(mb, &tag));
+			choose_one(out, &n, lists_of_tag(l, &tag));
 	}
 	if (!n)
-		choose_one(out, &n, make_group(mb, LIST_ALL, NULL, 0));
+		choose_one(out, &n, l->all);
 	return n;
 }
 
-struct mailbox_walk *mailbox_walk_new(const struct mailbox *mb, const struct message_filter *filter,
+struct mailbox_walk *mailbox_walk_new(struct mailbox *mb, const struct message_filter *filter,
 				      uint64_t from)
 {
-	size_t n = choose(mb, filter, NULL);
+	size_t n = choose(mb->lists, filter, NULL);
 	struct mailbox_walk *walk = calloc(1, sizeof(*walk) + n * sizeof(walk->cursors[0]));
 
 	if (!walk)
@@ -604,7 +562,7 @@ struct mailbox_walk *mailbox_walk_new(const struct mailbox *mb, const struct mes
 	walk->mb = mb;
 	walk->at = from;
 	walk->n = n;
-	choose(mb, filter, walk->cursors);
+	choose(mb->lists, filter, walk->cursors);
 	return walk;
 }
 
@@ -623,8 +581,9 @@ static int cursor_fetch(const struct mailbox_walk *walk, struct cursor *c, uint6
 		c->batch = c->batch * 2 < ORDERS_MAX ? c->batch * 2 : ORDERS_MAX;
 	else
 		c->batch = ORDERS_MIN;
-	n = store_orders(walk->mb->bodies->store, STORE_OVERLAY, c->group.b, from, c->orders,
-			 c->batch);
+	n = refresh(walk->mb);
+	if (!n)
+		n = lists_numbers(walk->mb->lists, &c->name, from, c->orders, c->batch);
 	if (n < 0)
 		return (int)n;
 	c->i = 0;

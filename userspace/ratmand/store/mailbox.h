@@ -3,8 +3,8 @@
  * A mailbox: what one user sees of the messages on this instance (R19).
  *
  * An entry says which body it is (bodies.h), from whom, for which service, with
- * which tags; entries are numbered in the order in which they came. Lists tell the
- * numbers of one service, sender, tag or message id, so that a search walks the
+ * which tags; entries are numbered in the order in which they came. Lists (lists.h) tell
+ * the numbers of one service, sender, tag or message id, so that a search walks the
  * lists it asks for side by side. The names of all lists are hidden and the entries
  * sealed under the mailbox's own key, which the store's keys do not give away:
  * who is somebody else sees neither how many there are nor of what.
@@ -20,19 +20,25 @@
 
 #define MAILBOX_KEY_LEN 32
 
+/* Most messages of one id that are shown, or changed at a time: each has another sender. */
+#define MAILBOX_SAME_ID 32
+
 struct mailbox_keys;
+struct lists;
 
 struct mailbox {
-	const struct bodies *bodies;	/* borrowed */
+	struct bodies *bodies;		/* borrowed */
 	struct mailbox_keys *keys;	/* owned, in guarded memory */
+	struct lists *lists;		/* owned */
 	uint64_t next;			/* number of the next entry */
+	uint64_t failures;		/* of the store, when the lists were read */
 };
 
 /* The key of a user's mailbox (secret, the caller wipes it). */
 void mailbox_key(const struct records *records, uint8_t out[static MAILBOX_KEY_LEN]);
 
 /* -ENOMEM, storage errors. */
-int mailbox_open(struct mailbox *mb, const struct bodies *bodies,
+int mailbox_open(struct mailbox *mb, struct bodies *bodies,
 		 const uint8_t key[static MAILBOX_KEY_LEN]);
 void mailbox_close(struct mailbox *mb);
 
@@ -40,14 +46,14 @@ void mailbox_close(struct mailbox *mb);
 void mailbox_reserve(struct mailbox *mb, uint64_t next);
 
 /* True when it has the message of this id and sender. */
-bool mailbox_has(const struct mailbox *mb, const struct ident *id, const struct address *sender);
+bool mailbox_has(struct mailbox *mb, const struct ident *id, const struct address *sender);
 
 /* Adds an entry for @m, whose body is @body. -EEXIST, -EDQUOT, storage errors. */
-int mailbox_add(struct mailbox *mb, const struct message *m, const void *body, size_t len);
+int mailbox_add(struct mailbox *mb, const struct message *m, struct body *body);
 
 /* An entry: @message has everything but data. */
 struct mailbox_entry {
-	struct body_key key;
+	struct body_ref ref;
 	struct message message;
 };
 
@@ -64,10 +70,10 @@ int mailbox_read(const struct mailbox *mb, uint64_t number, struct message *out,
  * The numbers of the messages with @id, in @numbers (at most @n of them): one, or
  * of several senders who used the same. Returns how many, or an error.
  */
-ssize_t mailbox_find(const struct mailbox *mb, const struct ident *id, uint64_t *numbers, size_t n);
+ssize_t mailbox_find(struct mailbox *mb, const struct ident *id, uint64_t *numbers, size_t n);
 
 /*
- * Removes tags, then adds some, in every message with @id (of 32 senders at most). -ENOENT,
+ * Removes tags, then adds some, in every message with @id (MAILBOX_SAME_ID of them at most). -ENOENT,
  * -E2BIG (too many tags; none is changed), -EBADMSG, storage errors.
  */
 int mailbox_change(struct mailbox *mb, const struct ident *id, const struct message_tags *add,
@@ -85,7 +91,7 @@ int mailbox_empty(struct mailbox *mb, size_t n);
 struct mailbox_walk;
 
 /* From @from on. @mb outlives it. NULL when memory is short. */
-struct mailbox_walk *mailbox_walk_new(const struct mailbox *mb, const struct message_filter *filter,
+struct mailbox_walk *mailbox_walk_new(struct mailbox *mb, const struct message_filter *filter,
 				      uint64_t from);
 void mailbox_walk_free(struct mailbox_walk *walk);
 

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/wire.h"
 #include "ratmand/store/tables.h"
 
 /* What a record costs beside its key and value. */
@@ -43,8 +44,54 @@ static struct overlay_segment *open_segment(struct overlay *o)
 	return s;
 }
 
+/* What was put together stays: what it replaced goes for good. */
+static void forget_undo(struct overlay *o)
+{
+	struct overlay_record *next;
+
+	for (struct overlay_record *r = o->undo; r; r = next) {
+		struct overlay_record *old = r->replaced;
+
+		next = r->undo;
+		r->undo = r->replaced = NULL;
+		r->undoable = false;
+		/* Those that are on the list themselves go when it is their turn. */
+		if (old && old->undoable)
+			old->outdated = true;
+		else
+			record_free(old);
+		if (r->outdated)
+			record_free(r);
+	}
+	o->undo = NULL;
+}
+
+void overlay_take_back(struct overlay *o)
+{
+	struct overlay_segment *s = o->newest;
+	struct overlay_record *next;
+
+	for (struct overlay_record *r = o->undo; r; r = next) {
+		struct overlay_record *old = r->replaced;
+
+		next = r->undo;
+		HASH_DEL(s->records, r);
+		s->bytes -= record_cost(r);
+		o->bytes -= record_cost(r);
+		/* The key is back as it was: the same table has room for it again. */
+		if (old) {
+			HASH_ADD_KEYPTR(hh, s->records, old->data, 1 + old->key_len, old);
+			s->bytes += record_cost(old);
+			o->bytes += record_cost(old);
+		}
+		record_free(r);
+	}
+	o->undo = NULL;
+}
+
 void overlay_together(struct overlay *o, bool on)
 {
+	forget_undo(o);
 	/* A full one is left behind now; without memory for another it just grows. */
 	if (on && o->newest)
 		(void)open_segment(o);
@@ -67,6 +114,47 @@ static struct overlay_record *record_new(enum store_table table, const void *key
 	if (value_len)
 		memcpy(r->data + 1 + key_len, value, value_len);
 	return r;
+}
+
+uint64_t overlay_order(const struct overlay_record *r)
+{
+	struct wire_reader reader;
+
+	wire_read_init(&reader, overlay_key(r) + store_tables[r->data[0]].prefix, TABLES_ORDER_LEN);
+	return wire_get_be64(&reader);
+}
+
+/* Of an order as much as tells parts of a large group apart. */
+#define PART_SHIFT 48
+
+/* A bit of a segment's marks: of a group (@part NULL), or of a part of it. */
+static unsigned int mark_of(enum store_table table, const void *prefix, const uint64_t *part)
+{
+	size_t len = store_tables[table].prefix;
+	uint8_t text[1 + STORE_KEY_MAX + 2];
+	struct wire_writer w;
+
+	wire_write_init(&w, text, sizeof(text));
+	wire_put_u8(&w, (uint8_t)table);
+	wire_put(&w, prefix, len);
+	if (part)
+		wire_put_be16(&w, (uint16_t)(*part >> PART_SHIFT));
+	return keyhash(text, wire_len(&w)) % OVERLAY_MARKS;
+}
+
+static void set_marks(struct overlay_segment *s, const struct overlay_record *r)
+{
+	enum store_table table = r->data[0];
+	unsigned int bit;
+	uint64_t order;
+
+	if (!store_tables[table].ordered)
+		return;
+	bit = mark_of(table, overlay_key(r), NULL);
+	s->marks[bit / 64] |= 1ull << bit % 64;
+	order = overlay_order(r);
+	bit = mark_of(table, overlay_key(r), &order);
+	s->marks[bit / 64] |= 1ull << bit % 64;
 }
 
 int overlay_put(struct overlay *o, enum store_table table, const void *key, size_t key_len,
@@ -94,9 +182,17 @@ int overlay_put(struct overlay *o, enum store_table table, const void *key, size
 		}
 		goto fail;
 	}
-	record_free(old);
+	set_marks(s, r);
 	s->bytes += record_cost(r);
 	o->bytes += record_cost(r);
+	if (o->together) {
+		r->undoable = true;
+		r->replaced = old;
+		r->undo = o->undo;
+		o->undo = r;
+	} else {
+		record_free(old);
+	}
 	return 0;
 fail:
 	record_free(r);
@@ -125,30 +221,71 @@ const struct overlay_record *overlay_find(const struct overlay *o, enum store_ta
 	return best;
 }
 
-static bool in_group(const struct overlay_record *r, enum store_table table, const void *prefix)
-{
-	size_t len = store_tables[table].prefix;
+/* What is asked for, as bits of the marks: one each for group and part, or fewer. */
+struct wanted {
+	unsigned int bits[2];
+	int n;
+};
 
-	return r->data[0] == table &&
-	       (!prefix || (r->key_len >= len && !memcmp(overlay_key(r), prefix, len)));
+static struct wanted wanted_of(const struct overlay_range *range)
+{
+	struct wanted w = { .n = 0 };
+
+	if (!range->prefix || !store_tables[range->table].ordered)
+		return w;
+	w.bits[w.n++] = mark_of(range->table, range->prefix, NULL);
+	if (range->from >> PART_SHIFT == range->to >> PART_SHIFT)
+		w.bits[w.n++] = mark_of(range->table, range->prefix, &range->from);
+	return w;
 }
 
-ssize_t overlay_collect(const struct overlay *o, enum store_table table, const void *prefix,
+static bool may_have(const struct overlay_segment *s, const struct wanted *w)
+{
+	for (int i = 0; i < w->n; i++)
+		if (!(s->marks[w->bits[i] / 64] >> w->bits[i] % 64 & 1))
+			return false;
+	return true;
+}
+
+static bool in_range(const struct overlay_record *r, const struct overlay_range *range)
+{
+	const struct table_info *t = &store_tables[range->table];
+	uint64_t order;
+
+	if (r->data[0] != range->table)
+		return false;
+	if (!range->prefix)
+		return true;
+	if (r->key_len < t->prefix || memcmp(overlay_key(r), range->prefix, t->prefix))
+		return false;
+	if (!t->ordered)
+		return true;
+	order = overlay_order(r);
+	return order >= range->from && order <= range->to;
+}
+
+ssize_t overlay_collect(const struct overlay *o, const struct overlay_range *range,
 			const struct overlay_record ***out)
 {
+	struct wanted wanted = wanted_of(range);
 	const struct overlay_record **list;
 	size_t n = 0, total = 0;
 
 	for (const struct overlay_segment *s = o->oldest; s; s = s->newer)
-		total += HASH_COUNT(s->records);
+		if (may_have(s, &wanted))
+			total += HASH_COUNT(s->records);
 	list = malloc((total ? total : 1) * sizeof(struct overlay_record *));
 	if (!list)
 		return -ENOMEM;
-	for (const struct overlay_segment *s = o->oldest; s; s = s->newer)
+	for (const struct overlay_segment *s = o->oldest; s; s = s->newer) {
+		if (!may_have(s, &wanted))
+			continue;
 		for (const struct overlay_record *r = s->records; r; r = r->hh.next)
-			if (in_group(r, table, prefix) &&
-			    (!s->newer || overlay_find(o, table, overlay_key(r), r->key_len) == r))
+			if (in_range(r, range) &&
+			    (!s->newer ||
+			     overlay_find(o, range->table, overlay_key(r), r->key_len) == r))
 				list[n++] = r;
+	}
 	*out = list;
 	return (ssize_t)n;
 }

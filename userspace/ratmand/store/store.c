@@ -102,6 +102,11 @@ uint64_t store_failures(const struct store *s)
 	return s->state.failures;
 }
 
+int store_failure(const struct store *s)
+{
+	return s->state.failure ? s->state.failure : -EIO;
+}
+
 uint64_t store_damaged(const struct store *s)
 {
 	return s->layout.state.damaged + s->layout.cache.damaged;
@@ -222,8 +227,8 @@ static struct pending *collect(struct store *s, const struct environment_range *
 {
 	const struct overlay_record **list;
 	struct pending *out;
-	ssize_t got = overlay_collect(&commits_of(s, range->table)->overlay, range->table, prefix,
-				      &list);
+	struct overlay_range queued = { range->table, prefix, 0, UINT64_MAX };
+	ssize_t got = overlay_collect(&commits_of(s, range->table)->overlay, &queued, &list);
 
 	if (got < 0)
 		return NULL;
@@ -302,31 +307,62 @@ void store_together(struct store *s, bool on)
 	overlay_together(&s->state.overlay, on);
 }
 
-/* Where the group @prefix goes on at @from, as a range. */
-static struct environment_range orders_range(struct store *s, enum store_table table,
-					     const void *prefix, uint64_t from)
+void store_take_back(struct store *s)
 {
-	struct environment_range range = { .table = table, .grouped = true };
-	struct wire_writer w;
-
-	cipher_hide_group(s->layout.keys, table, prefix, range.start);
-	wire_write_init(&w, range.start + CIPHER_GROUP_LEN, TABLES_ORDER_LEN);
-	wire_put_be64(&w, from);
-	return range;
+	overlay_take_back(&s->state.overlay);
 }
 
-static uint64_t pending_order(const struct pending *p)
+/* Where the group @prefix goes on at @from, as hidden keys have it. */
+static void hide_order(struct store *s, enum store_table table, const void *prefix, uint64_t from,
+		       uint8_t out[static CIPHER_KEY_LEN])
 {
-	struct wire_reader r;
+	struct wire_writer w;
 
-	wire_read_init(&r, p->hidden + CIPHER_GROUP_LEN, TABLES_ORDER_LEN);
-	return wire_get_be64(&r);
+	memset(out, 0, CIPHER_KEY_LEN);
+	cipher_hide_group(s->layout.keys, table, prefix, out);
+	wire_write_init(&w, out + CIPHER_GROUP_LEN, TABLES_ORDER_LEN);
+	wire_put_be64(&w, from);
+}
+
+/* A queued record of an ordered group: the order is all that tells it from the others. */
+struct pending_order {
+	uint64_t order;
+	bool deleted;
+};
+
+static int compare_orders(const void *a, const void *b)
+{
+	const struct pending_order *x = a, *y = b;
+
+	return x->order < y->order ? -1 : x->order > y->order;
+}
+
+/* Those of the group @prefix from @from to @to, ascending; owned by the caller. */
+static struct pending_order *collect_orders(struct store *s, enum store_table table,
+					    const void *prefix, uint64_t from, uint64_t to, size_t *n)
+{
+	const struct overlay_record **list;
+	struct pending_order *out;
+	struct overlay_range range = { table, prefix, from, to };
+	ssize_t got = overlay_collect(&commits_of(s, table)->overlay, &range, &list);
+
+	if (got < 0)
+		return NULL;
+	*n = (size_t)got;
+	out = malloc(((size_t)got + 1) * sizeof(*out));
+	for (ssize_t i = 0; out && i < got; i++)
+		out[i] = (struct pending_order){ overlay_order(list[i]), list[i]->deleted };
+	free(list);
+	if (out)
+		qsort(out, *n, sizeof(*out), compare_orders);
+	return out;
 }
 
 /* Orders on the disk and queued, side by side. */
 struct orders {
-	const struct pending *list;
+	const struct pending_order *list;
 	size_t i, n;
+	uint64_t to;
 	uint64_t *out;		/* owned by the caller */
 	size_t len, size;
 };
@@ -335,11 +371,11 @@ struct orders {
 static bool orders_pending(struct orders *o, uint64_t last)
 {
 	while (o->i < o->n && o->len < o->size) {
-		uint64_t order = pending_order(&o->list[o->i]);
+		uint64_t order = o->list[o->i].order;
 
 		if (order > last)
 			return false;
-		if (!o->list[o->i++].record->deleted)
+		if (!o->list[o->i++].deleted)
 			o->out[o->len++] = order;
 		if (order == last)
 			return true;
@@ -351,53 +387,56 @@ static int orders_one(void *ctx, uint64_t order)
 {
 	struct orders *o = ctx;
 
+	if (order > o->to)
+		return 1;
 	if (!orders_pending(o, order) && o->len < o->size)
 		o->out[o->len++] = order;
 	return o->len == o->size;
 }
 
 ssize_t store_orders(struct store *s, enum store_table table, const void *prefix, uint64_t from,
-		     uint64_t *orders, size_t n)
+		     uint64_t to, uint64_t *orders, size_t n)
 {
-	struct environment_range range;
-	struct orders o = { .out = orders, .size = n };
-	struct pending *list;
+	struct orders o = { .to = to, .out = orders, .size = n };
+	uint8_t start[CIPHER_KEY_LEN];
+	struct pending_order *list;
 	int err;
 
 	if (!store_tables[table].ordered)
 		return -EINVAL;
 	if (!is_open(s, table) || !n)
 		return 0;
-	range = orders_range(s, table, prefix, from);
-	list = collect(s, &range, prefix, &o.n);
+	list = collect_orders(s, table, prefix, from, to, &o.n);
 	if (!list)
 		return -ENOMEM;
 	o.list = list;
-	err = environment_orders(commits_of(s, table)->env, table, range.start, orders_one, &o);
-	if (!err)
-		orders_pending(&o, UINT64_MAX);
+	hide_order(s, table, prefix, from, start);
+	err = environment_orders(commits_of(s, table)->env, table, start, orders_one, &o);
+	if (err >= 0)
+		orders_pending(&o, to);
 	free(list);
 	return err < 0 ? err : (ssize_t)o.len;
 }
 
 int store_last_order(struct store *s, enum store_table table, const void *prefix, uint64_t *order)
 {
-	struct environment_range range = orders_range(s, table, prefix, 0);
-	struct pending *list;
+	uint8_t start[CIPHER_KEY_LEN];
+	struct pending_order *list;
 	size_t n;
 	int found;
 
 	if (!is_open(s, table))
 		return 0;
-	found = environment_last_order(commits_of(s, table)->env, table, range.start, order);
+	hide_order(s, table, prefix, 0, start);
+	found = environment_last_order(commits_of(s, table)->env, table, start, order);
 	if (found < 0)
 		return found;
-	list = collect(s, &range, prefix, &n);
+	list = collect_orders(s, table, prefix, 0, UINT64_MAX, &n);
 	if (!list)
 		return -ENOMEM;
 	for (size_t i = 0; i < n; i++) {
-		if (!list[i].record->deleted && (!found || pending_order(&list[i]) > *order)) {
-			*order = pending_order(&list[i]);
+		if (!list[i].deleted && (!found || list[i].order > *order)) {
+			*order = list[i].order;
 			found = 1;
 		}
 	}

@@ -46,6 +46,7 @@ enum store_table {
 	STORE_PROFILES,		/* cache: of users elsewhere (profiles.h) */
 	STORE_USERS,		/* the same of users here */
 	STORE_PROFILE_VALUES,	/* cache: hash of a value, address → nothing (service/exact.h) */
+	STORE_BYGONE,		/* cache: who has no profile any more → its version (bygone.h) */
 	STORE_TABLES
 };
 
@@ -122,6 +123,9 @@ int store_flush(struct store *store);
  */
 uint64_t store_failures(const struct store *store);
 
+/* The error of the last one that failed; -EIO when none did. */
+int store_failure(const struct store *store);
+
 /* Damaged records met so far, in state/ and cache/: each was left out and named in the log. */
 uint64_t store_damaged(const struct store *store);
 
@@ -166,17 +170,20 @@ int store_each_key(struct store *store, enum store_table table, const void *pref
 /*
  * Brackets writes to state/ that must be on the disk together or not at all: all
  * of them become part of one transaction. Few and small; not nested, without a
- * flush or stamp between; what fails half way the caller has to take back.
+ * flush or stamp between; what fails half way the caller takes back.
  */
 void store_together(struct store *store, bool on);
 
+/* Within these brackets: all that was queued since they began was never queued. */
+void store_take_back(struct store *store);
+
 /*
  * In an ordered table: the orders of at most @n records of the group @prefix, from
- * @from on, ascending. Much cheaper than reading them, and does not see damage.
- * Returns how many (fewer than @n only at the end of the group), or an error.
+ * @from to @to, ascending. Much cheaper than reading them, and does not see damage.
+ * Returns how many (fewer than @n only when there are no more), or an error.
  */
 ssize_t store_orders(struct store *store, enum store_table table, const void *prefix,
-		     uint64_t from, uint64_t *orders, size_t n);
+		     uint64_t from, uint64_t to, uint64_t *orders, size_t n);
 
 /*
  * The highest order in the group, or a higher one that was deleted and whose

@@ -23,7 +23,8 @@ const struct table_info store_tables[STORE_TABLES] = {
 	[STORE_FILES] = { .name = "files", .id = 21, .prefix = 1, .secret = true, .pad = 256 },
 	[STORE_CONTENTS] = { .name = "contents", .id = 20, .pad = 1 },
 	/* Lists of messages are many and short: what has to hide its size is filled up inside. */
-	[STORE_BODIES] = { .name = "messages", .id = 17, .pad = 64 },
+	[STORE_BODIES] = { .name = "messages", .id = 17, .prefix = 1, .ordered = true, .grows = true,
+			   .pad = 64 },
 	[STORE_OVERLAY] = { .name = "overlay", .id = 18, .prefix = 16, .ordered = true, .bare = true,
 			    .pad = 1 },
 	[STORE_FLOODS] = { .name = "floods", .id = 19, .prefix = 1, .ordered = true, .pad = 64 },
@@ -32,4 +33,5 @@ const struct table_info store_tables[STORE_TABLES] = {
 	[STORE_USERS] = { .name = "users", .id = 16, .prefix = 1, .pad = 256 },
 	[STORE_PROFILE_VALUES] = { .name = "profile-values", .id = 23, .cache = true, .prefix = 16,
 				   .pad = 1 },
+	[STORE_BYGONE] = { .name = "bygone", .id = 24, .cache = true, .pad = 1 },
 };

@@ -17,6 +17,7 @@ struct table_info {
 	bool secret;		/* wiped from memory once it is written */
 	uint8_t prefix;		/* so many bytes of a key make the group its records lie together in */
 	bool ordered;		/* TABLES_ORDER_LEN more bytes end it, and order the group; in clear */
+	bool grows;		/* a new record mostly is the last of the table: its pages get full */
 	bool bare;		/* a record without a value is its hidden key alone, found by it only */
 	uint16_t pad;		/* a record's plaintext is filled up to a multiple of it */
 };
