@@ -11,8 +11,7 @@ import time
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import harness  # noqa: E402
 from harness import test, wait_until  # noqa: E402
-from service import Service  # noqa: E402
-from tools import ADDRESS, Person  # noqa: E402
+from tools import ADDRESS, Person, client  # noqa: E402
 
 BODY = bytes(65000)
 LOOK_MAX = 64 << 20     # bytes of messages that ratctl searches through
@@ -21,17 +20,6 @@ LOOK_MAX = 64 << 20     # bytes of messages that ratctl searches through
 def dashed(ident):
     text = ident.hex().upper()
     return "-".join(text[i:i + 4] for i in range(0, 64, 4))
-
-
-def client(person):
-    """A Microframe client with the identity of @person."""
-    c = Service(person.bind)
-    c.id = person.id
-    with open(person.ctl("idpath")[0].strip()) as f:
-        address, token = (bytes.fromhex(m.group().replace("-", "")) for m in ADDRESS.finditer(f.read()))
-    assert address == person.id
-    c.token = token
-    return c
 
 
 def with_ids(*ids):

@@ -17,6 +17,7 @@ import time
 import harness
 import schema
 from harness import program
+from service import Service
 
 ADDRESS = re.compile(r"[0-9A-F]{4}(-[0-9A-F]{4}){15}")
 SECRET = "tr0ub4dor und mehr"
@@ -107,6 +108,17 @@ class Person(Home):
 
     def json(self, noun, verb, *args, **kw):
         return schema.check(noun + " " + verb, self.ctl("--json", noun, verb, *args, **kw)[0])
+
+
+def client(person):
+    """A Microframe client with the identity of @person."""
+    c = Service(person.bind)
+    c.id = person.id
+    with open(person.ctl("idpath")[0].strip()) as f:
+        address, token = (bytes.fromhex(m.group().replace("-", "")) for m in ADDRESS.finditer(f.read()))
+    assert address == person.id
+    c.token = token
+    return c
 
 
 def watches(p):
