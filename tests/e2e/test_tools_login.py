@@ -146,6 +146,16 @@ def the_permanent_token_is_kept():
 
 
 @test
+def a_word_that_is_none():
+    me = Account()
+    for words, says in ((("usr", "list"), "no command 'usr'; did you mean 'user'?"),
+                        (("user", "crate"), "no command 'user crate'; did you mean 'user create'?"),
+                        (("msg", "xyzzy"), "no command 'msg xyzzy'; see ratctl msg --help")):
+        _, err = me.ctl(*words, status=1)
+        assert says in err, err
+
+
+@test
 def passwords():
     me = Account()
     me.create()

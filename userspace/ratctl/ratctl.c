@@ -223,11 +223,12 @@ static const char *find_word(const struct ctl *ctl, const char *noun, const char
 		return found;
 	near = suggest_nearest(typed, list, n);
 	if (near)
-		ctl_fail(ctl, CTL_USER, "there is no %s '%s'; did you mean '%s%s%s'?",
-			 noun ? noun : "command", typed, noun ? noun : "", noun ? " " : "", near);
+		ctl_fail(ctl, CTL_USER, "there is no command '%s%s%s'; did you mean '%s%s%s'?",
+			 noun ? noun : "", noun ? " " : "", typed, noun ? noun : "", noun ? " " : "",
+			 near);
 	else
-		ctl_fail(ctl, CTL_USER, "there is no %s '%s'; see ratctl --help",
-			 noun ? noun : "command", typed);
+		ctl_fail(ctl, CTL_USER, "there is no command '%s%s%s'; see ratctl %s%s--help",
+			 noun ? noun : "", noun ? " " : "", typed, noun ? noun : "", noun ? " " : "");
 	return NULL;
 }
 
