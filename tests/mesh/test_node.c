@@ -231,7 +231,7 @@ static void contacts_come_in(void **state)
 
 static void they_last(void **state)
 {
-	struct backend_contacts *list, *other;
+	struct backend_contacts *list, *late;
 	int value;
 
 	(void)state;
@@ -250,7 +250,7 @@ static void they_last(void **state)
 	assert_int_equal(put(6), -EACCES);
 	assert_int_equal(del(), -EACCES);
 	assert_int_equal(modify(6), -EACCES);
-	assert_int_equal(node_backend_ops.contact_list_open(&node, &us, NULL, &other), -EACCES);
+	assert_int_equal(node_backend_ops.contact_list_open(&node, &us, NULL, &late), -EACCES);
 	/* One that is under way ends, too. */
 	assert_int_equal(node_backend_ops.contact_list_step(list, keep_trust, &value), -EACCES);
 	node_backend_ops.contact_list_close(list);
