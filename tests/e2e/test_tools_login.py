@@ -13,30 +13,7 @@ import harness  # noqa: E402
 import schema  # noqa: E402
 from harness import test, wait_until  # noqa: E402
 from service import Service  # noqa: E402
-from tools import ADDRESS, Home, Terminal  # noqa: E402
-
-SECRET = "tr0ub4dor und mehr"
-
-
-class Person(Home):
-    """Somebody who has nothing yet, but a password in a file."""
-
-    def __init__(self):
-        super().__init__(harness.DAEMON.bind)
-        self.password = self.file("password", SECRET + "\nnot this\n")
-        self.id_path = self.ctl("idpath")[0].strip()
-
-    def create(self, *args):
-        out, _ = self.ctl("user", "create", "--password-file", self.password, *args)
-        return ADDRESS.search(out).group()
-
-    def identity_text(self):
-        with open(self.id_path) as f:
-            return f.read()
-
-    def terminal(self, *args):
-        return Terminal(self.argv("ratctl", args), self.env, cwd=self.path)
-
+from tools import ADDRESS, SECRET, Account, Home  # noqa: E402
 
 class Registered:
     """ratctl service register in the foreground."""
@@ -63,7 +40,7 @@ class Registered:
 
 @test
 def make_log_in_and_out():
-    me = Person()
+    me = Account()
     address = me.create("anna")
     assert os.stat(me.id_path).st_mode & 0o777 == 0o600 and address in me.identity_text()
     assert me.ctl("user", "status")[0] == "ok\n"
@@ -96,7 +73,7 @@ def make_log_in_and_out():
     assert schema.check("user login", out)["addr"] == address
     other.ctl("-i", other.file("id"), "user", "status")
     # A handle of hex digits is one, too; who is not there is said to be not here.
-    beads = Person()
+    beads = Account()
     theirs = beads.create("beadfeedcafe")
     beads.ctl("user", "login", "beadfeedcafe", "--password-file", beads.password)
     assert theirs in beads.identity_text()
@@ -107,7 +84,7 @@ def make_log_in_and_out():
 
 @test
 def what_is_wrong_is_said():
-    me = Person()
+    me = Account()
     _, err = me.ctl("user", "login", "--password-file", me.password, status=1)
     assert "no identity" in err
     for name, text in (("empty", ""), ("blank", "\nx\n"), ("long", "x" * 1025), ("nul", "a\0b\n")):
@@ -126,7 +103,7 @@ def what_is_wrong_is_said():
     out, _ = me.ctl("--json", "user", "login", "--password-file", wrong, status=2)
     assert "no such user, or the password is wrong" in schema.check_error(out, 2)
     me.ctl("user", "status")                    # and the session is still in the file
-    theirs = Person().create()
+    theirs = Account().create()
     _, err = me.ctl("user", "login", theirs, "--password-file", me.password, status=1)
     assert "another address" in err and mine in me.identity_text()
     me.ctl("user", "login", theirs, "--password-file", me.password, "--force")
@@ -137,8 +114,50 @@ def what_is_wrong_is_said():
 
 
 @test
+def the_permanent_token_is_kept():
+    me = Account()
+    me.ctl("-i", me.id_path, "addr", "create")
+    me.ctl("addr", "up")
+    me.ctl("user", "passwd", "--password-file", me.password)
+    before = me.identity_text()
+    address = ADDRESS.search(before).group()
+    for who in ([], [address]):
+        _, err = me.ctl("user", "login", *who, "--password-file", me.password, status=1)
+        assert "permanent token" in err and "ratctl addr up" in err and "--force" in err, err
+        assert me.identity_text() == before
+    me.ctl("addr", "down")
+    me.ctl("addr", "up")
+    # Elsewhere, in either form; what stands there is known for a session, and another takes its place.
+    for form in ([], ["--json"]):
+        session = me.file("session" + "".join(form))
+        me.ctl(*form, "-i", session, "user", "login", address, "--password-file", me.password)
+        with open(session) as f:
+            first = f.read()
+        me.ctl(*form, "-i", session, "user", "login", "--password-file", me.password)
+        with open(session) as f:
+            assert f.read() != first
+        assert "session" in first
+        me.ctl("-i", session, "user", "logout")
+        _, err = me.ctl("-i", session, "file", "list", status=2)
+        assert "the session has ended" in err and "addr up" not in err, err
+    me.ctl("user", "login", "--force", "--password-file", me.password)
+    assert me.identity_text() != before
+    me.ctl("user", "status")
+
+
+@test
+def a_word_that_is_none():
+    me = Account()
+    for words, says in ((("usr", "list"), "no command 'usr'; did you mean 'user'?"),
+                        (("user", "crate"), "no command 'user crate'; did you mean 'user create'?"),
+                        (("msg", "xyzzy"), "no command 'msg xyzzy'; see ratctl msg --help")):
+        _, err = me.ctl(*words, status=1)
+        assert says in err, err
+
+
+@test
 def passwords():
-    me = Person()
+    me = Account()
     me.create()
     fresh = me.file("fresh", "another one\n")
     assert me.ctl("user", "passwd", "--password-file", fresh)[0] == "ok\n"
@@ -155,7 +174,7 @@ def passwords():
 
 @test
 def a_terminal_does_not_show_them():
-    me = Person()
+    me = Account()
     t = me.terminal("user", "create")
     t.until("New password: ")
     t.type(SECRET + "\n")
@@ -192,7 +211,7 @@ def a_terminal_does_not_show_them():
 
 @test
 def destroying():
-    me = Person()
+    me = Account()
     address = me.create()
     _, err = me.ctl("user", "destroy", status=1)
     assert "--force" in err
@@ -205,7 +224,7 @@ def destroying():
 
 @test
 def being_a_service():
-    me = Person()
+    me = Account()
     with Registered(me, "org.example.chat", "--json", "--show-secrets", "--description", "chat") as s:
         assert {"name": "org.example.chat"} in schema.check("service list",
                                                             me.ctl("--json", "service", "list")[0])
@@ -230,7 +249,7 @@ def being_a_service():
 
 @test
 def what_a_service_keeps():
-    me = Person()
+    me = Account()
     me.create()
     _, err = me.ctl("service", "set", "kv", "key", "value", status=2)
     assert "no service of that name" in err

@@ -155,7 +155,7 @@ def watch():
         line = p.stdout.readline().decode()
         assert '"text":"word"' in line and a.address in line, line
         p.send_signal(signal.SIGINT)
-        assert p.wait(10) == 0
+        assert p.wait(10) == 128 + signal.SIGINT
     finally:
         p.kill()
         p.wait()
@@ -168,7 +168,7 @@ def watch():
     p = b.popen("ratctl", "msg", "watch")
     watches(p)
     p.send_signal(signal.SIGTERM)
-    assert p.wait(10) == 0
+    assert p.wait(10) == 128 + signal.SIGTERM
 
 
 if __name__ == "__main__":

@@ -17,8 +17,10 @@ import time
 import harness
 import schema
 from harness import program
+from service import Service
 
 ADDRESS = re.compile(r"[0-9A-F]{4}(-[0-9A-F]{4}){15}")
+SECRET = "tr0ub4dor und mehr"
 
 
 class Home:
@@ -108,6 +110,17 @@ class Person(Home):
         return schema.check(noun + " " + verb, self.ctl("--json", noun, verb, *args, **kw)[0])
 
 
+def client(person):
+    """A Microframe client with the identity of @person."""
+    c = Service(person.bind)
+    c.id = person.id
+    with open(person.ctl("idpath")[0].strip()) as f:
+        address, token = (bytes.fromhex(m.group().replace("-", "")) for m in ADDRESS.finditer(f.read()))
+    assert address == person.id
+    c.token = token
+    return c
+
+
 def watches(p):
     """Waits until @p, ratctl … watch, has its subscription's socket beside its client's."""
     def has_both():
@@ -183,3 +196,23 @@ class Terminal:
             self.process.wait()
         os.close(self.slave)
         os.close(self.master)
+
+
+class Account(Home):
+    """Somebody who has nothing yet, but a password in a file."""
+
+    def __init__(self, bind=None):
+        super().__init__(bind or harness.DAEMON.bind)
+        self.password = self.file("password", SECRET + "\nnot this\n")
+        self.id_path = self.ctl("idpath")[0].strip()
+
+    def create(self, *args):
+        out, _ = self.ctl("user", "create", "--password-file", self.password, *args)
+        return ADDRESS.search(out).group()
+
+    def identity_text(self):
+        with open(self.id_path) as f:
+            return f.read()
+
+    def terminal(self, *args):
+        return Terminal(self.argv("ratctl", args), self.env, cwd=self.path)

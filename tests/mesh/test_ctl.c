@@ -22,6 +22,7 @@
 #include <unistd.h>
 
 #include "mesh/kern_fake.h"
+#include "ratmand/api/server.h"
 
 #define SCHEMA "Documentation/ratctl-schema.json"
 #define NOBODY "127.0.0.1:1"	/* no daemon there: the kernel must do */
@@ -68,15 +69,16 @@ static void restore(FILE *stream, int saved)
 	close(saved);
 }
 
-/* Runs ratctl with the words of @line; what it prints is in out and err. */
-static void ctl(int status, const char *line)
+/* Runs ratctl with the words of @line and the daemon at @bind; what it prints is in out and err. */
+static void ctl_at(const char *bind, int status, const char *line)
 {
-	static char name[] = "ratctl", option[] = "-b", nobody[] = NOBODY;
-	char copy[1024], *argv[ARGS_MAX + 1] = { name, option, nobody }, *save = NULL;
+	static char name[] = "ratctl", option[] = "-b";
+	char copy[1024], where[128], *argv[ARGS_MAX + 1] = { name, option, where }, *save = NULL;
 	int argc = 3, got, saved_out, saved_err, fd_out, fd_err;
 
-	assert_true(strlen(line) < sizeof(copy));
+	assert_true(strlen(line) < sizeof(copy) && strlen(bind) < sizeof(where));
 	strcpy(copy, line);
+	strcpy(where, bind);
 	for (char *w = strtok_r(copy, " ", &save); w && argc < ARGS_MAX; w = strtok_r(NULL, " ", &save))
 		argv[argc++] = w;
 	fd_out = divert(stdout, &saved_out);
@@ -88,6 +90,11 @@ static void ctl(int status, const char *line)
 	from_file(fd_err, err, sizeof(err));
 	if (got != status)
 		fail_msg("ratctl %s: status %d, wanted %d\n%s%s", line, got, status, out, err);
+}
+
+static void ctl(int status, const char *line)
+{
+	ctl_at(NOBODY, status, line);
 }
 
 static struct json_object *member(struct json_object *o, const char *name)
@@ -237,6 +244,138 @@ static void links(void **state)
 	assert_string_equal(out, "{\"ok\":true}\n");
 	ctl(1, "link add nothing0");
 	assert_non_null(strstr(err, "no interface"));
+}
+
+/* A daemon that only writes down what links it is to make and to take away. */
+
+static int orders = -1;		/* a pipe from it */
+
+static int note_link(void *be, enum backend_link_change what, const char *name, char *why, size_t size)
+{
+	int n = dprintf(*(int *)be, "%s %s\n", what == BACKEND_LINK_CREATE ? "create" : "destroy", name);
+
+	(void)why;
+	(void)size;
+	return n > 0 ? 0 : -EIO;
+}
+
+static int refuse_link(void *be, enum backend_link_change what, const char *name, char *why,
+		       size_t size)
+{
+	(void)be;
+	(void)what;
+	(void)name;
+	snprintf(why, size, "the switch is off");
+	return -EIO;
+}
+
+/* Serves on the Unix socket @path in a process of its own. */
+static pid_t serve(const char *path, bool willing)
+{
+	const struct backend_ops ops = { .link_change = willing ? note_link : refuse_link };
+	struct api_config cfg;
+	struct api_server *server;
+	int ready[2], order[2];
+	char why[256], byte;
+	uv_loop_t own;
+	pid_t pid;
+
+	assert_int_equal(pipe(ready), 0);
+	assert_int_equal(pipe(order), 0);
+	pid = fork();
+	assert_true(pid >= 0);
+	if (!pid) {
+		signal(SIGPIPE, SIG_IGN);
+		api_config_defaults(&cfg);
+		cfg.bind = "127.0.0.1:0";
+		cfg.socket = path;
+		cfg.socket_mode = 0600;
+		if (uv_loop_init(&own) ||
+		    api_server_new(&server, &own, &cfg, &ops, &order[1], why, sizeof(why)))
+			_exit(1);
+		dprintf(ready[1], "x");
+		uv_run(&own, UV_RUN_DEFAULT);
+		_exit(0);
+	}
+	close(ready[1]);
+	assert_int_equal(read(ready[0], &byte, 1), 1);
+	close(ready[0]);
+	close(order[1]);
+	orders = order[0];
+	return pid;
+}
+
+static void stop_serving(pid_t pid)
+{
+	kill(pid, SIGKILL);
+	assert_int_equal(waitpid(pid, NULL, 0), pid);
+	close(orders);
+}
+
+static void expect_order(const char *what)
+{
+	char text[128], wanted[128];
+	ssize_t n = read(orders, text, sizeof(text) - 1);
+
+	assert_true(n > 0);
+	text[n] = '\0';
+	snprintf(wanted, sizeof(wanted), "%s %s\n", what, fake_link_name(node, wire));
+	assert_string_equal(text, wanted);
+}
+
+/* The device is held, as by a daemon, until the door is closed. */
+static struct kern *claim(void)
+{
+	const struct address router = { .b = { 1 } };
+	const uint8_t boot[8] = { 1 };
+	struct kern_dev dev;
+	struct kern *kern;
+	char why[256];
+
+	assert_int_equal(kern_open(&kern, why, sizeof(why)), 0);
+	assert_int_equal(kern_dev_find(kern, NULL, &dev), 0);
+	assert_int_equal(kern_claim(kern, dev.ifindex, &router, boot), 0);
+	return kern;
+}
+
+static void links_through_the_daemon(void **state)
+{
+	char path[64], add[128], del[128];
+	struct kern *holder;
+	pid_t pid;
+
+	(void)state;
+	snprintf(path, sizeof(path), "%s.sock", keys_path);
+	snprintf(add, sizeof(add), "link add %s --json", fake_link_name(node, wire));
+	snprintf(del, sizeof(del), "link del %s", fake_link_name(node, wire));
+	pid = serve(path, true);
+	/* Nobody holds the device: whoever listens there is not its daemon. */
+	ctl_at(path, 0, add);
+	assert_non_null(strstr(err, "no daemon was asked"));
+	holder = claim();
+	ctl_at(path, 0, add);
+	assert_string_equal(out, "{\"ok\":true}\n");
+	assert_string_equal(err, "");
+	expect_order("create");
+	ctl_at(path, 0, del);
+	assert_string_equal(out, "ok\n");
+	assert_string_equal(err, "");
+	expect_order("destroy");
+	/* Carried out by the daemon, or not at all. */
+	json_object_put(list("link list", 1));
+	stop_serving(pid);
+	unlink(path);
+	pid = serve(path, false);
+	ctl_at(path, 2, del);
+	assert_non_null(strstr(err, "the switch is off"));
+	json_object_put(list("link list", 1));
+	stop_serving(pid);
+	/* It is gone: the kernel does it, and that is said. */
+	ctl_at(path, 0, del);
+	assert_non_null(strstr(err, "no daemon was asked"));
+	json_object_put(list("link list", 0));
+	kern_close(holder);
+	unlink(path);
 }
 
 static void neighbours(void **state)
@@ -408,6 +547,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(links, setup, teardown),
+		cmocka_unit_test_setup_teardown(links_through_the_daemon, setup, teardown),
 		cmocka_unit_test_setup_teardown(neighbours, setup, teardown),
 		cmocka_unit_test_setup_teardown(routes, setup, teardown),
 		cmocka_unit_test_setup_teardown(sessions, setup, teardown),

@@ -248,6 +248,20 @@ def unreachable():
 
 
 @test(timeout=60)
+def link_by_hand():
+    """A link is taken away and made again by the daemon"""
+    ready()
+    links = r1.json('link', 'list')
+    for verb, wanted in (('del', []), ('add', [row['link'] for row in links])):
+        done = r1.ctl('-b', r1.home + '/api.sock', 'link', verb, 'v2')
+        # There is a sentence when the kernel was asked instead.
+        equal((done.stdout, done.stderr), ('ok\n', ''), 'ratctl link ' + verb)
+        equal([row['link'] for row in r1.json('link', 'list')], wanted, 'links after link ' + verb)
+    mesh.routes(r1, r3)
+    mesh.all_alive()
+
+
+@test(timeout=60)
 def leave():
     """An address that goes down disappears at the other end, and comes back"""
     ready()

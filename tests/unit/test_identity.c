@@ -48,7 +48,7 @@ static const char *path(const char *name)
 
 static struct identity sample(uint8_t first)
 {
-	struct identity id;
+	struct identity id = { .session = false };
 
 	for (uint8_t i = 0; i < 32; i++) {
 		id.address.b[i] = (uint8_t)(first + i);
@@ -63,11 +63,13 @@ static void round_trip(void **state)
 	struct stat st;
 
 	(void)state;
-	for (int json = 0; json < 2; json++) {
-		const char *p = path(json ? "a/b/json" : "a/b/lines");
+	for (int i = 0; i < 4; i++) {
+		const char *p = path(i % 2 ? "a/b/json" : "a/b/lines");
 
+		/* The second time that of a session takes its place. */
+		id.session = i >= 2;
 		memset(&back, 0, sizeof(back));
-		assert_int_equal(identity_save(p, &id, json, false, why, sizeof(why)), 0);
+		assert_int_equal(identity_save(p, &id, i % 2, i >= 2, why, sizeof(why)), 0);
 		assert_int_equal(stat(p, &st), 0);
 		assert_int_equal(st.st_mode & 0777, 0600);
 		assert_int_equal(identity_load(p, &back, why, sizeof(why)), 0);

@@ -12,6 +12,7 @@
 #include "ratcat/interrupt.h"
 #include "ratcat/ratcat.h"
 #include "ratcat/sink.h"
+#include "tools/output.h"
 
 /* {"Address":"…"} or {"Namespace":"…"}, as the existing tools write a recipient. */
 static struct json_object *json_recipient(const struct ratman_recipient *to)
@@ -171,7 +172,7 @@ int cmd_recv(struct cat *cat, int argc, char **argv)
 	bool other = false;
 	int ret;
 
-	if (cat->count != 1 && cat->output && strcmp(cat->output, "-") && !sink_is_directory(cat))
+	if (cat->count != 1 && cat->output && !output_is_stdout(cat->output) && !sink_is_directory(cat))
 		return cat_fail(cat, EXIT_USER, "several streams need a directory: mkdir %s, or -c 1",
 				cat->output);
 	ret = cat_open(cat);

@@ -14,6 +14,7 @@
 
 #include "base/address.h"
 #include "ratcat/interrupt.h"
+#include "tools/output.h"
 #include "tools/sync.h"
 
 #define PART ".part"
@@ -21,7 +22,7 @@
 
 static bool to_stdout(const struct cat *cat)
 {
-	return !cat->output || !strcmp(cat->output, "-");
+	return !cat->output || output_is_stdout(cat->output);
 }
 
 bool sink_is_directory(const struct cat *cat)
@@ -51,9 +52,6 @@ static int check(const struct cat *cat)
 	if (S_ISDIR(st.st_mode) && access(cat->output, W_OK | X_OK))
 		return cat_fail(cat, EXIT_USER, "cannot write to directory %s: %s", cat->output,
 				strerror(errno));
-	if (S_ISREG(st.st_mode) && !cat->force)
-		return cat_fail(cat, EXIT_USER, "%s exists already; replace it with --force",
-				cat->output);
 	return EXIT_OK;
 }
 
@@ -105,15 +103,18 @@ static int open_in_directory(const struct cat *cat, struct sink *s)
 	return s->fd < 0 ? -errno : 0;
 }
 
+/* -ENOTUNIQ: there is a file, which is not to be replaced; -EBUSY, or another negative errno. */
 static int open_file(const struct cat *cat, struct sink *s)
 {
-	struct stat st;
+	struct output_place place;
+	int err = output_find(cat->output, &place);
 
-	snprintf(s->path, sizeof(s->path), "%s", cat->output);
-	if (!stat(s->path, &st) && !S_ISREG(st.st_mode)) {
-		s->fd = open(s->path, O_WRONLY | O_CLOEXEC);
-		return s->fd < 0 ? -errno : 0;
-	}
+	snprintf(s->path, sizeof(s->path), "%s", place.path);
+	s->fd = place.fd;
+	if (err || place.kind == OUTPUT_OPENED)
+		return err;
+	if (place.kind == OUTPUT_FILE && !cat->force)
+		return -ENOTUNIQ;
 	snprintf(s->part, sizeof(s->part), "%.*s" PART, PATH_MAX - 8, s->path);
 	return open_part(s);
 }
@@ -139,9 +140,16 @@ int sink_open(const struct cat *cat, struct sink *s)
 	err = sink_is_directory(cat) ? open_in_directory(cat, s) : open_file(cat, s);
 	if (err == -EBUSY)
 		return cat_fail(cat, EXIT_USER, "%s is being written by another ratcat", s->part);
+	if (err == -ENOTUNIQ)
+		return cat_fail(cat, EXIT_USER, "%s exists already; replace it with --force",
+				cat->output);
+	if (err == -ELOOP)
+		return cat_fail(cat, EXIT_USER,
+				"cannot write %s: it is a symbolic link that leads nowhere; remove it first",
+				cat->output);
 	if (err)
 		return cat_fail(cat, EXIT_USER, "cannot write %s: %s",
-				s->part[0] ? s->part : s->path, strerror(-err));
+				s->part[0] ? s->part : cat->output, strerror(-err));
 	if (s->part[0])
 		interrupt_removes(s->part);
 	return EXIT_OK;
@@ -172,19 +180,6 @@ int sink_write(const struct sink *s, const char *buf, size_t len)
 		len -= (size_t)n;
 	}
 	return 0;
-}
-
-/* rename() that leaves alone what has the name already. */
-static int rename_new(const char *from, const char *to)
-{
-	if (!renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE))
-		return 0;
-	if (errno != EINVAL && errno != ENOSYS)
-		return -errno;
-	/* A file system that cannot promise it. */
-	if (!access(to, F_OK))
-		return -EEXIST;
-	return rename(from, to) ? -errno : 0;
 }
 
 /* Names a file in the directory: time, sender, and a number from the second try on. */
@@ -218,16 +213,14 @@ static int give_name(const struct cat *cat, const struct ratman_letterhead *head
 {
 	int err = -EEXIST;
 
-	if (!s->in_directory && cat->force)
-		return rename(s->part, s->path) ? -errno : 0;
 	if (!s->in_directory)
-		return rename_new(s->part, s->path);
+		return output_rename(s->part, s->path, cat->force);
 	/* mkostemps() is for secrets; these are files like others. */
 	if (fchmod(s->fd, 0666 & ~current_umask()))
 		return -errno;
 	for (unsigned int i = 1; err == -EEXIST && i < NAMES_MAX; i++) {
 		name_in_directory(cat, head, i, s->path, sizeof(s->path));
-		err = rename_new(s->part, s->path);
+		err = output_rename(s->part, s->path, false);
 	}
 	return err;
 }

@@ -70,7 +70,7 @@ int cmd_addr_create(struct ctl *ctl, int argc, char **argv)
 {
 	char path[4096], why[512], text[IDENTITY_TEXT_LEN];
 	struct ratman_id address, token;
-	struct identity id;
+	struct identity id = { .session = false };
 	const char *target;
 	int err, status;
 
@@ -124,7 +124,7 @@ static int with_identity(struct ctl *ctl, const char *what, identity_call call)
 	err = call(ctl->api, &address, &token);
 	sodium_memzero(&token, sizeof(token));
 	if (err)
-		return ctl_api_failed(ctl, what, err);
+		return ctl->session ? ctl_owner_failed(ctl, what, err) : ctl_api_failed(ctl, what, err);
 	print_ok(stdout, &ctl->style);
 	return CTL_OK;
 }

@@ -9,30 +9,19 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "ratctl/ratctl.h"
+#include "ratctl/pairs.h"
 #include "tools/known.h"
 #include "tools/resolve.h"
 
 /* Whose contacts, and the conversation about them. */
 struct owner {
-	struct address address;
+	struct ratman_id address;
 	struct ratman_id token;		/* secret */
 };
 
 static int owner_open(struct ctl *ctl, struct owner *o)
 {
-	struct identity id;
-	int status = ctl_need_identity(ctl, &id);
-
-	if (status)
-		return status;
-	o->address = id.address;
-	memcpy(o->token.b, id.token.b, sizeof(o->token.b));
-	identity_wipe(&id);
-	status = ctl_need_api(ctl);
-	if (status)
-		sodium_memzero(o, sizeof(*o));
-	return status;
+	return ctl_need_owner(ctl, &o->address, &o->token);
 }
 
 static int owner_close(struct owner *o, int status)
@@ -46,19 +35,21 @@ static int failed(struct ctl *ctl, const struct owner *o, const char *what,
 		  const struct ratman_id *contact, int err)
 {
 	char text[ADDRESS_TEXT_LEN];
-	struct address address;
 
 	switch (err) {
 	case RATMAN_EAUTH:
+		if (ctl->session)
+			break;
+		ratman_id_format(&o->address, text);
 		return ctl_fail(ctl, CTL_REFUSED,
 				"%s: the daemon knows no address that is up by this token; %s must be up: ratctl addr up",
-				what, address_format(&o->address, text));
+				what, text);
 	case RATMAN_ENOADDRESS:
 		if (!contact)
 			break;
-		memcpy(address.b, contact->b, sizeof(address.b));
+		ratman_id_format(contact, text);
 		return ctl_fail(ctl, CTL_REFUSED, "%s: %s is no contact; see: ratctl contact list",
-				what, address_format(&address, text));
+				what, text);
 	case -E2BIG:
 		return ctl_fail(ctl, CTL_USER,
 				"%s: too much; a note has at most %d bytes, tags (and nick, location, met) at most %d, %d bytes together",
@@ -70,7 +61,7 @@ static int failed(struct ctl *ctl, const struct owner *o, const char *what,
 				"%s: a tag is given twice; --nick, --location and --met are tags of these names",
 				what);
 	}
-	return ctl_api_failed(ctl, what, err);
+	return ctl_owner_failed(ctl, what, err);
 }
 
 /* Full, or a short form of a contact or of an address the daemon knows. */
@@ -126,19 +117,12 @@ static int read_trust(struct ctl *ctl, const char *option, const char *text, uin
 	return CTL_OK;
 }
 
-/* Tags of the command line; the texts live in @copy (owned, one for each --tag). */
+/* Tags of the command line. */
 struct tags {
 	struct ratman_tag list[CTL_WORDS_MAX + 3];
 	size_t n;
-	char *copy[CTL_WORDS_MAX];
-	size_t n_copies;
+	struct pairs pairs;	/* whose texts they are */
 };
-
-static void tags_free(struct tags *tags)
-{
-	for (size_t i = 0; i < tags->n_copies; i++)
-		free(tags->copy[i]);
-}
 
 static void tags_add(struct tags *tags, const char *key, const char *value)
 {
@@ -146,34 +130,24 @@ static void tags_add(struct tags *tags, const char *key, const char *value)
 		tags->list[tags->n++] = (struct ratman_tag){ key, value };
 }
 
-/* Reads every --tag, and with @fields --nick, --location and --met. */
+/*
+ * Reads every --tag, and with @fields --nick, --location and --met. CTL_OK, then the pairs
+ * are to be freed, or reports.
+ */
 static int tags_read(struct ctl *ctl, bool fields, struct tags *tags)
 {
-	*tags = (struct tags){ .n = 0 };
-	for (size_t i = 0; i < ctl->tags.n; i++) {
-		char *copy = strdup(ctl->tags.list[i]), *value;
+	int status = pairs_read(ctl, "tag", &ctl->tags, false, &tags->pairs);
 
-		if (!copy) {
-			tags_free(tags);
-			return ctl_fail(ctl, CTL_REFUSED, "out of memory");
-		}
-		tags->copy[tags->n_copies++] = copy;
-		value = copy + strcspn(copy, "=");
-		if (*value)
-			*value++ = 0;
-		if (!*copy) {
-			tags_free(tags);
-			return ctl_fail(ctl, CTL_USER, "--tag '%s': must be KEY or KEY=VALUE",
-					ctl->tags.list[i]);
-		}
-		tags_add(tags, copy, value);
-	}
+	tags->n = 0;
+	for (size_t i = 0; i < tags->pairs.n; i++)
+		tags_add(tags, tags->pairs.list[i].key,
+			 tags->pairs.list[i].value ? tags->pairs.list[i].value : "");
 	if (fields) {
 		tags_add(tags, "nick", ctl->nick);
 		tags_add(tags, "location", ctl->location);
 		tags_add(tags, "met", ctl->met ? "1" : NULL);
 	}
-	return CTL_OK;
+	return status;
 }
 
 /* Listing. */
@@ -360,7 +334,7 @@ int cmd_contact_query(struct ctl *ctl, int argc, char **argv)
 	}
 	if (!status)
 		status = list(ctl, &o, &q.search);
-	tags_free(&q.tags);
+	pairs_free(&q.tags.pairs);
 	return owner_close(&o, status);
 }
 
@@ -426,7 +400,7 @@ int cmd_contact_add(struct ctl *ctl, int argc, char **argv)
 		status = find_contact(ctl, &o, argv[0], &c.address);
 	if (!status)
 		status = add(ctl, &o, &c);
-	tags_free(&tags);
+	pairs_free(&tags.pairs);
 	return owner_close(&o, status);
 }
 
@@ -523,7 +497,7 @@ int cmd_contact_mod(struct ctl *ctl, int argc, char **argv)
 		status = change_note(ctl, &o, &address);
 	if (!status)
 		status = modify(ctl, &o, &change);
-	tags_free(&tags);
+	pairs_free(&tags.pairs);
 	return owner_close(&o, status);
 }
 
@@ -558,7 +532,7 @@ int cmd_peers_query(struct ctl *ctl, int argc, char **argv)
 		}
 		sodium_memzero(&o, sizeof(o));
 	}
-	tags_free(&q.tags);
+	pairs_free(&q.tags.pairs);
 	return status;
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * ratctl file: files of the identity's address, kept by the daemon.
+ * ratctl file: files of the identity's address, kept by the daemon. How others get them
+ * is in cmd_file_share.c.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -9,22 +10,18 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "ratctl/export.h"
-#include "tools/resolve.h"
+#include "ratctl/file.h"
+#include "ratctl/pick.h"
+#include "ratctl/watch.h"
+#include "tools/output.h"
 #include "tools/term.h"
 
 #define CHUNK 65536
-#define LOOK_MS 300		/* from one look at a download to the next */
 
-/* Whose files. */
-struct owner {
-	struct ratman_id user, token;
-};
-
-static int need_user(struct ctl *ctl, struct owner *o)
+static int need_user(struct ctl *ctl, struct file_owner *o)
 {
 	return ctl_need_owner(ctl, &o->user, &o->token);
 }
@@ -83,62 +80,33 @@ static int by_name(const void *a, const void *b)
 
 /* Which file is meant ---------------------------------------------------------------- */
 
-/* True when @text is the name of @f, or its id as people write it. */
-static bool is_meant(const struct ratman_file *f, const char *text)
-{
-	struct address id;
-
-	memcpy(id.b, f->id.b, sizeof(id.b));
-	return !strcmp(f->name, text) || resolve_fits(text, &id);
-}
-
-static int pick(struct ctl *ctl, const char *text, const struct ratman_file *list, size_t n,
-		struct ratman_id *out)
-{
-	char first[ADDRESS_TEXT_LEN], second[ADDRESS_TEXT_LEN];
-	const struct ratman_file *found = NULL;
-
-	for (size_t i = 0; i < n; i++) {
-		if (!is_meant(&list[i], text))
-			continue;
-		if (found) {
-			ratman_id_format(&found->id, first);
-			ratman_id_format(&list[i].id, second);
-			return ctl_fail(ctl, CTL_USER,
-					"'%s' could be %.19s… or %.19s…: give more of the id", text,
-					first, second);
-		}
-		found = &list[i];
-	}
-	if (!found)
-		return ctl_fail(ctl, CTL_USER,
-				"no file has the name '%s' or an id that begins so; see: ratctl file list",
-				text);
-	*out = found->id;
-	return CTL_OK;
-}
-
 /* By id, by a unique beginning of it, by what tables show of it, or by name. */
-static int need_file(struct ctl *ctl, const struct owner *o, const char *text,
+static int need_file(struct ctl *ctl, const struct file_owner *o, const char *text,
 		     struct ratman_id *out)
 {
 	struct ratman_file *list;
+	struct pick pick;
 	size_t n;
-	int err, status;
+	int err;
 
 	/* A whole id needs no list, and may be one that nobody announced. */
-	if (!ratman_id_parse(text, out))
+	if (pick_begin(&pick, text, out))
 		return CTL_OK;
 	err = ratman_file_list(ctl->api, &o->user, &o->token, RATMAN_FILE_ANY, NULL, &list, &n);
 	if (err)
 		return ctl_owner_failed(ctl, "listing files", err);
-	status = pick(ctl, text, list, n, out);
+	for (size_t i = 0; i < n; i++) {
+		if (!strcmp(list[i].name, text))
+			pick_take(&pick, &list[i].id);
+		else
+			pick_try(&pick, &list[i].id);
+	}
 	ratman_free(list);
-	return status;
+	return pick_end(ctl, &pick, "no file has this name, or an id that begins so:",
+			"ratctl file list", out);
 }
 
-/* Identity, daemon and file. */
-static int prepare(struct ctl *ctl, const char *text, struct owner *o, struct ratman_id *id)
+int file_prepare(struct ctl *ctl, const char *text, struct file_owner *o, struct ratman_id *id)
 {
 	int status = need_user(ctl, o);
 
@@ -156,7 +124,7 @@ int cmd_file_list(struct ctl *ctl, int argc, char **argv)
 	size_t n, state = 0;
 	struct ratman_file *list;
 	struct file_row *rows;
-	struct owner o;
+	struct file_owner o;
 	int err, status;
 
 	while (ctl->state && ++state < N_STATES && strcmp(ctl->state, state_names[state]))
@@ -189,8 +157,8 @@ int cmd_file_show(struct ctl *ctl, int argc, char **argv)
 	struct ratman_file file;
 	struct file_row row;
 	struct ratman_id id;
-	struct owner o;
-	int err, status = prepare(ctl, argv[0], &o, &id);
+	struct file_owner o;
+	int err, status = file_prepare(ctl, argv[0], &o, &id);
 
 	(void)argc;
 	if (status)
@@ -204,32 +172,40 @@ int cmd_file_show(struct ctl *ctl, int argc, char **argv)
 	return CTL_OK;
 }
 
+static int next_change(struct ctl *ctl, struct ratman_sub *sub, int timeout_ms, int *status)
+{
+	struct ratman_file file;
+	int err = ratman_sub_file(sub, &file, timeout_ms);
+
+	if (err == 1) {
+		struct file_row row = make_row(&file);
+
+		if (print_line(stdout, &ctl->style, columns, N_COLUMNS, &row))
+			*status = CTL_USER;
+	}
+	return err;
+}
+
 int cmd_file_watch(struct ctl *ctl, int argc, char **argv)
 {
-	struct ratman_subscription subscription;
-	struct ratman_file file;
-	struct ratman_sub *sub;
-	struct owner o;
+	struct ratman_subscription where;
+	struct file_owner o;
+	const struct watch w = {
+		.what = "watching files", .next = next_change,
+		.else_ended = "what came was not read for too long",
+		.address = &o.user, .token = &o.token,
+	};
 	int err, status = need_user(ctl, &o);
 
 	(void)argc;
 	(void)argv;
 	if (status)
 		return status;
-	err = ratman_file_sub(ctl->api, &o.user, &o.token, &subscription);
+	watch_signals();
+	err = ratman_file_sub(ctl->api, &o.user, &o.token, &where);
+	status = err ? ctl_owner_failed(ctl, w.what, err) : watch_run(ctl, &w, &where);
 	sodium_memzero(&o.token, sizeof(o.token));
-	if (!err)
-		err = ratman_sub_open(ctl->api, &subscription, &sub);
-	if (err)
-		return ctl_owner_failed(ctl, "watching files", err);
-	while ((err = ratman_sub_file(sub, &file, -1)) == 1) {
-		struct file_row row = make_row(&file);
-
-		if (print_line(stdout, &ctl->style, columns, N_COLUMNS, &row))
-			break;
-	}
-	ratman_sub_close(sub);
-	return err == 1 ? CTL_USER : ctl_owner_failed(ctl, "watching files", err);
+	return status;
 }
 
 /* Packing -------------------------------------------------------------------------- */
@@ -336,7 +312,7 @@ int cmd_file_add(struct ctl *ctl, int argc, char **argv)
 {
 	struct ratman_send *send;
 	struct input in = { .fd = STDIN_FILENO };
-	struct owner o;
+	struct file_owner o;
 	int err, status = CTL_OK;
 
 	(void)argc;
@@ -368,12 +344,12 @@ int cmd_file_update(struct ctl *ctl, int argc, char **argv)
 	struct ratman_send *send;
 	struct input in = { .fd = STDIN_FILENO };
 	struct ratman_id old;
-	struct owner o;
+	struct file_owner o;
 	int err, status = open_input(ctl, argv[1], &in);
 
 	(void)argc;
 	if (!status)
-		status = prepare(ctl, argv[0], &o, &old);
+		status = file_prepare(ctl, argv[0], &o, &old);
 	if (!status) {
 		err = ratman_file_update(ctl->api, &o.user, &o.token, &old, 0, &send);
 		sodium_memzero(&o.token, sizeof(o.token));
@@ -387,13 +363,13 @@ int cmd_file_update(struct ctl *ctl, int argc, char **argv)
 
 /* Writing to a file ------------------------------------------------------------------- */
 
-static int copy_content(struct ctl *ctl, const struct owner *o, const struct ratman_id *id, int fd)
+static int copy_content(struct ctl *ctl, const struct file_owner *o, const struct ratman_id *id)
 {
 	struct term_progress progress;
 	struct ratman_file_get *get;
 	static uint8_t buf[CHUNK];
 	uint64_t size, done = 0;
-	int err, write_err = 0;
+	int err, status = CTL_OK;
 	ssize_t n;
 
 	err = ratman_file_get_begin(ctl->api, &o->user, &o->token, id, &size, &get);
@@ -403,190 +379,50 @@ static int copy_content(struct ctl *ctl, const struct owner *o, const struct rat
 	do {
 		n = ratman_file_get_read(get, buf, sizeof(buf));
 		if (n > 0)
-			write_err = export_write(fd, buf, (size_t)n);
+			status = export_write(ctl, buf, (size_t)n);
 		done += n > 0 ? (uint64_t)n : 0;
 		term_progress_update(&progress, done);
-	} while (n > 0 && !write_err);
+	} while (n > 0 && !status);
 	sodium_memzero(buf, sizeof(buf));
 	term_progress_end(&progress);
 	ratman_file_get_end(get);
-	if (write_err)
-		return ctl_fail(ctl, CTL_USER, "cannot write %s: %s", ctl->output,
-				strerror(-write_err));
+	if (status)
+		return status;
 	return n < 0 ? ctl_owner_failed(ctl, "reading the file", (int)n) : CTL_OK;
 }
 
 int cmd_file_get(struct ctl *ctl, int argc, char **argv)
 {
 	struct ratman_id id;
-	struct owner o;
-	int fd, status;
+	struct file_owner o;
+	int status;
 
 	(void)argc;
 	if (!ctl->output)
 		return ctl_fail(ctl, CTL_USER,
 				"where shall it be written, in clear? For example: ratctl file get %s -o FILE",
 				argv[0]);
-	ctl->style.stdout_is_data = !strcmp(ctl->output, "-");
-	status = prepare(ctl, argv[0], &o, &id);
+	ctl->style.stdout_is_data = output_is_stdout(ctl->output);
+	status = file_prepare(ctl, argv[0], &o, &id);
 	if (status)
 		return status;
-	status = export_open(ctl, &fd);
+	status = export_open(ctl, ctl->output, true);
 	if (!status)
-		status = copy_content(ctl, &o, &id, fd);
+		status = copy_content(ctl, &o, &id);
 	sodium_memzero(&o.token, sizeof(o.token));
 	if (!status)
-		status = export_keep(ctl, fd);
+		status = export_keep(ctl);
 	export_end();
 	if (!status && !ctl->style.stdout_is_data)
 		print_ok(stdout, &ctl->style);
 	return status;
 }
 
-/* Others ---------------------------------------------------------------------------------- */
-
-/* One of --everybody, --addr and --space; *@all says that it was the first. */
-static int need_recipient(struct ctl *ctl, struct ratman_recipient *to, bool *all)
-{
-	const char *text = ctl->addr ? ctl->addr : ctl->space;
-	struct address a;
-	int status;
-
-	if (ctl->all + !!ctl->addr + !!ctl->space != 1)
-		return ctl_fail(ctl, CTL_USER,
-				"to whom? One of: --addr ADDRESS, --space NAMESPACE, --everybody");
-	*all = ctl->all;
-	if (*all)
-		return CTL_OK;
-	status = ctl_address(ctl, text, &a);
-	if (status)
-		return status;
-	memcpy(to->id.b, a.b, sizeof(to->id.b));
-	to->is_namespace = ctl->space != NULL;
-	return CTL_OK;
-}
-
-typedef int (*share_call)(struct ratman *r, const struct ratman_id *user,
-			  const struct ratman_id *token, const struct ratman_id *id,
-			  const struct ratman_recipient *to);
-
-static int share(struct ctl *ctl, const char *text, const char *what, share_call call)
-{
-	struct ratman_recipient to;
-	struct ratman_id id;
-	struct owner o;
-	bool all = false;
-	int err, status = need_recipient(ctl, &to, &all);
-
-	if (!status)
-		status = prepare(ctl, text, &o, &id);
-	if (status)
-		return status;
-	err = call(ctl->api, &o.user, &o.token, &id, all ? NULL : &to);
-	sodium_memzero(&o.token, sizeof(o.token));
-	if (err)
-		return ctl_owner_failed(ctl, what, err);
-	print_ok(stdout, &ctl->style);
-	return CTL_OK;
-}
-
-int cmd_file_announce(struct ctl *ctl, int argc, char **argv)
-{
-	(void)argc;
-	return share(ctl, argv[0], "announcing the file", ratman_file_announce);
-}
-
-int cmd_file_withdraw(struct ctl *ctl, int argc, char **argv)
-{
-	(void)argc;
-	return share(ctl, argv[0], "withdrawing the file", ratman_file_withdraw);
-}
-
-/* Looks until the file is here, or is not coming any more. */
-static int wait_for(struct ctl *ctl, const struct owner *o, const struct ratman_id *id)
-{
-	const struct timespec pause = { .tv_nsec = LOOK_MS * 1000000L };
-	struct term_progress progress;
-	struct ratman_file file;
-	int err;
-
-	term_progress_start(&progress, ctl->quiet ? TERM_NEVER : TERM_AUTO, "arriving", 0);
-	while (!(err = ratman_file_status(ctl->api, &o->user, &o->token, id, &file)) &&
-	       file.state == RATMAN_FILE_IN_PROGRESS) {
-		progress.total = file.size;
-		term_progress_update(&progress, file.local_bytes);
-		nanosleep(&pause, NULL);
-	}
-	term_progress_end(&progress);
-	if (err == RATMAN_ENODATA || (!err && file.state == RATMAN_FILE_ADVERTISED))
-		return ctl_fail(ctl, CTL_REFUSED,
-				"nobody who was asked has this file for you");
-	return err ? ctl_owner_failed(ctl, "waiting for the file", err) : CTL_OK;
-}
-
-int cmd_file_request(struct ctl *ctl, int argc, char **argv)
-{
-	struct ratman_id id, owner;
-	struct address a;
-	struct owner o;
-	int err, status = CTL_OK;
-
-	(void)argc;
-	if (ctl->addr)
-		status = ctl_address(ctl, ctl->addr, &a);
-	if (!status)
-		status = prepare(ctl, argv[0], &o, &id);
-	if (status)
-		return status;
-	if (ctl->addr)
-		memcpy(owner.b, a.b, sizeof(owner.b));
-	err = ratman_file_request(ctl->api, &o.user, &o.token, &id, ctl->addr ? &owner : NULL);
-	if (err)
-		status = ctl_owner_failed(ctl, "asking for the file", err);
-	else if (ctl->wait)
-		status = wait_for(ctl, &o, &id);
-	sodium_memzero(&o.token, sizeof(o.token));
-	if (!status)
-		print_ok(stdout, &ctl->style);
-	return status;
-}
-
-int cmd_file_send(struct ctl *ctl, int argc, char **argv)
-{
-	struct ratman_recipient to[LIMIT_RECIPIENTS + 1];
-	struct ratman_id id;
-	struct owner o;
-	size_t n = 0;
-	int err, status = CTL_OK;
-
-	for (int i = 1; i < argc + !!ctl->space && !status; i++) {
-		struct address a;
-
-		to[n].is_namespace = i == argc;
-		status = ctl_address(ctl, i == argc ? ctl->space : argv[i], &a);
-		if (!status)
-			memcpy(to[n++].id.b, a.b, sizeof(a.b));
-	}
-	if (!status && (!n || n > LIMIT_RECIPIENTS))
-		return ctl_fail(ctl, CTL_USER, "to whom? Up to %d addresses, or --space NAMESPACE",
-				LIMIT_RECIPIENTS);
-	if (!status)
-		status = prepare(ctl, argv[0], &o, &id);
-	if (status)
-		return status;
-	err = ratman_file_send(ctl->api, &o.user, &o.token, &id, to, n);
-	sodium_memzero(&o.token, sizeof(o.token));
-	if (err)
-		return ctl_owner_failed(ctl, "sending the file", err);
-	print_ok(stdout, &ctl->style);
-	return CTL_OK;
-}
-
 int cmd_file_del(struct ctl *ctl, int argc, char **argv)
 {
 	struct ratman_id id;
-	struct owner o;
-	int err, status = prepare(ctl, argv[0], &o, &id);
+	struct file_owner o;
+	int err, status = file_prepare(ctl, argv[0], &o, &id);
 
 	(void)argc;
 	if (status)

@@ -9,7 +9,9 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "ratctl/ratctl.h"
+#include "ratctl/watch.h"
+
+#define TICK_MS 500		/* a signal just before we wait is noticed so late */
 
 struct event_row {
 	int64_t time_ns;
@@ -138,12 +140,17 @@ int cmd_monitor(struct ctl *ctl, int argc, char **argv)
 	if (err)
 		return ctl_kern_failed(ctl, "monitoring", err);
 	pfd.fd = kern_fd(ctl->kern);
-	while (!m.failed) {
-		if (poll(&pfd, 1, -1) < 0 && errno != EINTR)
+	watch_signals();
+	while (!m.failed && !watch_ended()) {
+		int n = poll(&pfd, 1, TICK_MS);
+
+		if (n < 0 && errno != EINTR)
 			return ctl_fail(ctl, CTL_REFUSED, "poll: %s", strerror(errno));
+		if (n <= 0)
+			continue;
 		err = kern_dispatch(ctl->kern, show_event, &m);
 		if (err == -ENOBUFS)
 			fputs("ratctl: too many events at once, some are missing\n", stderr);
 	}
-	return CTL_USER;
+	return watch_ended() ? watch_ended() : CTL_USER;
 }

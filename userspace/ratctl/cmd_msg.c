@@ -2,172 +2,22 @@
 /*
  * ratctl msg: messages from user to user, or to everybody.
  */
+#include <ctype.h>
 #include <errno.h>
-#include <signal.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
-#include "base/clock.h"
-#include "proto/field.h"
-#include "ratctl/ratctl.h"
+#include "ratctl/msg_rows.h"
+#include "ratctl/pairs.h"
+#include "ratctl/pick.h"
+#include "ratctl/watch.h"
 #include "tools/resolve.h"
 
 #define SERVICE_DEFAULT "ratman.msg"
-#define PREVIEW 60	/* bytes of a message's text in a table */
-
-/* Printing ------------------------------------------------------------------------------ */
-
-struct row {
-	struct address id, from, to;
-	const char *service, *trust;
-	bool flood, unread;
-	struct print_words tags;
-	int64_t time_ns;
-	uint64_t bytes;
-	const char *preview;	/* owned; what tables show */
-	const char *text, *hex;	/* owned; one of them is NULL */
-};
-
-static const struct print_column columns[] = {
-	PRINT_COLUMN(struct row, id, "id", "ID", PRINT_ADDRESS, 0),
-	PRINT_COLUMN(struct row, time_ns, "time", "SENT", PRINT_AGE, 0),
-	PRINT_COLUMN(struct row, from, "from", "FROM", PRINT_ADDRESS, 0),
-	PRINT_COLUMN(struct row, to, "to", "TO", PRINT_ADDRESS, PRINT_WIDE | PRINT_OPTIONAL),
-	PRINT_COLUMN(struct row, flood, "flood", "FLOOD", PRINT_BOOL, PRINT_OPTIONAL),
-	PRINT_COLUMN(struct row, service, "service", "SERVICE", PRINT_TEXT, PRINT_WIDE),
-	PRINT_COLUMN(struct row, unread, "unread", "UNREAD", PRINT_BOOL, 0),
-	PRINT_COLUMN(struct row, trust, "trust", "TRUST", PRINT_TEXT, PRINT_WIDE),
-	PRINT_COLUMN(struct row, tags, "tags", "TAGS", PRINT_WORDS, PRINT_OPTIONAL),
-	PRINT_COLUMN(struct row, bytes, "bytes", "SIZE", PRINT_BYTES, 0),
-	PRINT_COLUMN(struct row, preview, "preview", "TEXT", PRINT_TEXT, PRINT_TABLE | PRINT_OPTIONAL),
-	PRINT_COLUMN(struct row, text, "text", "TEXT", PRINT_TEXT, PRINT_JSON),
-	PRINT_COLUMN(struct row, hex, "hex", "HEX", PRINT_TEXT, PRINT_JSON),
-};
-
-#define N_COLUMNS (sizeof(columns) / sizeof(columns[0]))
-
-static bool is_text(const void *data, size_t len)
-{
-	return !len || (!memchr(data, 0, len) && field_is_utf8(data, len));
-}
-
-static char *to_hex(const void *data, size_t len)
-{
-	char *out = malloc(2 * len + 1);
-
-	return out ? sodium_bin2hex(out, 2 * len + 1, data, len) : NULL;
-}
-
-/* The beginning of a text, on one line. */
-static char *make_preview(const char *text, size_t len)
-{
-	size_t n = len < PREVIEW ? len : PREVIEW;
-	char *out;
-
-	while (n < len && n && ((uint8_t)text[n] & 0xc0) == 0x80)
-		n--;
-	out = malloc(n + 4);
-	if (!out)
-		return NULL;
-	memcpy(out, text, n);
-	strcpy(out + n, n < len ? "…" : "");
-	for (char *p = out; p < out + n; p++)
-		if (*p == '\n' || *p == '\t' || *p == '\r')
-			*p = ' ';
-	return out;
-}
-
-/* "key", "key=value", or "key=0x…" for a value that is no text. Owned. */
-static char *tag_text(const struct ratman_message_tag *tag)
-{
-	bool text = is_text(tag->value, tag->len);
-	size_t key_len = strlen(tag->key);
-	char *out = malloc(key_len + 2 * tag->len + 4);
-
-	if (!out)
-		return NULL;
-	strcpy(out, tag->key);
-	if (!tag->len)
-		return out;
-	strcpy(out + key_len, text ? "=" : "=0x");
-	key_len = strlen(out);
-	if (text) {
-		memcpy(out + key_len, tag->value, tag->len);
-		out[key_len + tag->len] = '\0';
-	} else {
-		sodium_bin2hex(out + key_len, 2 * tag->len + 1, tag->value, tag->len);
-	}
-	return out;
-}
-
-static void row_free(struct row *row)
-{
-	for (size_t i = 0; i < row->tags.n; i++)
-		free((char *)row->tags.list[i]);
-	free((void *)row->tags.list);
-	free((char *)row->preview);
-	free((char *)row->text);
-	free((char *)row->hex);
-}
-
-/* False without memory; row_free() in either case. */
-static bool fill_tags(struct row *row, const struct ratman_message *m)
-{
-	char **list = calloc(m->n_tags + 1, sizeof(*list));
-
-	if (!list)
-		return false;
-	row->tags.list = (const char *const *)list;
-	for (size_t i = 0; i < m->n_tags; i++) {
-		if (!strcmp(m->tags[i].key, RATMAN_TAG_UNREAD))
-			continue;
-		list[row->tags.n] = tag_text(&m->tags[i]);
-		if (!list[row->tags.n++])
-			return false;
-	}
-	return true;
-}
-
-static bool fill_row(struct row *row, const struct ratman_message *m)
-{
-	memset(row, 0, sizeof(*row));
-	memcpy(row->id.b, m->id.b, sizeof(row->id.b));
-	memcpy(row->from.b, m->sender.b, sizeof(row->from.b));
-	memcpy(row->to.b, m->to.b, sizeof(row->to.b));
-	row->service = m->service;
-	row->trust = m->trust == RATMAN_TRUSTED ? "signed" : "unsigned";
-	row->flood = m->flood;
-	row->unread = m->unread;
-	row->time_ns = m->time_ns;
-	row->bytes = m->len;
-	if (!fill_tags(row, m))
-		return false;
-	if (!is_text(m->data, m->len)) {
-		row->hex = to_hex(m->data, m->len);
-		return row->hex;
-	}
-	row->text = strndup(m->len ? m->data : "", m->len);
-	row->preview = row->text ? make_preview(row->text, m->len) : NULL;
-	return row->preview;
-}
-
-static int print_messages(struct ctl *ctl, const struct ratman_message *list, size_t n)
-{
-	struct row *rows = calloc(n + 1, sizeof(*rows));
-	bool ok = rows;
-
-	for (size_t i = 0; i < n && ok; i++)
-		ok = fill_row(&rows[i], &list[i]);
-	if (ok)
-		print_rows(stdout, &ctl->style, columns, N_COLUMNS, rows, n, sizeof(*rows));
-	for (size_t i = 0; i < n && rows; i++)
-		row_free(&rows[i]);
-	free(rows);
-	return ok ? CTL_OK : ctl_fail(ctl, CTL_REFUSED, "out of memory");
-}
+#define PART_MIN 4			/* digits of an id that is searched for */
+#define LOOK_MAX (UINT64_C(64) << 20)	/* bytes of messages that are looked at for that */
 
 /* Who asks ------------------------------------------------------------------------------- */
 
@@ -204,39 +54,27 @@ static int read_service(struct ctl *ctl, const char **out)
 	return CTL_OK;
 }
 
-/* Tags of the command line; the texts live in @copy. */
+/* Tags of the command line. */
 struct tags {
 	struct ratman_message_tag list[CTL_WORDS_MAX + 1];
-	char *copy[CTL_WORDS_MAX];	/* owned */
-	size_t n, n_copies;
+	size_t n;
+	struct pairs pairs;	/* whose texts they are */
 };
 
-static void tags_free(struct tags *tags)
+/* Of --@option. CTL_OK or reports; the pairs are to be freed in either case. */
+static int read_tags(struct ctl *ctl, const char *option, const struct ctl_words *words,
+		     struct tags *tags)
 {
-	for (size_t i = 0; i < tags->n_copies; i++)
-		free(tags->copy[i]);
-}
+	int status = pairs_read(ctl, option, words, false, &tags->pairs);
 
-/* KEY or KEY=VALUE each. */
-static int read_tags(struct ctl *ctl, const struct ctl_words *words, struct tags *tags)
-{
-	tags->n = tags->n_copies = 0;
-	for (size_t i = 0; i < words->n; i++) {
-		char *copy = strdup(words->list[i]), *value;
+	for (tags->n = 0; tags->n < tags->pairs.n; tags->n++) {
+		const char *value = tags->pairs.list[tags->n].value;
 
-		if (!copy)
-			return ctl_fail(ctl, CTL_REFUSED, "out of memory");
-		tags->copy[tags->n_copies++] = copy;
-		value = strchr(copy, '=');
-		if (value)
-			*value++ = '\0';
-		if (!*copy)
-			return ctl_fail(ctl, CTL_USER, "tag '%s': must be KEY or KEY=VALUE",
-					words->list[i]);
-		tags->list[tags->n++] = (struct ratman_message_tag){ copy, value ? value : "",
-								     value ? strlen(value) : 0 };
+		tags->list[tags->n] = (struct ratman_message_tag){
+			tags->pairs.list[tags->n].key, value ? value : "", value ? strlen(value) : 0,
+		};
 	}
-	return CTL_OK;
+	return status;
 }
 
 /* Sending ----------------------------------------------------------------------------------- */
@@ -272,39 +110,23 @@ static int read_recipients(struct ctl *ctl, int argc, char **argv, struct ratman
 		return ctl_fail(ctl, CTL_USER, "--flood is to everybody: name no recipient besides");
 	if (!ctl->flood && !argc)
 		return ctl_fail(ctl, CTL_USER, "to whom? Name addresses, or say --flood for everybody");
-	for (int i = 0; i < argc && !status; i++) {
-		struct address address;
-
-		status = ctl_address(ctl, argv[i], &address);
-		memcpy(to[i].b, address.b, sizeof(to[i].b));
-	}
+	for (int i = 0; i < argc && !status; i++)
+		status = ctl_address_id(ctl, argv[i], &to[i]);
 	return status;
-}
-
-static int print_sent(struct ctl *ctl, const struct ratman_id *id)
-{
-	static const struct print_column column =
-		PRINT_COLUMN(struct row, id, "id", "ID", PRINT_ADDRESS, 0);
-	struct row row = { .flood = false };
-
-	memcpy(row.id.b, id->b, sizeof(row.id.b));
-	return print_record(stdout, &ctl->style, &column, 1, &row) ? CTL_USER : CTL_OK;
 }
 
 static int send_message(struct ctl *ctl, struct ratman_message_out *m)
 {
 	struct ratman_id id, group;
-	struct address parsed;
 	struct user user;
 	int err, status = CTL_OK;
 
 	if (ctl->group) {
-		if (address_parse(ctl->group, &parsed))
+		if (ratman_id_parse(ctl->group, &group))
 			return ctl_fail(ctl, CTL_USER, "--group %s: must be an id, 64 hex digits",
 					ctl->group);
 		if (m->n_to > 1)
 			return ctl_fail(ctl, CTL_USER, "--group goes with one recipient, or --flood");
-		memcpy(group.b, parsed.b, sizeof(group.b));
 		m->id = &group;
 	}
 	status = need_user(ctl, &user);
@@ -312,7 +134,7 @@ static int send_message(struct ctl *ctl, struct ratman_message_out *m)
 		return status;
 	err = ratman_message_send(ctl->api, &user.address, &user.token, m, &id);
 	sodium_memzero(&user, sizeof(user));
-	return err ? failed(ctl, "sending the message", err) : print_sent(ctl, &id);
+	return err ? failed(ctl, "sending the message", err) : msg_print_id(ctl, &id);
 }
 
 int cmd_msg_send(struct ctl *ctl, int argc, char **argv)
@@ -330,7 +152,7 @@ int cmd_msg_send(struct ctl *ctl, int argc, char **argv)
 	if (!status)
 		status = read_service(ctl, &m.service);
 	if (!status)
-		status = read_tags(ctl, &ctl->tags, &tags);
+		status = read_tags(ctl, "tag", &ctl->tags, &tags);
 	m.tags = tags.list;
 	m.n_tags = tags.n;
 	m.data = ctl->text ? ctl->text : buf;
@@ -339,7 +161,7 @@ int cmd_msg_send(struct ctl *ctl, int argc, char **argv)
 		status = read_data(ctl, buf, &m.len);
 	if (!status)
 		status = send_message(ctl, &m);
-	tags_free(&tags);
+	pairs_free(&tags.pairs);
 	free(buf);
 	return status;
 }
@@ -411,7 +233,7 @@ static int read_filter(struct ctl *ctl, struct ratman_message_filter *f, struct 
 	int status = read_service(ctl, &f->service);
 
 	if (!status)
-		status = read_tags(ctl, &ctl->tags, tags);
+		status = read_tags(ctl, "tag", &ctl->tags, tags);
 	if (!status && ctl->all)
 		f->service = NULL;
 	if (!status && ctl->unread)
@@ -425,15 +247,13 @@ static int list_messages(struct ctl *ctl, struct ratman_message_filter *f)
 {
 	uint32_t skip = 0, take = UINT32_MAX;
 	struct pages pages = { .n = 0 };
-	struct address sender;
-	struct ratman_id id;
+	struct ratman_id sender;
 	struct user user;
 	int err, status = need_user(ctl, &user);
 
 	if (!status && ctl->sender) {
-		status = ctl_address(ctl, ctl->sender, &sender);
-		memcpy(id.b, sender.b, sizeof(id.b));
-		f->sender = &id;
+		status = ctl_address_id(ctl, ctl->sender, &sender);
+		f->sender = &sender;
 	}
 	if (!status && ctl->skip)
 		status = ctl_number(ctl, "--skip", ctl->skip, UINT32_MAX, &skip);
@@ -442,7 +262,7 @@ static int list_messages(struct ctl *ctl, struct ratman_message_filter *f)
 	if (!status) {
 		err = ask_all(ctl, &user, f, skip, take, &pages);
 		status = err ? failed(ctl, "asking for messages", err) :
-			       print_messages(ctl, pages.list, pages.n);
+			       msg_print_list(ctl, pages.list, pages.n);
 	}
 	sodium_memzero(&user, sizeof(user));
 	pages_free(&pages);
@@ -459,8 +279,48 @@ int cmd_msg_list(struct ctl *ctl, int argc, char **argv)
 	(void)argv;
 	if (!status)
 		status = list_messages(ctl, &f);
-	tags_free(&tags);
+	pairs_free(&tags.pairs);
 	return status;
+}
+
+/* So many hex digits, as groups or without, are in front of what was left out. */
+static size_t digits(const char *text)
+{
+	size_t n = 0;
+
+	for (; isxdigit((unsigned char)*text) || *text == '-'; text++)
+		n += *text != '-';
+	return n;
+}
+
+/*
+ * Looks through the messages of @f for the id that is meant, a page at a time. The protocol
+ * gives whole messages only: so it ends when two fit, and when it was too much. A library error.
+ */
+static int look_for(struct ctl *ctl, const struct user *user, const struct ratman_message_filter *f,
+		    struct pick *pick, bool *too_much)
+{
+	uint64_t looked = 0;
+	uint32_t skip = 0;
+	bool more = true;
+
+	while (more && pick->hits < 2 && looked < LOOK_MAX) {
+		struct ratman_message *page;
+		size_t n;
+		int err = ratman_message_query(ctl->api, &user->address, &user->token, f, skip, 0, &page,
+					       &n, &more);
+
+		if (err)
+			return err == RATMAN_ENODATA ? 0 : err;
+		for (size_t i = 0; i < n; i++) {
+			pick_try(pick, &page[i].id);
+			looked += sizeof(page[i]) + page[i].len;
+		}
+		ratman_free(page);
+		skip += (uint32_t)n;
+	}
+	*too_much = more && pick->hits < 2;
+	return 0;
 }
 
 /* Which message the user means: an id in full, how one of the service's begins, or as tables show it. */
@@ -468,37 +328,31 @@ static int find_id(struct ctl *ctl, const struct user *user, const char *text,
 		   struct ratman_id *out)
 {
 	struct ratman_message_filter f = { .service = NULL };
-	struct pages pages = { .n = 0 };
-	struct address id;
-	size_t found = 0;
+	bool too_much = false;
+	struct pick pick;
+	char none[256];
 	int err, status;
 
-	if (!address_parse(text, &id)) {
-		memcpy(out->b, id.b, sizeof(out->b));
+	if (pick_begin(&pick, text, out))
 		return CTL_OK;
-	}
 	if (!resolve_is_part(text))
 		return ctl_fail(ctl, CTL_USER, "'%s' is no id of a message, nor how one begins", text);
+	if (digits(text) < PART_MIN)
+		return ctl_fail(ctl, CTL_USER,
+				"'%s' is too little of an id: write at least its first %d digits", text,
+				PART_MIN);
 	status = read_service(ctl, &f.service);
 	if (status)
 		return status;
-	err = ask_all(ctl, user, &f, 0, UINT32_MAX, &pages);
-	for (size_t i = 0; i < pages.n && !err; i++) {
-		memcpy(id.b, pages.list[i].id.b, sizeof(id.b));
-		if (!resolve_fits(text, &id) ||
-		    (found && !memcmp(out->b, id.b, sizeof(out->b))))
-			continue;
-		found++;
-		memcpy(out->b, id.b, sizeof(out->b));
-	}
-	pages_free(&pages);
+	err = look_for(ctl, user, &f, &pick, &too_much);
 	if (err)
 		return failed(ctl, "asking for messages", err);
-	if (found == 1)
-		return CTL_OK;
-	return ctl_fail(ctl, CTL_USER, found ? "more than one message of %s has an id like %s" :
-					       "no message of %s has an id like %s; see: ratctl msg list",
-			f.service, text);
+	if (too_much)
+		return ctl_fail(ctl, CTL_USER,
+				"'%s': there are too many messages to search them all; write the whole id, which ratctl msg list --wide shows",
+				text);
+	snprintf(none, sizeof(none), "no message of %s has an id that begins like", f.service);
+	return pick_end(ctl, &pick, none, "ratctl msg list", out);
 }
 
 /* Calls @each with every message of the id. */
@@ -528,14 +382,8 @@ static int with_message(struct ctl *ctl, const char *text,
 
 static int show(struct ctl *ctl, const struct user *user, const struct ratman_message *m)
 {
-	struct row row;
-	bool ok = fill_row(&row, m);
-
 	(void)user;
-	if (ok)
-		print_record(stdout, &ctl->style, columns, N_COLUMNS, &row);
-	row_free(&row);
-	return ok ? CTL_OK : ctl_fail(ctl, CTL_REFUSED, "out of memory");
+	return msg_print(ctl, m);
 }
 
 int cmd_msg_show(struct ctl *ctl, int argc, char **argv)
@@ -573,11 +421,11 @@ int cmd_msg_tag(struct ctl *ctl, int argc, char **argv)
 	struct tags add = { .n = 0 }, remove = { .n = 0 };
 	struct ratman_id id;
 	struct user user;
-	int err, status = read_tags(ctl, &ctl->tags, &add);
+	int err, status = read_tags(ctl, "tag", &ctl->tags, &add);
 
 	(void)argc;
 	if (!status)
-		status = read_tags(ctl, &ctl->untags, &remove);
+		status = read_tags(ctl, "untag", &ctl->untags, &remove);
 	if (!status && ctl->seen)
 		remove.list[remove.n++] = (struct ratman_message_tag){ RATMAN_TAG_UNREAD, "", 0 };
 	if (!status && !add.n && !remove.n)
@@ -592,8 +440,8 @@ int cmd_msg_tag(struct ctl *ctl, int argc, char **argv)
 		if (err)
 			status = failed(ctl, "tagging the message", err);
 	}
-	tags_free(&add);
-	tags_free(&remove);
+	pairs_free(&add.pairs);
+	pairs_free(&remove.pairs);
 	return status ? status : print_ok(stdout, &ctl->style) ? CTL_USER : CTL_OK;
 }
 
@@ -617,52 +465,30 @@ int cmd_msg_del(struct ctl *ctl, int argc, char **argv)
 
 /* Watching --------------------------------------------------------------------------------------- */
 
-static volatile sig_atomic_t interrupted;
-
-static void on_signal(int sig)
-{
-	interrupted = sig;
-}
-
-/* Until somebody interrupts us: what was subscribed is to be ended then. */
-static void watch_signals(void)
-{
-	struct sigaction sa = { .sa_handler = on_signal };
-
-	sigaction(SIGINT, &sa, NULL);
-	sigaction(SIGTERM, &sa, NULL);
-	sigaction(SIGHUP, &sa, NULL);
-}
-
-static int watch(struct ctl *ctl, const struct ratman_subscription *where)
+static int next_message(struct ctl *ctl, struct ratman_sub *sub, int timeout_ms, int *status)
 {
 	struct ratman_message *m;
-	struct ratman_sub *sub;
-	int status = CTL_OK, err = ratman_sub_open(ctl->api, where, &sub);
+	int err = ratman_sub_message(sub, &m, timeout_ms);
 
-	if (err)
-		return ctl_api_failed(ctl, "watching messages", err);
-	while (!status && !interrupted) {
-		struct row row;
-
-		err = ratman_sub_message(sub, &m, 1000);
-		if (err == RATMAN_ETIMEOUT || err == -EINTR)
-			continue;
-		if (err != 1)
-			break;
-		if (!fill_row(&row, m))
-			status = ctl_fail(ctl, CTL_REFUSED, "out of memory");
-		else if (print_line(stdout, &ctl->style, columns, N_COLUMNS, &row))
-			status = CTL_USER;
-		row_free(&row);
+	if (err == 1) {
+		*status = msg_print_line(ctl, m);
 		ratman_free(m);
 	}
-	ratman_sub_close(sub);
-	if (status || interrupted)
-		return status;
-	if (err == RATMAN_ECLOSED)
-		return ctl_fail(ctl, CTL_REFUSED, "the daemon ended it: it stops, or the address went down");
-	return ctl_api_failed(ctl, "watching messages", err);
+	return err;
+}
+
+/* What was subscribed would outlive us, and the daemon. */
+static void end_subscription(struct ctl *ctl, const struct user *user,
+			     const struct ratman_subscription *where)
+{
+	int err = ratman_message_unsub(ctl->api, &where->id, &user->address, &user->token);
+	char id[ADDRESS_TEXT_LEN];
+
+	if (!err || err == RATMAN_ENOSUBSCRIPTION)
+		return;
+	ratman_id_format(&where->id, id);
+	fprintf(stderr, "ratctl: the daemon keeps the subscription%s; end it with: ratctl msg unwatch %s\n",
+		err == RATMAN_EAUTH ? " until somebody who is logged in ends it" : "", id);
 }
 
 int cmd_msg_watch(struct ctl *ctl, int argc, char **argv)
@@ -671,6 +497,10 @@ int cmd_msg_watch(struct ctl *ctl, int argc, char **argv)
 	struct ratman_subscription where;
 	struct tags tags = { .n = 0 };
 	struct user user;
+	const struct watch w = {
+		.what = "watching messages", .next = next_message,
+		.address = &user.address, .token = &user.token,
+	};
 	int err, status = read_filter(ctl, &f, &tags);
 
 	(void)argc;
@@ -680,11 +510,32 @@ int cmd_msg_watch(struct ctl *ctl, int argc, char **argv)
 	if (!status) {
 		watch_signals();
 		err = ratman_message_sub(ctl->api, &user.address, &user.token, &f, &where);
-		status = err ? failed(ctl, "watching messages", err) : watch(ctl, &where);
+		status = err ? failed(ctl, w.what, err) : watch_run(ctl, &w, &where);
 		if (!err)
-			ratman_message_unsub(ctl->api, &where.id, &user.address, &user.token);
+			end_subscription(ctl, &user, &where);
 		sodium_memzero(&user, sizeof(user));
 	}
-	tags_free(&tags);
+	pairs_free(&tags.pairs);
 	return status;
+}
+
+int cmd_msg_unwatch(struct ctl *ctl, int argc, char **argv)
+{
+	struct ratman_id id;
+	struct user user;
+	int err, status;
+
+	(void)argc;
+	if (ratman_id_parse(argv[0], &id))
+		return ctl_fail(ctl, CTL_USER,
+				"'%s' is not the id of a subscription: 64 hex digits, as msg watch said them",
+				argv[0]);
+	status = need_user(ctl, &user);
+	if (status)
+		return status;
+	err = ratman_message_unsub(ctl->api, &id, &user.address, &user.token);
+	sodium_memzero(&user, sizeof(user));
+	if (err)
+		return failed(ctl, "ending the subscription", err);
+	return print_ok(stdout, &ctl->style) ? CTL_USER : CTL_OK;
 }

@@ -3,15 +3,16 @@
  * ratctl user: profiles, ours and those of others.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/clock.h"
 #include "ratctl/export.h"
+#include "ratctl/pairs.h"
+#include "ratctl/watch.h"
+#include "tools/output.h"
 #include "tools/resolve.h"
 
 #define PAGE 1000	/* asked for at once */
@@ -215,14 +216,11 @@ int cmd_user_search(struct ctl *ctl, int argc, char **argv)
 	int status = ctl_match(ctl, &match);
 
 	for (int i = 0; i < argc && !status; i++) {
-		char *pattern = strchr(argv[i], '=');
+		const char *pattern = pairs_split(argv[i], '=');
 
-		/* ATTRIBUTE=PATTERN in place of both; a pattern alone is looked for anywhere. */
-		terms[i] = (struct ratman_user_term){ "", argv[i], match };
-		if (pattern) {
-			*pattern++ = '\0';
-			terms[i] = (struct ratman_user_term){ argv[i], pattern, match };
-		}
+		/* A pattern alone is looked for anywhere. */
+		terms[i] = (struct ratman_user_term){ pattern ? argv[i] : "",
+						      pattern ? pattern : argv[i], match };
 		if (strlen(terms[i].pattern) > LIMIT_QUERY_PATTERN)
 			status = ctl_fail(ctl, CTL_USER, "a pattern has at most %d bytes",
 					  LIMIT_QUERY_PATTERN);
@@ -281,22 +279,20 @@ int ctl_find_user(struct ctl *ctl, const char *text, bool local, struct ratman_i
 	return CTL_OK;
 }
 
-/* Writes the picture to a file, in place of what was in it. */
+/* Writes the picture to a file. */
 static int save_avatar(struct ctl *ctl, const struct ratman_profile *p)
 {
-	int fd, err;
+	int status;
 
 	if (!p->avatar_len)
 		return ctl_fail(ctl, CTL_REFUSED, "this profile has no picture");
-	fd = open(ctl->avatar, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-	if (fd < 0)
-		return ctl_fail(ctl, CTL_USER, "cannot write %s: %s", ctl->avatar, strerror(errno));
-	err = export_write(fd, p->avatar, p->avatar_len);
-	if (close(fd) && !err)
-		err = -errno;
-	if (err)
-		return ctl_fail(ctl, CTL_USER, "cannot write %s: %s", ctl->avatar, strerror(-err));
-	return CTL_OK;
+	status = export_open(ctl, ctl->avatar, false);
+	if (!status)
+		status = export_write(ctl, p->avatar, p->avatar_len);
+	if (!status)
+		status = export_keep(ctl);
+	export_end();
+	return status;
 }
 
 static int show(struct ctl *ctl, const struct ratman_profile *p)
@@ -317,8 +313,10 @@ int cmd_user_show(struct ctl *ctl, int argc, char **argv)
 	struct ratman_profile *p;
 	struct ratman_id id;
 	struct identity own;
-	int err, status = ctl_need_api(ctl);
+	int err, status;
 
+	ctl->style.stdout_is_data = ctl->avatar && output_is_stdout(ctl->avatar);
+	status = ctl_need_api(ctl);
 	if (!status && argc) {
 		status = ctl_find_user(ctl, argv[0], false, &id);
 	} else if (!status) {
@@ -337,7 +335,7 @@ int cmd_user_show(struct ctl *ctl, int argc, char **argv)
 	if (err)
 		return ctl_api_failed(ctl, "asking for a profile", err);
 	status = ctl->avatar ? save_avatar(ctl, p) : CTL_OK;
-	if (!status)
+	if (!status && !ctl->style.stdout_is_data)
 		status = show(ctl, p);
 	ratman_free(p);
 	return status;
@@ -345,20 +343,19 @@ int cmd_user_show(struct ctl *ctl, int argc, char **argv)
 
 /* Changing. */
 
-/* A change as the command line has it; the texts live in @copy. */
+/* A change as the command line has it. */
 struct change {
 	struct ratman_user_change change;
 	struct ratman_tag bio[LIMIT_BIO_PAIRS];
-	char *copy[LIMIT_BIO_PAIRS];		/* owned */
-	size_t n_copies;
+	struct pairs pairs;			/* whose texts they are */
 	const char *add[LIMIT_PROFILE_SERVICES], *remove[LIMIT_PROFILE_SERVICES];
 	uint8_t avatar[LIMIT_AVATAR + 1];
 };
 
 static void change_free(struct change *c)
 {
-	for (size_t i = 0; c && i < c->n_copies; i++)
-		free(c->copy[i]);
+	if (c)
+		pairs_free(&c->pairs);
 	free(c);
 }
 
@@ -394,24 +391,15 @@ static int read_avatar(struct ctl *ctl, struct change *c)
 
 static int read_bio(struct ctl *ctl, struct change *c)
 {
-	for (size_t i = 0; i < ctl->bio.n; i++) {
-		char *copy = strdup(ctl->bio.list[i]), *value;
+	int status = pairs_read(ctl, "bio", &ctl->bio, true, &c->pairs);
 
-		if (!copy)
-			return ctl_fail(ctl, CTL_REFUSED, "out of memory");
-		c->copy[c->n_copies++] = copy;
-		value = strchr(copy, '=');
-		if (!value || value == copy)
-			return ctl_fail(ctl, CTL_USER, "--bio '%s': must be KEY=VALUE",
-					ctl->bio.list[i]);
-		*value++ = '\0';
-		c->bio[i] = (struct ratman_tag){ copy, value };
-	}
+	for (size_t i = 0; i < c->pairs.n; i++)
+		c->bio[i] = (struct ratman_tag){ c->pairs.list[i].key, c->pairs.list[i].value };
 	c->change.set_bio = c->bio;
-	c->change.n_set_bio = ctl->bio.n;
+	c->change.n_set_bio = c->pairs.n;
 	c->change.unset_bio = ctl->unbio.list;
 	c->change.n_unset_bio = ctl->unbio.n;
-	return CTL_OK;
+	return status;
 }
 
 static int read_services(struct ctl *ctl, struct change *c)
@@ -502,40 +490,35 @@ static int print_change(struct ctl *ctl, const struct ratman_profile *p)
 	return err ? CTL_USER : CTL_OK;
 }
 
-static int watch(struct ctl *ctl, const struct ratman_subscription *where)
+static int next_change(struct ctl *ctl, struct ratman_sub *sub, int timeout_ms, int *status)
 {
 	struct ratman_profile *p;
-	struct ratman_sub *sub;
-	int status = CTL_OK, err = ratman_sub_open(ctl->api, where, &sub);
+	int err = ratman_sub_profile(sub, &p, timeout_ms);
 
-	if (err)
-		return ctl_api_failed(ctl, "watching profiles", err);
-	while (!status) {
-		err = ratman_sub_profile(sub, &p, -1);
-		if (err != 1)
-			break;
-		status = print_change(ctl, p);
+	if (err == 1) {
+		*status = print_change(ctl, p);
 		ratman_free(p);
 	}
-	ratman_sub_close(sub);
-	if (status)
-		return status;
-	if (err == RATMAN_ECLOSED)
-		return ctl_fail(ctl, CTL_REFUSED, "the daemon ended it: it stops, or the address went down");
-	return ctl_api_failed(ctl, "watching profiles", err);
+	return err;
 }
 
 int cmd_user_watch(struct ctl *ctl, int argc, char **argv)
 {
 	struct ratman_subscription where;
 	struct ratman_id address, token;
+	const struct watch w = {
+		.what = "watching profiles", .next = next_change,
+		.address = &address, .token = &token,
+	};
 	int err, status = ctl_need_owner(ctl, &address, &token);
 
 	(void)argc;
 	(void)argv;
 	if (status)
 		return status;
+	watch_signals();
 	err = ratman_user_sub(ctl->api, &address, &token, &where);
+	status = err ? ctl_owner_failed(ctl, w.what, err) : watch_run(ctl, &w, &where);
 	sodium_memzero(&token, sizeof(token));
-	return err ? ctl_owner_failed(ctl, "watching profiles", err) : watch(ctl, &where);
+	return status;
 }

@@ -10,7 +10,8 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "ratctl/ratctl.h"
+#include "ratctl/pairs.h"
+#include "ratctl/watch.h"
 
 int cmd_service_list(struct ctl *ctl, int argc, char **argv)
 {
@@ -68,39 +69,34 @@ static int print_event(struct ctl *ctl, const struct ratman_service_event *event
 	return err ? CTL_USER : CTL_OK;
 }
 
-static int print_events(struct ctl *ctl, const struct ratman_subscription *where)
+static int next_event(struct ctl *ctl, struct ratman_sub *sub, int timeout_ms, int *status)
 {
 	struct ratman_service_event event;
-	struct ratman_sub *sub;
-	int status = CTL_OK, err = ratman_sub_open(ctl->api, where, &sub);
+	int err = ratman_sub_service(sub, &event, timeout_ms);
 
-	if (err)
-		return ctl_api_failed(ctl, "registering the service", err);
-	while (!status) {
-		err = ratman_sub_service(sub, &event, -1);
-		if (err != 1)
-			break;
-		status = print_event(ctl, &event);
+	if (err == 1) {
+		*status = print_event(ctl, &event);
 		sodium_memzero(&event, sizeof(event));
 	}
-	ratman_sub_close(sub);
-	if (status)
-		return status;
-	if (err == RATMAN_ECLOSED)
-		return ctl_fail(ctl, CTL_REFUSED, "the daemon ended it: it stops, or somebody unregistered the service");
-	return ctl_api_failed(ctl, "waiting for logins", err);
+	return err;
 }
 
 int cmd_service_register(struct ctl *ctl, int argc, char **argv)
 {
+	static const struct watch w = {
+		.what = "waiting for logins", .next = next_event,
+		.else_ended = "somebody unregistered the service, or registered it anew",
+	};
 	struct ratman_subscription where;
 	int err, status = ctl_need_api(ctl);
 
 	(void)argc;
 	if (status)
 		return status;
+	watch_signals();
 	err = ratman_service_register(ctl->api, argv[0], ctl->description, &where);
-	return err ? ctl_api_failed(ctl, "registering the service", err) : print_events(ctl, &where);
+	return err ? ctl_api_failed(ctl, "registering the service", err) :
+		     watch_run(ctl, &w, &where);
 }
 
 /* What they keep. */
@@ -108,12 +104,9 @@ int cmd_service_register(struct ctl *ctl, int argc, char **argv)
 /* Splits "ns#key", in place. */
 static struct ratman_service_key split(const char *service, char *text)
 {
-	char *hash = strchr(text, '#');
+	const char *key = pairs_split(text, '#');
 
-	if (!hash)
-		return (struct ratman_service_key){ service, "", text };
-	*hash = '\0';
-	return (struct ratman_service_key){ service, text, hash + 1 };
+	return (struct ratman_service_key){ service, key ? text : "", key ? key : text };
 }
 
 int cmd_service_keys(struct ctl *ctl, int argc, char **argv)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * ratctl link add|del, neigh, route and session set|del: by hand, without a daemon.
+ * ratctl neigh, route and session set|del: by hand, without a daemon.
  */
 #include <errno.h>
 #include <sodium.h>
@@ -9,56 +9,6 @@
 #include <string.h>
 
 #include "ratctl/ratctl.h"
-
-int cmd_link_add(struct ctl *ctl, int argc, char **argv)
-{
-	int err, status = ctl_need_dev(ctl);
-	uint32_t link;
-
-	(void)argc;
-	if (!status)
-		status = ctl_interface(ctl, argv[0], &link);
-	if (status)
-		return status;
-	err = kern_link_master(ctl->kern, link, ctl->dev.ifindex);
-	if (err)
-		return ctl_kern_failed(ctl, argv[0], err);
-	return print_ok(stdout, &ctl->style) ? CTL_USER : CTL_OK;
-}
-
-struct is_link {
-	uint32_t link;
-	bool found;
-};
-
-static void check_link(void *ctx, const struct kern_link *l)
-{
-	struct is_link *is = ctx;
-
-	is->found |= l->ifindex == is->link;
-}
-
-int cmd_link_del(struct ctl *ctl, int argc, char **argv)
-{
-	int err, status = ctl_need_dev(ctl);
-	struct is_link is = { 0 };
-
-	(void)argc;
-	if (!status)
-		status = ctl_interface(ctl, argv[0], &is.link);
-	if (status)
-		return status;
-	/* An interface may belong to a bridge: leave it there. */
-	err = kern_links(ctl->kern, ctl->dev.ifindex, check_link, &is);
-	if (!err && !is.found)
-		return ctl_fail(ctl, CTL_USER, "%s is not a link of %s; see ratctl link list",
-				argv[0], ctl->dev.name);
-	if (!err)
-		err = kern_link_master(ctl->kern, is.link, 0);
-	if (err)
-		return ctl_kern_failed(ctl, argv[0], err);
-	return print_ok(stdout, &ctl->style) ? CTL_USER : CTL_OK;
-}
 
 /* Two lines of hex: receive key, send key. On the command line everybody could see them. */
 static int read_keys(struct ctl *ctl, uint8_t *rx, uint8_t *tx, size_t len)

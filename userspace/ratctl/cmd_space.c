@@ -113,17 +113,9 @@ static int need_space(struct ctl *ctl, int argc, char **argv, struct ratman_id *
 static int prepare(struct ctl *ctl, int argc, char **argv, struct ratman_id *address,
 		   struct ratman_id *token, struct ratman_id *space)
 {
-	struct identity id;
 	int status = need_space(ctl, argc, argv, space);
 
-	if (!status)
-		status = ctl_need_identity(ctl, &id);
-	if (status)
-		return status;
-	memcpy(address->b, id.address.b, sizeof(address->b));
-	memcpy(token->b, id.token.b, sizeof(token->b));
-	identity_wipe(&id);
-	return ctl_need_api(ctl);
+	return status ? status : ctl_need_owner(ctl, address, token);
 }
 
 typedef int (*space_call)(struct ratman *r, const struct ratman_id *address,
@@ -137,7 +129,7 @@ static int with_space(struct ctl *ctl, int argc, char **argv, const char *what, 
 	if (!status) {
 		err = call(ctl->api, &address, &token, &space);
 		if (err)
-			status = ctl_api_failed(ctl, what, err);
+			status = ctl_owner_failed(ctl, what, err);
 		else if (!ctl->style.lines)
 			print_ok(stdout, &ctl->style);	/* the existing tool says nothing */
 	}
@@ -213,7 +205,7 @@ int cmd_space_anycast(struct ctl *ctl, int argc, char **argv)
 	err = ratman_space_anycast(ctl->api, &address, &token, &space, ms, &list, &n);
 	sodium_memzero(&token, sizeof(token));
 	if (err)
-		return ctl_api_failed(ctl, "asking the namespace", err);
+		return ctl_owner_failed(ctl, "asking the namespace", err);
 	print_answers(ctl, list, n);
 	ratman_free(list);
 	return CTL_OK;

@@ -31,26 +31,6 @@ static int print_subscription(const struct ctl *ctl, const struct ratman_subscri
 	return CTL_OK;
 }
 
-/* Whose streams: --addr or --space; neither: the own address, and @to->kind stays 0. */
-static int wanted_recipient(struct ctl *ctl, struct ratman_recipient *to, bool *given)
-{
-	const char *text = ctl->addr ? ctl->addr : ctl->space;
-	struct address a;
-	int status;
-
-	*given = text != NULL;
-	if (ctl->addr && ctl->space)
-		return ctl_fail(ctl, CTL_USER, "give --addr or --space, not both");
-	if (!text)
-		return CTL_OK;
-	status = ctl_address(ctl, text, &a);
-	if (status)
-		return status;
-	memcpy(to->id.b, a.b, sizeof(to->id.b));
-	to->is_namespace = ctl->space != NULL;
-	return CTL_OK;
-}
-
 static int parse_id(struct ctl *ctl, const char *text, struct ratman_id *out)
 {
 	if (!ratman_id_parse(text, out))
@@ -70,7 +50,7 @@ int cmd_stream_sub(struct ctl *ctl, int argc, char **argv)
 
 	(void)argc;
 	(void)argv;
-	status = wanted_recipient(ctl, &to, &given);
+	status = ctl_recipient(ctl, &to, &given);
 	if (!status)
 		status = ctl_need_owner(ctl, &address, &token);
 	if (status)

@@ -12,6 +12,7 @@
 #include "ratctl/ratctl.h"
 #include "ratctl/screen.h"
 #include "ratctl/top.h"
+#include "ratctl/watch.h"
 #include "tools/term.h"
 
 #define API_TIMEOUT_MS 1000	/* keys shall not wait longer for a stuck daemon */
@@ -225,12 +226,13 @@ static bool wait_on_screen(uint64_t until_ms, const struct top_sample *now,
 	}
 }
 
-static void wait_quietly(uint64_t until_ms)
+/* The same without one; watch_signals() are caught. */
+static bool wait_quietly(uint64_t until_ms)
 {
 	uint64_t at = clock_ms();
 
-	if (at < until_ms)
-		usleep((useconds_t)(until_ms - at) * 1000);
+	watch_sleep(at < until_ms ? until_ms - at : 0);
+	return !watch_ended();
 }
 
 static int read_interval(struct ctl *ctl, uint32_t *ms)
@@ -272,7 +274,7 @@ static int watch(struct ctl *ctl, uint32_t ms, uint32_t count, bool screen, int 
 		if (more && screen)
 			more = wait_on_screen(next, now, before, sig);
 		else if (more)
-			wait_quietly(next);
+			more = wait_quietly(next);
 		if (before)
 			top_sample_free(before);
 		if (!more)
@@ -293,7 +295,9 @@ int cmd_top(struct ctl *ctl, int argc, char **argv)
 		status = ctl_number(ctl, "--count", ctl->count, UINT32_MAX, &count);
 	if (status)
 		return status;
-	if (screen) {
+	if (!screen) {
+		watch_signals();
+	} else {
 		int err = screen_open();
 
 		if (err)
@@ -303,5 +307,5 @@ int cmd_top(struct ctl *ctl, int argc, char **argv)
 	status = watch(ctl, ms, count, screen, &sig);
 	if (screen)
 		screen_close();
-	return sig ? 128 + sig : status;
+	return sig ? 128 + sig : watch_ended() ? watch_ended() : status;
 }

@@ -87,7 +87,7 @@ static int session_file(struct ctl *ctl, char *path, size_t size)
 static int keep_session(struct ctl *ctl, const char *path, const struct ratman_id *id,
 			const struct ratman_id *token, bool replace)
 {
-	struct identity identity;
+	struct identity identity = { .session = true };
 	char why[512], text[ADDRESS_TEXT_LEN];
 	int err;
 
@@ -140,7 +140,7 @@ int cmd_user_create(struct ctl *ctl, int argc, char **argv)
 /* Who shall log in, and whether the file at @path is his. */
 static int login_as(struct ctl *ctl, int argc, char **argv, const char *path, struct ratman_id *id)
 {
-	bool there = !access(path, F_OK), same;
+	bool there = !access(path, F_OK), same, permanent;
 	struct identity own;
 	int status;
 
@@ -155,10 +155,18 @@ static int login_as(struct ctl *ctl, int argc, char **argv, const char *path, st
 	same = !argc || !memcmp(id->b, own.address.b, sizeof(id->b));
 	if (!argc)
 		memcpy(id->b, own.address.b, sizeof(id->b));
+	permanent = !own.session;
 	identity_wipe(&own);
-	return same ? CTL_OK : ctl_fail(ctl, CTL_USER,
-					"%s is of another address; choose another with -p NAME or -i FILE, or replace it with --force",
-					path);
+	if (!same)
+		return ctl_fail(ctl, CTL_USER,
+				"%s is of another address; choose another with -p NAME or -i FILE, or replace it with --force",
+				path);
+	/* Unlike a session's there is no other, and the address could not be brought up any more. */
+	if (permanent && !ctl->force)
+		return ctl_fail(ctl, CTL_USER,
+				"%s holds the permanent token of this address, and keeps it: bring the address up with ratctl addr up, or keep the session in another file, -p NAME or -i FILE; --force replaces the token for ever",
+				path);
+	return CTL_OK;
 }
 
 int cmd_user_login(struct ctl *ctl, int argc, char **argv)
@@ -200,7 +208,7 @@ static int with_session(struct ctl *ctl, const char *what, user_call call)
 	err = call(ctl->api, &id, &token);
 	sodium_memzero(&token, sizeof(token));
 	if (err)
-		return ctl_api_failed(ctl, what, err);
+		return ctl_owner_failed(ctl, what, err);
 	print_ok(stdout, &ctl->style);
 	return CTL_OK;
 }
@@ -256,7 +264,7 @@ int cmd_user_passwd(struct ctl *ctl, int argc, char **argv)
 	if (!status) {
 		err = ratman_user_set_password(ctl->api, &id, &token, password);
 		if (err)
-			status = ctl_api_failed(ctl, "changing the password", err);
+			status = ctl_owner_failed(ctl, "changing the password", err);
 		else
 			print_ok(stdout, &ctl->style);
 	}

@@ -25,10 +25,13 @@ int ctl_api_failed(struct ctl *ctl, const char *what, int err)
 
 int ctl_owner_failed(struct ctl *ctl, const char *what, int err)
 {
-	/* The daemon knows the tokens of addresses that are up, and no others. */
+	/* The daemon knows the tokens of addresses that are up, and of sessions that stand. */
+	if (err == RATMAN_EAUTH && ctl->session)
+		return ctl_fail(ctl, CTL_REFUSED,
+				"%s: the session has ended; log in again: ratctl user login", what);
 	if (err == RATMAN_EAUTH)
 		return ctl_fail(ctl, CTL_REFUSED,
-				"%s: the address is not up, the session has ended, or the token is not its own. Try: ratctl addr up, or for a user with a password: ratctl user login",
+				"%s: the address is not up, or the token is not its own. Try: ratctl addr up",
 				what);
 	return ctl_api_failed(ctl, what, err);
 }
@@ -87,12 +90,13 @@ int ctl_need_identity(struct ctl *ctl, struct identity *id)
 	}
 	err = identity_load(ctl->identity_path, id, why, sizeof(why));
 	if (err == -ENOENT)
-		err = ctl_fail(ctl, CTL_USER, "there is no identity in %s; make one with: ratctl addr create",
+		err = ctl_fail(ctl, CTL_USER, "there is no identity in %s; make one with: ratctl addr create, or a user with a password: ratctl user create",
 			       ctl->identity_path);
 	else if (err)
 		err = ctl_fail(ctl, CTL_USER, "%s", why);
 	else if (why[0] && !ctl->quiet)
 		fprintf(stderr, "ratctl: warning: %s\n", why);
+	ctl->session = !err && id->session;
 	if (ctl->identity_path == path)
 		ctl->identity_path = NULL;
 	return err;
@@ -235,4 +239,25 @@ int ctl_address(struct ctl *ctl, const char *text, struct address *out)
 	int err = ctl_find_address(ctl, text, out, why);
 
 	return err < 0 ? ctl_fail(ctl, CTL_USER, "%s", why) : err;
+}
+
+int ctl_address_id(struct ctl *ctl, const char *text, struct ratman_id *out)
+{
+	struct address a;
+	int status = ctl_address(ctl, text, &a);
+
+	if (!status)
+		memcpy(out->b, a.b, sizeof(out->b));
+	return status;
+}
+
+int ctl_recipient(struct ctl *ctl, struct ratman_recipient *out, bool *given)
+{
+	const char *text = ctl->addr ? ctl->addr : ctl->space;
+
+	*given = text != NULL;
+	if (ctl->addr && ctl->space)
+		return ctl_fail(ctl, CTL_USER, "give --addr or --space, not both");
+	out->is_namespace = ctl->space != NULL;
+	return text ? ctl_address_id(ctl, text, &out->id) : CTL_OK;
 }

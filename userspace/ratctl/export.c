@@ -2,24 +2,21 @@
 #include "ratctl/export.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <limits.h>
 #include <signal.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
-#include "tools/sync.h"
+#include "tools/output.h"
 
-/* What is written until it is whole; removed when a signal ends us. */
-static char part[PATH_MAX];
+/* One at a time. */
+static struct output out;
+static const char *name;	/* as the user calls it; NULL: nothing is open */
+static bool to_stdout;
 
 static void on_signal(int sig)
 {
-	if (part[0])
-		unlink(part);
+	if (out.part[0])
+		unlink(out.part);
 	_exit(128 + sig);
 }
 
@@ -32,71 +29,42 @@ static void catch_signals(void)
 	sigaction(SIGHUP, &action, NULL);
 }
 
-int export_open(struct ctl *ctl, int *fd)
+int export_open(struct ctl *ctl, const char *path, bool secret)
 {
-	struct stat st;
+	unsigned int flags = (ctl->force ? OUTPUT_REPLACE : 0) | (secret ? 0 : OUTPUT_PUBLIC);
+	char why[512];
 
-	*fd = STDOUT_FILENO;
-	if (!strcmp(ctl->output, "-"))
-		return CTL_OK;
-	if (!lstat(ctl->output, &st) && !ctl->force)
-		return ctl_fail(ctl, CTL_USER, "%s exists already; replace it with --force",
-				ctl->output);
-	if ((size_t)snprintf(part, sizeof(part), "%s.XXXXXX", ctl->output) >= sizeof(part)) {
-		part[0] = '\0';
-		return ctl_fail(ctl, CTL_USER, "the name of the file is too long");
+	to_stdout = output_is_stdout(path);
+	if (!to_stdout) {
+		catch_signals();
+		if (output_open(&out, path, flags, why, sizeof(why)))
+			return ctl_fail(ctl, CTL_USER, "%s", why);
 	}
-	catch_signals();
-	*fd = mkostemp(part, O_CLOEXEC);
-	if (*fd >= 0)
-		return CTL_OK;
-	part[0] = '\0';
-	return ctl_fail(ctl, CTL_USER, "cannot write %s: %s", ctl->output, strerror(errno));
-}
-
-int export_keep(struct ctl *ctl, int fd)
-{
-	int err = 0;
-
-	if (fd == STDOUT_FILENO)
-		return CTL_OK;
-	if (fsync(fd) && errno != EINVAL && errno != EROFS)
-		err = errno;
-	if (!err && ctl->force && rename(part, ctl->output))
-		err = errno;
-	if (!err && !ctl->force && renameat2(AT_FDCWD, part, AT_FDCWD, ctl->output, RENAME_NOREPLACE))
-		err = errno;
-	/* A file system that cannot promise it: the same with a second name. */
-	if (!ctl->force && (err == EINVAL || err == ENOSYS)) {
-		err = link(part, ctl->output) ? errno : 0;
-		if (!err)
-			unlink(part);
-	}
-	if (err)
-		return ctl_fail(ctl, CTL_USER, "cannot write %s: %s", ctl->output, strerror(err));
-	part[0] = '\0';
-	sync_parent(ctl->output);
+	name = to_stdout ? "to standard output" : path;
 	return CTL_OK;
 }
 
-int export_write(int fd, const uint8_t *data, size_t len)
+int export_write(struct ctl *ctl, const void *data, size_t len)
 {
-	while (len) {
-		ssize_t n = write(fd, data, len);
+	int err = output_write(to_stdout ? STDOUT_FILENO : out.fd, data, len);
 
-		if (n < 0 && errno != EINTR)
-			return -errno;
-		if (n > 0) {
-			data += n;
-			len -= (size_t)n;
-		}
-	}
-	return 0;
+	return err ? ctl_fail(ctl, CTL_USER, "cannot write %s: %s", name, strerror(-err)) : CTL_OK;
+}
+
+int export_keep(struct ctl *ctl)
+{
+	const char *path = name;
+	int err;
+
+	name = NULL;
+	err = to_stdout ? 0 : output_keep(&out);
+	return err ? ctl_fail(ctl, CTL_USER, err == -EEXIST ? "cannot write %s: %s; replace it with --force" :
+			      "cannot write %s: %s", path, strerror(-err)) : CTL_OK;
 }
 
 void export_end(void)
 {
-	if (part[0])
-		unlink(part);
-	part[0] = '\0';
+	if (name && !to_stdout)
+		output_discard(&out);
+	name = NULL;
 }

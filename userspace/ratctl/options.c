@@ -41,7 +41,7 @@ static const struct option_row rows[] = {
 	{ 's', 's', "space", "ADDRESS", TEXT(space), "streams to this namespace" },
 	{ 'v', 0, "interval", "SECONDS", TEXT(interval), "from one look to the next, default 1" },
 	{ 'F', 'f', "file", "FILE", TEXT(file), "a namespace's key, a message's text; - is stdin" },
-	{ 'W', 't', "timeout", "MS", TEXT(ask_ms), "how long to wait for answers, default 1000" },
+	{ 'W', 't', "timeout", "MS", TEXT(ask_ms), "how long to wait: for answers 1000, for a file for ever" },
 	{ 'c', 'c', "count", "N", TEXT(count), "how many looks, 0: for ever" },
 	{ 'N', 0, "note", "TEXT", TEXT(note), "free text; in queries a part of it" },
 	{ 'K', 0, "nick", "NAME", TEXT(nick), "what we call the contact" },

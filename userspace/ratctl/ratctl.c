@@ -4,6 +4,7 @@
  */
 #include "ratctl/ratctl.h"
 
+#include <signal.h>
 #include <sodium.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -45,7 +46,7 @@ static const struct command commands[] = {
 	{ "peers", "status", "ADDRESS", 1, 1, "", cmd_peers_status, "one address elsewhere" },
 	{ "user", "list", "", 0, 0, "4A56", cmd_user_list,
 	  "users of this router, of others (--remote), or --all" },
-	{ "user", "show", "[USER]", 0, 1, "R", cmd_user_show, "a profile; --avatar saves its picture" },
+	{ "user", "show", "[USER]", 0, 1, "Rf", cmd_user_show, "a profile; --avatar saves its picture" },
 	{ "user", "search", "[ATTRIBUTE=]PATTERN...", 1, 16, "12356", cmd_user_search,
 	  "users whose profiles fit all of it" },
 	{ "user", "set", "", 0, 0, "PQRXYZ", cmd_user_set, "change the profile of the identity" },
@@ -75,6 +76,7 @@ static const struct command commands[] = {
 	{ "msg", "tag", "ID", 1, 1, "Zgur", cmd_msg_tag, "add and take away tags, for us alone" },
 	{ "msg", "del", "ID...", 1, LIMIT_RECIPIENTS, "Z", cmd_msg_del, "delete messages, for us alone" },
 	{ "msg", "watch", "", 0, 0, "ZAgl", cmd_msg_watch, "messages, as they come" },
+	{ "msg", "unwatch", "ID", 1, 1, "", cmd_msg_unwatch, "end what a watch left behind" },
 	{ "stream", "sub", "", 0, 0, "as", cmd_stream_sub,
 	  "keep streams to this address or a namespace for me" },
 	{ "stream", "unsub", "ID", 1, 1, "", cmd_stream_unsub, "end a subscription" },
@@ -116,7 +118,7 @@ static const struct command commands[] = {
 	{ "file", "get", "FILE", 1, 1, "7f", cmd_file_get, "write its content to a file" },
 	{ "file", "announce", "FILE", 1, 1, "ase", cmd_file_announce, "let others ask for it" },
 	{ "file", "withdraw", "FILE", 1, 1, "ase", cmd_file_withdraw, "not any more" },
-	{ "file", "request", "FILE", 1, 1, "a0", cmd_file_request, "ask for one of others" },
+	{ "file", "request", "FILE", 1, 1, "a0W", cmd_file_request, "ask for one of others" },
 	{ "file", "send", "FILE [ADDRESS...]", 1, 1 + LIMIT_RECIPIENTS, "s", cmd_file_send,
 	  "give it to others" },
 	{ "file", "del", "FILE", 1, 1, "", cmd_file_del, "remove it, or stop its coming" },
@@ -221,11 +223,12 @@ static const char *find_word(const struct ctl *ctl, const char *noun, const char
 		return found;
 	near = suggest_nearest(typed, list, n);
 	if (near)
-		ctl_fail(ctl, CTL_USER, "there is no %s '%s'; did you mean '%s%s%s'?",
-			 noun ? noun : "command", typed, noun ? noun : "", noun ? " " : "", near);
+		ctl_fail(ctl, CTL_USER, "there is no command '%s%s%s'; did you mean '%s%s%s'?",
+			 noun ? noun : "", noun ? " " : "", typed, noun ? noun : "", noun ? " " : "",
+			 near);
 	else
-		ctl_fail(ctl, CTL_USER, "there is no %s '%s'; see ratctl --help",
-			 noun ? noun : "command", typed);
+		ctl_fail(ctl, CTL_USER, "there is no command '%s%s%s'; see ratctl %s%s--help",
+			 noun ? noun : "", noun ? " " : "", typed, noun ? noun : "", noun ? " " : "");
 	return NULL;
 }
 
@@ -371,5 +374,10 @@ int main(int argc, char **argv)
 	kern_close(ctl.kern);
 	if (print_finish() && !status)
 		status = ctl_fail(&ctl, CTL_USER, "cannot write to standard output");
+	/* Nobody reads any more: what shells know of programs then is the signal. */
+	if (status == 128 + SIGPIPE) {
+		signal(SIGPIPE, SIG_DFL);
+		raise(SIGPIPE);
+	}
 	return status;
 }

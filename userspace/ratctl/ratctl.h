@@ -23,6 +23,7 @@ enum {
 	CTL_USER = EXIT_USER,			/* usage, bad input */
 	CTL_REFUSED = EXIT_REFUSED,		/* daemon or kernel said no */
 	CTL_UNREACHABLE = EXIT_UNREACHABLE,	/* daemon not running, module not loaded */
+	CTL_TIMEOUT = EXIT_TIMEOUT,
 };
 
 struct options_table;
@@ -78,6 +79,8 @@ struct ctl {
 	const char *completion;		/* shell to write one for */
 	struct print_style style;
 
+	bool session;			/* the identity's token is that of a session */
+
 	/* Opened when first needed. */
 	struct ratman *api;
 	struct kern *kern;
@@ -108,6 +111,14 @@ int ctl_interface(struct ctl *ctl, const char *text, uint32_t *out);
 int ctl_hex(struct ctl *ctl, const char *what, const char *text, uint8_t *out, size_t len);
 /* Full form, unique prefix, or IPv6 address of one the daemon or the kernel knows. */
 int ctl_address(struct ctl *ctl, const char *text, struct address *out);
+
+int ctl_address_id(struct ctl *ctl, const char *text, struct ratman_id *out);
+
+/*
+ * Whom --addr or --space names; *given says whether one of them was there. Both at once is
+ * reported.
+ */
+int ctl_recipient(struct ctl *ctl, struct ratman_recipient *out, bool *given);
 
 /*
  * The same of a text that may be something else: CTL_OK, as resolve_address() with @why, or
@@ -214,6 +225,7 @@ int cmd_msg_read(struct ctl *ctl, int argc, char **argv);
 int cmd_msg_tag(struct ctl *ctl, int argc, char **argv);
 int cmd_msg_del(struct ctl *ctl, int argc, char **argv);
 int cmd_msg_watch(struct ctl *ctl, int argc, char **argv);
+int cmd_msg_unwatch(struct ctl *ctl, int argc, char **argv);
 int cmd_idpath(struct ctl *ctl, int argc, char **argv);
 
 #endif

@@ -12,7 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "tools/sync.h"
+#include "tools/output.h"
 
 #define FILE_MAX 4096	/* bytes of an identity file we are willing to read */
 
@@ -26,6 +26,7 @@ struct form {
 	const char *no_first, *no_second, *bad_first, *bad_second;
 	const char *other;	/* a name that only another form has, … */
 	const char *is_other;	/* … and what the file then is */
+	const char *mark;	/* a third name, with "yes", of a second value that is a session's; or NULL */
 };
 
 static const struct form identity_form = {
@@ -36,6 +37,7 @@ static const struct form identity_form = {
 	.bad_first = "the address (addr) is damaged: it must be 64 hex digits",
 	.bad_second = "the token (auth) is damaged: it must be 64 hex digits",
 	.other = "pubkey", .is_other = "it holds the keys of a namespace",
+	.mark = "session",
 };
 
 static const struct form space_form = {
@@ -79,16 +81,18 @@ void space_key_wipe(struct space_key *key)
 static const char *format_pair(const struct form *form, const struct identity *id, bool json,
 			       char out[static IDENTITY_TEXT_LEN])
 {
-	char addr[ADDRESS_TEXT_LEN], auth[ADDRESS_TEXT_LEN];
+	char addr[ADDRESS_TEXT_LEN], auth[ADDRESS_TEXT_LEN], mark[32] = "";
 	struct address token;
 
 	/* A token has the same text form as an address. */
 	memcpy(token.b, id->token.b, sizeof(token.b));
 	address_format(&id->address, addr);
 	address_format(&token, auth);
+	if (form->mark && id->session)
+		snprintf(mark, sizeof(mark), json ? ",\n  \"%s\": \"yes\"" : "%s=yes\n", form->mark);
 	snprintf(out, IDENTITY_TEXT_LEN,
-		 json ? "{\n  \"%s\": \"%s\",\n  \"%s\": \"%s\"\n}\n" : "%s=%s\n%s=%s\n",
-		 form->first, addr, form->second, auth);
+		 json ? "{\n  \"%s\": \"%s\",\n  \"%s\": \"%s\"%s\n}\n" : "%s=%s\n%s=%s\n%s",
+		 form->first, addr, form->second, auth, mark);
 	sodium_memzero(auth, sizeof(auth));
 	sodium_memzero(&token, sizeof(token));
 	return out;
@@ -102,7 +106,7 @@ const char *identity_format(const struct identity *id, bool json,
 
 /* All parsers: NULL when @out is filled, else what is wrong with the file. */
 static const char *parse_pair(const struct form *form, const char *first, const char *second,
-			      struct identity *out)
+			      const char *mark, struct identity *out)
 {
 	struct address token;
 
@@ -115,6 +119,7 @@ static const char *parse_pair(const struct form *form, const char *first, const 
 	if (address_parse(second, &token))
 		return form->bad_second;
 	memcpy(out->token.b, token.b, sizeof(token.b));
+	out->session = mark && !strcmp(mark, "yes");
 	sodium_memzero(&token, sizeof(token));
 	return NULL;
 }
@@ -135,7 +140,8 @@ static const char *parse_json(const struct form *form, const char *text, struct 
 
 	if (json_object_is_type(root, json_type_object))
 		wrong = parse_pair(form, json_text(root, form->first),
-				   json_text(root, form->second), out);
+				   json_text(root, form->second),
+				   form->mark ? json_text(root, form->mark) : NULL, out);
 	json_object_put(root);
 	return wrong;
 }
@@ -150,7 +156,7 @@ static bool is_named(const char *line, const char *name)
 
 static const char *parse_lines(const struct form *form, char *text, struct identity *out)
 {
-	const char *value[2] = { NULL, NULL };
+	const char *value[2] = { NULL, NULL }, *mark = NULL;
 	char *save = NULL;
 	int n = 0;
 
@@ -164,11 +170,13 @@ static const char *parse_lines(const struct form *form, char *text, struct ident
 			value[0] = v;
 		else if (is_named(line, form->second))
 			value[1] = v;
+		else if (form->mark && is_named(line, form->mark))
+			mark = v;
 		else if (n < 2)
 			value[n] = v;
 		n++;
 	}
-	return parse_pair(form, value[0], value[1], out);
+	return parse_pair(form, value[0], value[1], mark, out);
 }
 
 static const char *parse_text(const struct form *form, char *text, size_t len,
@@ -308,55 +316,36 @@ static int make_parents(const char *path)
 	return 0;
 }
 
-static int write_all(int fd, const char *text, size_t len)
-{
-	while (len) {
-		ssize_t n = write(fd, text, len);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -errno;
-		text += n;
-		len -= (size_t)n;
-	}
-	return fsync(fd) ? -errno : 0;
-}
-
 static int save_pair(const struct form *form, const char *path, const struct identity *id,
 		     bool json, bool replace, char *why, size_t why_size)
 {
-	char temp[PATH_MAX + 8], text[IDENTITY_TEXT_LEN];
-	int err, fd;
+	char text[IDENTITY_TEXT_LEN];
+	struct output out;
+	int err;
 
 	err = make_parents(path);
 	if (err) {
 		snprintf(why, why_size, "cannot make the directory of %s: %s", path, strerror(-err));
 		return err;
 	}
-	snprintf(temp, sizeof(temp), "%s.XXXXXX", path);
-	fd = mkostemp(temp, O_CLOEXEC);	/* mode 0600 */
-	if (fd < 0) {
-		err = -errno;
-		snprintf(why, why_size, "cannot write beside %s: %s", path, strerror(-err));
+	err = output_open(&out, path, replace ? OUTPUT_REPLACE : 0, why, why_size);
+	if (err)
 		return err;
+	/* From what is no file it could not be read again. */
+	if (!out.part[0]) {
+		output_discard(&out);
+		snprintf(why, why_size, "%s is not a regular file", path);
+		return -EINVAL;
 	}
 	format_pair(form, id, json, text);
-	err = write_all(fd, text, strlen(text));
+	err = output_write(out.fd, text, strlen(text));
 	sodium_memzero(text, sizeof(text));
-	close(fd);
-	/* link() refuses where rename() would replace. */
-	if (!err && !replace)
-		err = link(temp, path) ? -errno : 0;
-	else if (!err)
-		err = rename(temp, path) ? -errno : 0;
-	if (err || !replace)
-		unlink(temp);
 	if (err)
-		snprintf(why, why_size, err == -EEXIST ? "%s exists already (%s)" :
-			 "cannot write %s: %s", path, strerror(-err));
+		output_discard(&out);
 	else
-		sync_parent(path);
+		err = output_keep(&out);
+	if (err)
+		snprintf(why, why_size, "cannot write %s: %s", path, strerror(-err));
 	return err;
 }
 

@@ -2,7 +2,8 @@
 /*
  * Identity files: an address and the token that owns it, as the existing tools
  * keep them (existing-tools.md section 4.5). Two forms, told apart when read:
- * the lines "addr=…" and "auth=…", or a JSON object with those members.
+ * the lines "addr=…" and "auth=…", or a JSON object with those members. After a login
+ * there is a third, which those tools do not look at: "session=yes".
  */
 #ifndef RATMAN_TOOLS_IDENTITY_H
 #define RATMAN_TOOLS_IDENTITY_H
@@ -19,6 +20,7 @@
 struct identity {
 	struct address address;
 	struct ident token;	/* secret: wipe with identity_wipe() */
+	bool session;		/* the token is that of a session: it ends, and a password gets another */
 };
 
 /*
@@ -37,8 +39,9 @@ int identity_default_path(const char *profile, char *out, size_t size);
 int identity_load(const char *path, struct identity *out, char *why, size_t why_size);
 
 /*
- * Writes @path with mode 0600 (temporary file, fsync, rename), making missing
- * directories 0700. Without @replace an existing file gives -EEXIST.
+ * Writes @path with mode 0600 (see tools/output.h), making missing directories 0700.
+ * Without @replace an existing file gives -EEXIST; what is no regular file is never
+ * written: -EINVAL.
  */
 int identity_save(const char *path, const struct identity *id, bool json, bool replace, char *why,
 		  size_t why_size);
