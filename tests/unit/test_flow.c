@@ -826,8 +826,6 @@ int main(void)
 	if (sodium_init() < 0)
 		return 1;
 	log_set_level(LOG_ERROR);
-	/* As ratmand does: libuv writes to connections that may just have been cut. */
-	signal(SIGPIPE, SIG_IGN);
 	if (getenv("FLOW_TEST"))
 		cmocka_set_test_filter(getenv("FLOW_TEST"));
 	if (getenv("FLOW_BENCH_MB"))

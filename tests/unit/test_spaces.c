@@ -9,7 +9,6 @@
 #include <cmocka.h>
 
 #include <errno.h>
-#include <signal.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -863,7 +862,6 @@ int main(void)
 	if (sodium_init() < 0)
 		return 1;
 	log_set_level(LOG_ERROR);
-	signal(SIGPIPE, SIG_IGN);
 	if (getenv("FLOW_TEST"))
 		cmocka_set_test_filter(getenv("FLOW_TEST"));
 	return cmocka_run_group_tests(tests, NULL, NULL);
