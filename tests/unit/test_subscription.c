@@ -499,6 +499,27 @@ static void too_many(void **state)
 	assert_int_equal(subscribe(A, to_address(A), &id), 0);
 }
 
+/* One address leaves some to others. */
+static void too_many_of_one(void **state)
+{
+	struct recipient to = { .kind = RECIPIENT_NAMESPACE };
+	struct answer a = { false };
+	struct ident id;
+
+	(void)state;
+	for (int i = 0; i < LIMIT_SUBSCRIPTIONS_EACH; i++) {
+		memcpy(to.address.b, &i, sizeof(i));
+		flow_subscribe(flow, A, &to, on_subscribed, &a);
+	}
+	commit();
+	assert_int_equal(a.err, 0);
+	assert_int_equal(subscribe(A, to_address(A), &id), -EMFILE);
+	assert_int_equal(subscribe(B, to_address(B), &id), 0);
+	restart();
+	assert_int_equal(subscribe(A, to_address(A), &id), -EMFILE);
+	assert_int_equal(subscribe(B, to_address(B), &id), 0);
+}
+
 static void events_in_order(void **state)
 {
 	struct payload_event e;
@@ -540,7 +561,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(one_id_per_recipient), TEST(each_once_over_restarts),
 		TEST(receivers_beside_subscribers), TEST(unsubscribed_goes_to_receivers),
-		TEST(destroyed), TEST(leftovers), TEST(full_queue), TEST(too_many),
+		TEST(destroyed), TEST(leftovers), TEST(full_queue), TEST(too_many), TEST(too_many_of_one),
 		TEST(events_in_order),
 	};
 

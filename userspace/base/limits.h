@@ -37,6 +37,7 @@
 #define LIMIT_OUTBOX 65536		/* streams that wait for their recipient */
 #define LIMIT_INBOX 65536		/* streams that wait for a client */
 #define LIMIT_SUBSCRIPTIONS 1024	/* subscribers, all addresses together */
+#define LIMIT_SUBSCRIPTIONS_EACH 128	/* of one address, so that it leaves some to others */
 #define LIMIT_SUBSCRIPTION_QUEUE 8192	/* streams or events that wait for one subscriber */
 #define LIMIT_OUTBOX_AGE_S (30 * 86400)	/* then expired */
 

@@ -101,7 +101,7 @@ static void reply_failure(struct client *c, const struct ident *id, int err)
 		e.id = *id;
 		client_reply_error(c, false, &e);
 	} else if (err == -EMFILE) {
-		client_reply_internal(c, true, "too many subscriptions on this router");
+		client_reply_internal(c, true, "too many subscriptions of this address or router; end one first");
 	} else {
 		client_reply_errno(c, true, err);
 	}

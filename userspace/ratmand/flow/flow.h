@@ -137,7 +137,7 @@ typedef void (*flow_subscribed_cb)(void *ctx, int err, const struct ident *id);
 /*
  * Subscribes @address to the streams of @to (itself or a namespace), or with
  * RECIPIENT_NONE to events; finds the subscription when there is one already.
- * @cb when it is on disk. -EMFILE at LIMIT_SUBSCRIPTIONS, -EINVAL for another's streams.
+ * @cb when it is on disk. -EMFILE at LIMIT_SUBSCRIPTIONS or _EACH, -EINVAL for another's streams.
  */
 void flow_subscribe(struct flow *flow, const struct address *address, const struct recipient *to,
 		    flow_subscribed_cb cb, void *ctx);
@@ -190,7 +190,7 @@ struct flow_stats {
 	uint64_t connects, connects_failed;
 	uint64_t protocol_errors;
 	uint64_t messages_sent, bytes_sent;	/* to other daemons, blocks included */
-	uint64_t subscriptions_full;	/* refused: LIMIT_SUBSCRIPTIONS */
+	uint64_t subscriptions_full;	/* refused: LIMIT_SUBSCRIPTIONS, or _EACH */
 	uint64_t subscriptions_overflow; /* streams a full queue did not take (LIMIT_SUBSCRIPTION_QUEUE) */
 	uint64_t events_lost;		/* the same for events */
 	uint64_t items;			/* streams kept for members of namespaces, now */

@@ -430,8 +430,9 @@ int messages_listen_next(struct messages_listener *l, uint64_t *number, struct m
 		}
 		l->position = *number + 1;
 		found = mailbox_read(&l->box->mailbox, *number, out, buf);
-		/* Deleted meanwhile, or damaged: the log tells. */
-		if (found != -ENOENT && found != -EBADMSG)
+		/* Deleted or changed meanwhile, or damaged: the log tells; as a list has no seal. */
+		if (found ? found != -ENOENT && found != -EBADMSG :
+			    message_filter_takes(&l->sub->filter, out))
 			return found;
 		budget -= MESSAGES_ENTRY_COST;
 	}

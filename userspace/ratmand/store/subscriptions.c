@@ -111,9 +111,11 @@ int subscriptions_add(struct subscriptions *s, const struct address *address,
 	uint8_t key[KEY_LEN], record[RECORD_LEN];
 	struct subscription *sub, *other = NULL;
 	struct wire_writer w;
+	size_t own = 0;
 	int err;
 
 	DL_FOREACH(s->all, sub) {
+		own += address_equal(&sub->owner.address, address);
 		if (!recipient_equal(&sub->to, to))
 			continue;
 		if (address_equal(&sub->owner.address, address)) {
@@ -122,7 +124,7 @@ int subscriptions_add(struct subscriptions *s, const struct address *address,
 		}
 		other = sub;
 	}
-	if (s->n >= LIMIT_SUBSCRIPTIONS)
+	if (s->n >= LIMIT_SUBSCRIPTIONS || own >= LIMIT_SUBSCRIPTIONS_EACH)
 		return -EMFILE;
 	sub = calloc(1, sizeof(*sub));
 	if (!sub)

@@ -41,7 +41,7 @@ void subscriptions_free(struct subscriptions *s);
 /*
  * Queues the subscription of @address to @to, or finds the one there is; all
  * subscribers of one recipient share an id, except that events have one each.
- * *@out is borrowed. -EMFILE at LIMIT_SUBSCRIPTIONS, -ENOMEM, storage errors.
+ * *@out is borrowed. -EMFILE at LIMIT_SUBSCRIPTIONS or LIMIT_SUBSCRIPTIONS_EACH, -ENOMEM, storage errors.
  */
 int subscriptions_add(struct subscriptions *s, const struct address *address,
 		      const struct recipient *to, struct subscription **out);
