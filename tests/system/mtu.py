@@ -10,7 +10,7 @@ import re
 import threading
 
 from lib import Mesh, Web, fetch, need, pinger, reachable, transfer
-from ratman import SLOW, Failure, check, diag, equal, run_tests, test, until
+from ratman import SLOW, Failure, check, diag, equal, netem, run_tests, test, until
 
 mesh = Mesh()
 r1, r2, r3, r4 = mesh[1], mesh[2], mesh[3], mesh[4]
@@ -98,8 +98,10 @@ def shrinking():
     ready()
     set_mtu(1500)
     wait_mtu(1420)
-    page = os.urandom(40000000 if SLOW < 8 else 8000000)
+    page = os.urandom(8000000)
     web = Web(r4, page)
+    # Some 16 s of it, so that it is under way all the time.
+    netem(r3.ns, 'v2', 'rate', '4mbit', 'limit', '100')
     got = []
     thread = threading.Thread(target=lambda: got.append(fetch(r1, web, timeout=200)), daemon=True)
     packets = r1.counters()['rx_packets']
@@ -110,6 +112,7 @@ def shrinking():
         packets = r1.counters()['rx_packets']
         set_mtu(mtu)
         wait_mtu(mtu - 80)
+    r3.ns.run('tc', 'qdisc', 'del', 'dev', 'v2', 'root')
     thread.join(200)
     if not got:
         raise Failure('the transfer hangs')
