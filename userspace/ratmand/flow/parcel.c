@@ -407,6 +407,22 @@ int flow_content_send(struct flow *f, enum parcel_kind kind, const struct addres
 	return send_queue(f, &head, 1, &parcel, content, done, ctx);
 }
 
+/* Small content, from memory. The caller closes *@w when something that was queued holds the blocks. */
+static int make_content(struct flow *f, const void *data, size_t len,
+			struct flow_content_writer **w, struct flow_content *out)
+{
+	int err = flow_content_open(f, NULL, NULL, w);
+
+	if (err)
+		return err;
+	err = content_put(*w, data, len);
+	if (!err)
+		err = flow_content_finish(*w, out);
+	if (err)
+		flow_content_close(*w);
+	return err;
+}
+
 int flow_parcel_send(struct flow *f, enum parcel_kind kind, const struct address *from,
 		     const struct recipient *to, const uint8_t *meta, size_t meta_len,
 		     const void *data, size_t len, flow_done_cb done, void *ctx)
@@ -427,15 +443,10 @@ int flow_parcel_send(struct flow *f, enum parcel_kind kind, const struct address
 		(void)commons_next_created(f, from, &kept);
 	if (kept && commons_has_same(f, kept, meta, meta_len, data, len))
 		return done_unchanged(f, done, ctx);
-	err = flow_content_open(f, NULL, NULL, &w);
+	err = make_content(f, data, len, &w, &content);
 	if (err)
 		return err;
-	err = content_put(w, data, len);
-	if (!err)
-		err = flow_content_finish(w, &content);
-	if (!err)
-		err = flow_content_send(f, kind, from, to, meta, meta_len, &content, done, ctx);
-	/* What was queued holds the blocks. */
+	err = flow_content_send(f, kind, from, to, meta, meta_len, &content, done, ctx);
 	flow_content_close(w);
 	sodium_memzero(&content, sizeof(content));
 	return err;
@@ -454,16 +465,11 @@ int flow_commons_goodbye(struct flow *f, const struct address *from, const uint8
 	if (!len || len > LIMIT_PARCEL_DATA || commons_is(from) ||
 	    memcmp(secret + crypto_sign_SEEDBYTES, from->b, ADDRESS_LEN))
 		return -EINVAL;
-	err = flow_content_open(f, NULL, NULL, &w);
+	err = make_content(f, data, len, &w, &content);
 	if (err)
 		return err;
-	err = content_put(w, data, len);
-	if (!err)
-		err = flow_content_finish(w, &content);
-	if (!err) {
-		parcel.created_s = commons_next_created(f, from, &kept);
-		err = send_queue(f, &head, 1, &parcel, &content, NULL, NULL);
-	}
+	parcel.created_s = commons_next_created(f, from, &kept);
+	err = send_queue(f, &head, 1, &parcel, &content, NULL, NULL);
 	flow_content_close(w);
 	sodium_memzero(&content, sizeof(content));
 	return err;
