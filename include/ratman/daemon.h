@@ -28,6 +28,7 @@ struct ratman_limit {
 	uint64_t hits;		/* how often it was met since the daemon started */
 };
 
+/* What the daemon counts now. 0, or an error as of any exchange (error.h). */
 int ratman_status(struct ratman *r, struct ratman_status *out);
 
 /*

@@ -52,6 +52,7 @@ struct message_tag {
 /* The tag at *@at (0 for the first), which moves on; false behind the last. */
 bool message_tags_next(const struct message_tags *tags, size_t *at, struct message_tag *out);
 
+/* True when @tags has this very pair of key and value. */
 bool message_tags_has(const struct message_tags *tags, const struct message_tag *tag);
 
 /*
@@ -159,6 +160,7 @@ struct message_query {
 	uint32_t take;		/* 0: as many as one reply holds */
 };
 
+/* Message/Query (service-api.md 7.3). 0, or -EINVAL: malformed, or past a limit. */
 int message_query_read(const uint8_t *data, size_t len, struct message_query *out);
 void message_query_write(struct wire_writer *w, const struct message_query *query);
 
@@ -176,6 +178,7 @@ struct message_change {
 	struct message_tags remove;
 };
 
+/* As message_query_read(). */
 int message_change_read(const uint8_t *data, size_t len, struct message_change *out);
 void message_change_write(struct wire_writer *w, const struct message_change *change);
 

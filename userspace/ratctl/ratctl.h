@@ -112,6 +112,7 @@ int ctl_hex(struct ctl *ctl, const char *what, const char *text, uint8_t *out, s
 /* Full form, unique prefix, or IPv6 address of one the daemon or the kernel knows. */
 int ctl_address(struct ctl *ctl, const char *text, struct address *out);
 
+/* As ctl_address(), as libratman has it. An exit code; reports what is wrong. */
 int ctl_address_id(struct ctl *ctl, const char *text, struct ratman_id *out);
 
 /*

@@ -20,6 +20,7 @@ struct origin {
 /* Of @c; asks the kernel, once. */
 struct origin origin_of(struct client *c);
 
+/* The same Unix user of this host, or the same other host. */
 bool origin_equal(const struct origin *a, const struct origin *b);
 
 #endif

@@ -308,6 +308,7 @@ struct route_cookie {
 	uint16_t metric;	/* feasibility distance = (sequence, metric) */
 };
 
+/* What the kernel keeps with a route for route_restore(); big-endian. */
 void route_cookie_encode(const struct route_cookie *cookie, uint8_t out[static ROUTE_COOKIE_LEN]);
 
 /* Returns 0, or -EINVAL for another length, version or metric. */

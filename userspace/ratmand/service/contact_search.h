@@ -15,6 +15,7 @@ struct contact_search;
 int contact_search_new(struct contact_search **out, const struct contact_filter *f);
 void contact_search_free(struct contact_search *s);
 
+/* True when @c has all that the filter asks for (R28). */
 bool contact_search_fits(const struct contact_search *s, const struct contact *c);
 
 #endif

@@ -26,6 +26,7 @@ void search_sum(const struct profile *p, struct fold_sum *out);
 bool search_may_match(const struct search *s, const struct address *id,
 		      const struct fold_sum *sum);
 
+/* The whole answer (R16): true when every term fits @p. */
 bool search_matches(const struct search *s, const struct profile *p);
 
 /* How many characters search_matches() looks at, at most, one seen again counted again. */

@@ -74,6 +74,7 @@ typedef int (*lists_id_cb)(void *ctx, uint64_t number);
 int lists_each_id(const struct lists *l, const struct ident *id, const struct address *sender,
 		  lists_id_cb cb, void *ctx);
 
+/* Names of lists; a @name or @address of any length has one, if only of nothing. */
 struct list_name lists_of_service(const struct lists *l, const void *name, size_t len);
 struct list_name lists_of_sender(const struct lists *l, const void *address, size_t len);
 struct list_name lists_of_tag(const struct lists *l, const struct message_tag *tag);
